@@ -1,0 +1,1 @@
+"""Evercell: notebook cells and steps as durable activities, their history in DuckDB."""

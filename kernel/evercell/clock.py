@@ -1,0 +1,44 @@
+"""Time and identity, injected.
+
+Everything that asks for the time or for a new id takes a `Clock`; `evercell.testing` has one
+whose time the test moves.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import Protocol
+
+__all__ = ["Clock", "SystemClock"]
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u
+
+
+class Clock(Protocol):
+    """Where time and new ids come from."""
+
+    def now(self) -> int:
+        """Wall-clock time in nanoseconds since the Unix epoch (UTC)."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that never run backwards; only differences mean anything."""
+        ...
+
+    def new_id(self, length: int = 10) -> str:
+        """A fresh random id of `length` base-32 characters (5 bits each)."""
+        ...
+
+
+class SystemClock:
+    """The machine's own clock and random source."""
+
+    def now(self) -> int:
+        return time.time_ns()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def new_id(self, length: int = 10) -> str:
+        return "".join(secrets.choice(_ALPHABET) for _ in range(length))

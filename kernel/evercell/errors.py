@@ -1,0 +1,205 @@
+"""Everything Evercell raises, in one tree.
+
+EvercellError                   EC000
+├── UsageError                  EC100   wrong input; nothing was touched
+│   ├── NotebookNotFoundError   EC101
+│   ├── NotebookInvalidError    EC102
+│   ├── KernelNotFoundError     EC103
+│   ├── UnknownParameterError   EC104
+│   └── NotInKernelError        EC105
+├── HistoryError                EC200   the history can't be read or written
+│   ├── HistoryWriteError       EC201
+│   ├── HistoryNewerError       EC202
+│   ├── JournalDamagedError     EC203
+│   ├── HistoryLockedError      EC204
+│   ├── RunNotFoundError        EC205
+│   ├── RunInUseError           EC206
+│   ├── PayloadError            EC207
+│   └── QueryError              EC208
+├── CellError                   EC300   a cell can't be restored or recorded
+│   ├── NotStorableError        EC301
+│   └── RestoreError            EC302
+└── StepError                   EC400   a durable call could not be completed
+    ├── StepFailedError         EC401
+    ├── StepTimeoutError        EC402
+    └── InDoubtError            EC403
+
+A message says what happened, why, and what to do, in that order. Codes are stable: once
+released, a code is never reused for anything else.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+__all__ = [
+    "CellError",
+    "EvercellError",
+    "HistoryError",
+    "HistoryLockedError",
+    "HistoryNewerError",
+    "HistoryWriteError",
+    "InDoubtError",
+    "JournalDamagedError",
+    "KernelNotFoundError",
+    "NotInKernelError",
+    "NotStorableError",
+    "NotebookInvalidError",
+    "NotebookNotFoundError",
+    "PayloadError",
+    "QueryError",
+    "RestoreError",
+    "RunInUseError",
+    "RunNotFoundError",
+    "StepError",
+    "StepFailedError",
+    "StepTimeoutError",
+    "UnknownParameterError",
+    "UsageError",
+]
+
+
+class EvercellError(Exception):
+    """Base of every error that Evercell raises; `code` is stable across releases."""
+
+    code: ClassVar[str] = "EC000"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"[{self.code}] {self.message}"
+
+
+class UsageError(EvercellError):
+    """Wrong input from the caller; nothing was touched."""
+
+    code = "EC100"
+
+
+class NotebookNotFoundError(UsageError):
+    """The notebook file does not exist or can't be read."""
+
+    code = "EC101"
+
+
+class NotebookInvalidError(UsageError):
+    """The file is not a notebook that nbformat accepts."""
+
+    code = "EC102"
+
+
+class KernelNotFoundError(UsageError):
+    """The `evercell` kernelspec is not installed where Jupyter looks."""
+
+    code = "EC103"
+
+
+class UnknownParameterError(UsageError):
+    """A parameter was given that the notebook does not declare."""
+
+    code = "EC104"
+
+
+class NotInKernelError(UsageError):
+    """The call needs a running Evercell kernel."""
+
+    code = "EC105"
+
+
+class HistoryError(EvercellError):
+    """The event history can't be read or written."""
+
+    code = "EC200"
+
+
+class HistoryWriteError(HistoryError):
+    """A record could not be made durable: disk full, quota, read-only, no permission."""
+
+    code = "EC201"
+
+
+class HistoryNewerError(HistoryError):
+    """The history was written by a newer schema than this release knows."""
+
+    code = "EC202"
+
+
+class JournalDamagedError(HistoryError):
+    """Bytes in the middle of a journal are not what was written."""
+
+    code = "EC203"
+
+
+class HistoryLockedError(HistoryError):
+    """Another program holds the DuckDB file's lock for too long."""
+
+    code = "EC204"
+
+
+class RunNotFoundError(HistoryError):
+    """No run with this id, or a prefix of it, is in the history."""
+
+    code = "EC205"
+
+
+class RunInUseError(HistoryError):
+    """Another kernel is attached to this run."""
+
+    code = "EC206"
+
+
+class PayloadError(HistoryError):
+    """A stored value is missing, changed, or was not written by this user."""
+
+    code = "EC207"
+
+
+class QueryError(HistoryError):
+    """DuckDB refused a query over the history."""
+
+    code = "EC208"
+
+
+class CellError(EvercellError):
+    """A cell's result can't be recorded or given back."""
+
+    code = "EC300"
+
+
+class NotStorableError(CellError):
+    """A value does not survive its round trip."""
+
+    code = "EC301"
+
+
+class RestoreError(CellError):
+    """A recorded cell could not be decoded; nothing in the namespace was touched."""
+
+    code = "EC302"
+
+
+class StepError(EvercellError):
+    """A durable call could not be completed."""
+
+    code = "EC400"
+
+
+class StepFailedError(StepError):
+    """A step failed for good, with an exception that can't be stored; it is the `__cause__`
+    where it is still at hand."""
+
+    code = "EC401"
+
+
+class StepTimeoutError(StepError, TimeoutError):
+    """An attempt took longer than `start_to_close_timeout`."""
+
+    code = "EC402"
+
+
+class InDoubtError(StepError):
+    """An at-most-once step was started by an earlier process; whether it took effect is not known."""
+
+    code = "EC403"
