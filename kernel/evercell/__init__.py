@@ -1,1 +1,63 @@
-"""Evercell: notebook cells and steps as durable activities, their history in DuckDB."""
+"""Evercell: notebook cells and steps as durable activities, their history in DuckDB.
+
+step, RetryPolicy      make a function's calls durable
+record_usage           say what a model call cost
+sql                    query the history
+progress               show the run live
+run_id                 the current run
+errors                 everything that can be raised
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from evercell import errors
+    from evercell.api import progress, run_id, sql
+    from evercell.engine.retry import RetryPolicy
+    from evercell.engine.step import Step, step
+    from evercell.engine.usage import record_usage
+    from evercell.jupyter.extension import load_ipython_extension, unload_ipython_extension
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "RetryPolicy",
+    "Step",
+    "errors",
+    "load_ipython_extension",
+    "progress",
+    "record_usage",
+    "run_id",
+    "sql",
+    "step",
+    "unload_ipython_extension",
+]
+
+# Loaded at first use, so that `import evercell.anything` pays only for what it needs.
+_HOMES = {
+    "RetryPolicy": "evercell.engine.retry",
+    "Step": "evercell.engine.step",
+    "load_ipython_extension": "evercell.jupyter.extension",
+    "progress": "evercell.api",
+    "record_usage": "evercell.engine.usage",
+    "run_id": "evercell.api",
+    "sql": "evercell.api",
+    "step": "evercell.engine.step",
+    "unload_ipython_extension": "evercell.jupyter.extension",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "errors":
+        return import_module("evercell.errors")
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

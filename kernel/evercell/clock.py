@@ -6,6 +6,7 @@ whose time the test moves.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from typing import Protocol
@@ -30,6 +31,14 @@ class Clock(Protocol):
         """A fresh random id of `length` base-32 characters (5 bits each)."""
         ...
 
+    def sleep(self, seconds: float) -> None:
+        """Block the calling thread for `seconds`; an interrupt ends it at once."""
+        ...
+
+    async def sleep_async(self, seconds: float) -> None:
+        """Suspend the calling task for `seconds`."""
+        ...
+
 
 class SystemClock:
     """The machine's own clock and random source."""
@@ -42,3 +51,9 @@ class SystemClock:
 
     def new_id(self, length: int = 10) -> str:
         return "".join(secrets.choice(_ALPHABET) for _ in range(length))
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    async def sleep_async(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)

@@ -200,6 +200,6 @@ class StepTimeoutError(StepError, TimeoutError):
 
 
 class InDoubtError(StepError):
-    """An at-most-once step was started by an earlier process; whether it took effect is not known."""
+    """An at-most-once step was started by an earlier process and may have taken effect."""
 
     code = "EC403"

@@ -153,7 +153,7 @@ class CellStarted(Event):
 
 
 class CellCompleted(Event):
-    """A cell finished. `products` and `reads` make it a candidate for restoring, if `restorable`."""
+    """A cell finished. Its `reads` and `products` can be restored, if `restorable`."""
 
     activity_id: str
     key: bytes

@@ -1,0 +1,158 @@
+"""The engine's decisions: pure functions from what is recorded and what is asked to what happens.
+
+    decide_cell(...) -> Restore | Recompute | Execute
+    decide_step(...) -> Answer | RaiseAgain | Attempt | Refuse
+
+Nothing here touches a namespace, a file or a clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from evercell.events import CellCompleted, CellStarted, ErrorInfo, Payload
+    from evercell.history import StepRecord
+
+__all__ = [
+    "Answer",
+    "Attempt",
+    "CellRecord",
+    "Execute",
+    "RaiseAgain",
+    "Recompute",
+    "Refuse",
+    "Restore",
+    "decide_cell",
+    "decide_step",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class CellRecord:
+    """A finished execution of a cell: what it was, and what came of it."""
+
+    started: CellStarted
+    completed: CellCompleted
+
+    @property
+    def unstorable(self) -> str | None:
+        """Why this cell's effects can't be given back without running it; None if they can."""
+        for product in self.completed.products:
+            if product.payload is None and product.names != ("_",):
+                return f"{', '.join(product.names)}: {product.reason}"
+        for change in self.completed.ambient:
+            if change.payload is None:
+                return f"{change.name} can't be stored"
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """Give the recorded effects back."""
+
+    record: CellRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Recompute:
+    """Run the cell, its steps answered from the history, because `reason` can't be stored."""
+
+    record: CellRecord
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Execute:
+    """Run the cell; `reason` says in the user's words why nothing recorded fits."""
+
+    reason: str
+
+
+def decide_cell(
+    records: Sequence[CellRecord],
+    *,
+    ordinal: int,
+    seen: bool,
+    volatile: bool,
+    differs: Callable[[Mapping[str, bytes]], str | None],
+) -> Restore | Recompute | Execute:
+    """What happens to a cell.
+
+    `records`: finished executions of the same source, latest first. `ordinal`: how many cells with
+    this source came before it. `seen`: it took effect in this kernel process already, so its user
+    runs it once more on purpose. `differs`: the first recorded read that is not what it was.
+    """
+    if volatile:
+        return Execute("volatile: it runs each time")
+    if seen:
+        return Execute("run again in the same kernel")
+    reason = "not run before"
+    for record in records:
+        if record.started.ordinal != ordinal:
+            continue
+        if not record.completed.restorable:
+            reason = record.completed.reason or "its effects could not be tracked"
+        elif (name := differs(record.completed.reads)) is not None:
+            reason = f"stale: {name}"
+        elif (why := record.unstorable) is not None:
+            return Recompute(record, why)
+        else:
+            return Restore(record)
+    return Execute(reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The history holds the result."""
+
+    activity_id: str
+    result: Payload
+
+
+@dataclass(frozen=True, slots=True)
+class RaiseAgain:
+    """The step failed for good before its cell was interrupted; that is part of the history."""
+
+    activity_id: str
+    error: ErrorInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Run the body; `activity_id` is None for a call never made before."""
+
+    activity_id: str | None
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """An at-most-once step may or may not have taken effect; only its user can tell."""
+
+    activity_id: str
+    attempt: int
+
+
+def decide_step(
+    record: StepRecord | None, *, resuming: bool, at_most_once: bool
+) -> Answer | RaiseAgain | Attempt | Refuse:
+    """What happens to a durable call.
+
+    `resuming`: its cell was cut off by the death of the kernel and goes on now, as opposed to
+    being run once more by its user, who wants what failed to be tried again.
+    """
+    if record is None:
+        return Attempt(None, 1)
+    if record.status == "completed" and record.result is not None:
+        return Answer(record.activity_id, record.result)
+    if record.status == "failed":
+        if resuming and record.error is not None:
+            return RaiseAgain(record.activity_id, record.error)
+        return Attempt(record.activity_id, record.attempts + 1)
+    if at_most_once:
+        return Refuse(record.activity_id, record.attempts)
+    return Attempt(record.activity_id, record.attempts + 1)

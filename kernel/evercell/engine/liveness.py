@@ -1,0 +1,53 @@
+"""What of a cell still runs after it ended: such a cell's effects can't be recorded yet."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+__all__ = ["still_running"]
+
+
+def still_running(live: dict[str, Any]) -> str | None:
+    """The thread or task that is executing code of the notebook at this moment, in words; None when
+    nothing is. Threads that idle inside a library (pools, progress bars) don't count.
+
+    Must be called on the thread of the running event loop.
+    """
+    frames = sys._current_frames()
+    current = threading.current_thread()
+    for thread in threading.enumerate():
+        if thread is current or thread.ident is None:
+            continue
+        if _in_notebook(frames.get(thread.ident), live):
+            return f"the thread {thread.name!r} still runs"
+    try:
+        tasks = asyncio.all_tasks()
+    except RuntimeError:  # no loop runs here
+        return None
+    for task in tasks:
+        if task is not asyncio.current_task() and _awaits_notebook(task.get_coro(), live):
+            return f"the task {task.get_name()!r} still runs"
+    return None
+
+
+def _in_notebook(frame: FrameType | None, live: dict[str, Any]) -> bool:
+    while frame is not None:
+        if frame.f_globals is live:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _awaits_notebook(coroutine: Any, live: dict[str, Any]) -> bool:
+    while coroutine is not None:
+        frame = getattr(coroutine, "cr_frame", None)
+        if frame is not None and frame.f_globals is live:
+            return True
+        coroutine = getattr(coroutine, "cr_await", None)
+    return False

@@ -1,0 +1,78 @@
+"""The main path: what happens to a cell from the request to the reply.
+
+    execute ─ parse ─ place ─ decide ─┬─ Restore ── decode ─ apply ─ replay outputs ─ CellRestored
+                                      ├─ Recompute ┐
+                                      └─ Execute ──┴─ CellStarted ─ run ─ capture ─ CellCompleted
+                                                                               └──── CellFailed
+
+Nothing else takes this path. Decisions are pure (decide.py), the namespace is touched only by
+`cell.Namespace`, the wire only by the `Host`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from evercell.cell.namespace import Namespace
+from evercell.cell.source import parse_source
+from evercell.engine.decide import Execute, Recompute, Restore, decide_cell
+from evercell.engine.execution import CellExecution
+from evercell.errors import HistoryError, PayloadError, RestoreError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+    from evercell.engine.host import CellRequest, Host
+    from evercell.engine.run import Run
+    from evercell.events import Decision
+
+__all__ = ["NotebookRun"]
+
+
+class NotebookRun:
+    """A kernel's cells under history."""
+
+    def __init__(self, run: Run, live: dict[str, Any], project: Path | None = None) -> None:
+        """`live` is the user's namespace, an exact dict; `project` the folder whose modules count
+        as the user's own code."""
+        self.run = run
+        self.namespace = Namespace(live, project)
+        self._executing: CellExecution | None = None
+
+    async def execute(self, request: CellRequest, host: Host) -> dict[str, Any]:
+        """Restore the cell or run it; returns the content of the execute_reply."""
+        source = parse_source(request.source, request.transformed)
+        place = self.run.state.places.resolve(request, source.digest)
+        volatile = source.directives.volatile or "evercell:volatile" in request.tags
+        decision = decide_cell(
+            self.run.state.records(source.digest),
+            ordinal=place.ordinal,
+            seen=place.seen,
+            volatile=volatile,
+            differs=self.namespace.lookup,
+        )
+        cell = CellExecution(self.run, self.namespace, request, source, place, host)
+        self._executing = cell
+        try:
+            match decision:
+                case Restore(record):
+                    try:
+                        return cell.restore(record)
+                    except (RestoreError, PayloadError) as error:
+                        why = f"its record can't be used: {error.message}"
+                        return await cell.execute("executed", why)
+                case Recompute(record, reason):
+                    return await cell.execute("recomputed", reason, overlay=record)
+                case Execute(reason):
+                    kind: Decision = "volatile" if volatile else "executed"
+                    return await cell.execute(kind, reason)
+        except HistoryError as error:
+            return host.refuse(error)
+        finally:
+            self._executing = None
+
+    def mark_volatile(self, reason: str) -> None:
+        """Say that the cell that runs now shows something live, so that it must run each time."""
+        if self._executing is not None:
+            self._executing.volatile = reason

@@ -1,0 +1,127 @@
+"""A notebook's run: found or begun, attached to for the life of a kernel, left in good order.
+
+    open_run -> find the current run, or begin one -> attach (one kernel at a time) -> fold its cells
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from evercell.clock import SystemClock
+from evercell.engine.state import RunState
+from evercell.events import RunAttached, RunDetached, RunFinished, RunStarted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from evercell.clock import Clock
+    from evercell.engine.scope import StepTable
+    from evercell.history import History, RunLock
+
+__all__ = ["ABI", "Run", "RunRequest", "begin_run", "open_run"]
+
+ABI = sys.implementation.cache_tag
+RELEASE = "0.1.0"
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What a kernel wants to run: the notebook, and how it was started."""
+
+    notebook: str  # absolute path, or "kernel:<name>" where the frontend tells no path
+    parameters: Mapping[str, Any]
+    kernel_id: str | None
+    fresh: bool = False  # begin another run even if there is one to resume
+
+
+@dataclass(slots=True)
+class Run:
+    """The run that this process is attached to."""
+
+    history: History
+    clock: Clock
+    run_id: str
+    request: RunRequest
+    lock: RunLock
+    state: RunState
+    resumed: bool
+    _steps: dict[str, StepTable]
+
+    def steps(self, slot: str) -> StepTable:
+        """The recorded calls of a cell by (key, ordinal); read once, then kept up to date by the
+        scopes that hold it."""
+        table = self._steps.get(slot)
+        if table is None:
+            recorded = self.history.step_records(self.run_id, slot) if self.resumed else ()
+            table = {(record.key, record.ordinal): record for record in recorded}
+            self._steps[slot] = table
+        return table
+
+    def finish(self, status: Literal["completed", "failed", "canceled"]) -> None:
+        """Record that a headless run came to its end; durable on return."""
+        self.history.commit(RunFinished(self.run_id, self.clock.now(), status))
+
+    def detach(self) -> None:
+        """Let go of the run in good order; durable on return."""
+        try:
+            self.history.commit(
+                RunDetached(self.run_id, self.clock.now(), self.lock.generation)
+            )
+        finally:
+            self.lock.release()
+
+
+def open_run(history: History, request: RunRequest, clock: Clock | None = None) -> Run:
+    """Attach to the notebook's current run, or begin its first.
+
+    Raises RunInUseError when another kernel is attached, and what reading the history raises.
+    """
+    clock = clock or SystemClock()
+    if request.fresh:
+        return begin_run(history, request, clock)
+    record = history.find_run(request.notebook, request.parameters, kernel_id=request.kernel_id)
+    if record is None:
+        return begin_run(history, request, clock)
+    lock = history.attach(record.run_id)
+    state = RunState.fold(history.cell_events(record.run_id))
+    run = Run(history, clock, record.run_id, request, lock, state, resumed=True, _steps={})
+    _attached(run)
+    return run
+
+
+def begin_run(history: History, request: RunRequest, clock: Clock | None = None) -> Run:
+    """Begin another run of the notebook, which is its current run from now on."""
+    clock = clock or SystemClock()
+    run_id = clock.new_id()
+    lock = history.attach(run_id)
+    run = Run(history, clock, run_id, request, lock, RunState(), resumed=False, _steps={})
+    history.append(
+        RunStarted(
+            run_id=run_id,
+            at=clock.now(),
+            workflow="notebook",
+            notebook=request.notebook,
+            parameters=dict(request.parameters),
+            python=ABI or "",
+            evercell=RELEASE,
+        )
+    )
+    _attached(run)
+    return run
+
+
+def _attached(run: Run) -> None:
+    run.history.commit(
+        RunAttached(
+            run_id=run.run_id,
+            at=run.clock.now(),
+            generation=run.lock.generation,
+            pid=os.getpid(),
+            host=os.uname().nodename,
+            kernel_id=run.request.kernel_id,
+            notebook=run.request.notebook,
+        )
+    )

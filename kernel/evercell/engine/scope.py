@@ -1,0 +1,195 @@
+"""The place where durable calls are counted and looked up: one execution of one cell.
+
+    Scope.enter(step, values) -> Answered | Raised | Call
+
+A call's key is content - function, version, arguments - and its ordinal counts identical calls in
+the scope, so the n-th sample of one prompt stays the n-th, in whatever order tasks and threads ask.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from evercell.codec import canonical, exceptions, values
+from evercell.engine.decide import Answer, Attempt, RaiseAgain, Refuse, decide_step
+from evercell.errors import InDoubtError, StepFailedError
+from evercell.events import StepsAnswered
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from evercell.clock import Clock
+    from evercell.engine.function import FunctionVersion, Reached
+    from evercell.events import ErrorInfo
+    from evercell.history import History, StepRecord
+
+__all__ = ["Answered", "Call", "Raised", "Scope", "StepIdentity", "current_scope", "enter_scope"]
+
+_FLUSH_ANSWERED = 1024  # ids in one StepsAnswered event
+
+StepTable = dict[tuple[bytes, int], "StepRecord"]
+
+
+class StepIdentity(Protocol):
+    """What a scope needs to know of a step."""
+
+    name: str
+    at_most_once: bool
+    function_version: FunctionVersion
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The history's result, decoded."""
+
+    value: object
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """The exception to raise instead of running the body."""
+
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A durable call whose body must run, from attempt number `attempt` on."""
+
+    activity_id: str
+    key: bytes
+    ordinal: int
+    attempt: int
+    first: bool  # never made before: StepStarted is due
+
+
+@dataclass(slots=True)
+class Scope:
+    """One cell execution's durable calls. Safe to use from any thread and task."""
+
+    history: History
+    clock: Clock
+    run_id: str
+    cell: str  # activity_id of the cell execution
+    slot: str
+    live: dict[str, Any]  # the user's namespace
+    resuming: bool
+    load: Callable[[], StepTable]  # the slot's recorded calls; asked for at the first step only
+    data_version: Callable[[str], bytes | None]
+    asked: int = 0
+    answered: int = 0
+    _table: StepTable | None = None
+    _ordinals: dict[bytes, int] = field(default_factory=dict)
+    _versions: dict[FunctionVersion, Reached] = field(default_factory=dict)
+    _unreported: list[str] = field(default_factory=list)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def enter(self, step: StepIdentity, arguments: tuple[object, ...]) -> Answered | Raised | Call:
+        """Look a call up and decide. Raises NotStorableError for arguments without identity."""
+        version = self._version(step.function_version)
+        key = canonical.digest((version, *arguments), self.live)
+        with self._lock:
+            ordinal = self._ordinals.get(key, 0)
+            self._ordinals[key] = ordinal + 1
+            record = self.table().get((key, ordinal))
+            self.asked += 1
+        decision = decide_step(record, resuming=self.resuming, at_most_once=step.at_most_once)
+        match decision:
+            case Answer(activity_id, result):
+                data = self.history.get(result)
+                value = values.decode(result.codec, data, self.live)
+                self._report(activity_id)
+                return Answered(value)
+            case RaiseAgain(activity_id, error):
+                self._report(activity_id)
+                return Raised(self.exception(step.name, error))
+            case Refuse(_, attempt):
+                return Raised(_in_doubt(step.name, attempt))
+            case Attempt(None, attempt):
+                return Call(self.history.new_activity_id(), key, ordinal, attempt, first=True)
+            case Attempt(str(activity_id), attempt):
+                return Call(activity_id, key, ordinal, attempt, first=False)
+
+    def table(self) -> StepTable:
+        """The slot's recorded calls by (key, ordinal)."""
+        with self._lock:
+            if self._table is None:
+                self._table = self.load()
+            return self._table
+
+    def remember(self, record: StepRecord) -> None:
+        """Keep what became of a call, for the next execution of this cell."""
+        with self._lock:
+            self.table()[record.key, record.ordinal] = record
+
+    def exception(self, name: str, error: ErrorInfo) -> BaseException:
+        """The exception that a step's recorded failure raises, on the first run and on replay."""
+        if error.payload is not None:
+            data = self.history.get(error.payload)
+            return exceptions.decode_exception(data, self.live)
+        return StepFailedError(
+            f"step {name!r} failed for good with {error.type}: {error.message}. The exception "
+            "itself can't be stored. Run the cell once more to try the step again."
+        )
+
+    def flush(self) -> None:
+        """Append what the history answered since the last flush."""
+        with self._lock:
+            ids, self._unreported = tuple(self._unreported), []
+        if ids:
+            self.history.append(StepsAnswered(self.run_id, self.clock.now(), self.cell, ids))
+
+    def _report(self, activity_id: str) -> None:
+        with self._lock:
+            self.answered += 1
+            self._unreported.append(activity_id)
+            full = len(self._unreported) >= _FLUSH_ANSWERED
+        if full:
+            self.flush()
+
+    def _version(self, function: FunctionVersion) -> bytes:
+        reached = self._versions.get(function)
+        if reached is None or not reached.holds():
+            reached = function.compute(self.data_version)
+            self._versions[function] = reached
+        return reached.version
+
+
+def _in_doubt(name: str, attempt: int) -> InDoubtError:
+    return InDoubtError(
+        f"at-most-once step {name!r} was started (attempt {attempt}) and its kernel stopped before "
+        "the result was recorded, so it may have taken effect. Find out whether it did; then catch "
+        "this error, or give the step another version= to run it again."
+    )
+
+
+_scope: ContextVar[Scope | None] = ContextVar("evercell_scope", default=None)
+_fallback: Scope | None = None
+
+
+def current_scope() -> Scope | None:
+    """The scope of the calling code: its context's, or, in a thread that inherited no context, that
+    of the cell that runs now. None outside a recorded cell."""
+    return _scope.get() or _fallback
+
+
+class enter_scope:  # noqa: N801 - reads as a statement: `with enter_scope(scope)`
+    """Make `scope` current for the time of a cell."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    def __enter__(self) -> Scope:
+        global _fallback  # noqa: PLW0603 - threads started by libraries carry no context
+        self._token = _scope.set(self._scope)
+        self._outer, _fallback = _fallback, self._scope
+        return self._scope
+
+    def __exit__(self, *_: object) -> None:
+        global _fallback  # noqa: PLW0603
+        _scope.reset(self._token)
+        _fallback = self._outer
+        self._scope.flush()

@@ -1,0 +1,108 @@
+"""A kernel process under history: what the kernel opens at its first cell and closes at its end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from evercell.clock import SystemClock
+from evercell.engine.notebook import NotebookRun
+from evercell.engine.run import begin_run, open_run
+from evercell.errors import NotInKernelError
+from evercell.history import History
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from evercell.clock import Clock
+    from evercell.engine.host import CellRequest, Host
+    from evercell.engine.run import RunRequest
+
+__all__ = ["Session", "current_session"]
+
+_current: Session | None = None
+
+
+class Session:
+    """The history, the run and the cells of this process. One at a time."""
+
+    def __init__(
+        self,
+        history: History,
+        request: RunRequest,
+        live: dict[str, Any],
+        project: Path | None,
+        clock: Clock,
+    ) -> None:
+        self.history = history
+        self.request = request
+        self.clock = clock
+        self._live = live
+        self._project = project
+        self.cells = NotebookRun(open_run(history, request, clock), live, project)
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path,
+        request: RunRequest,
+        live: dict[str, Any],
+        project: Path | None = None,
+        clock: Clock | None = None,
+    ) -> Session:
+        """Open the history in `folder`, attach to the notebook's run, and become current.
+
+        Raises RunInUseError, HistoryWriteError, HistoryNewerError, JournalDamagedError,
+        HistoryLockedError; then nothing is open.
+        """
+        global _current  # noqa: PLW0603 - a process has one kernel
+        clock = clock or SystemClock()
+        history = History(folder, clock=clock)
+        try:
+            session = cls(history, request, live, project, clock)
+        except BaseException:
+            history.close()
+            raise
+        history.start_folding()
+        _current = session
+        return session
+
+    @property
+    def run_id(self) -> str:
+        """The current run's id."""
+        return self.cells.run.run_id
+
+    async def execute(self, request: CellRequest, host: Host) -> dict[str, Any]:
+        """Restore the cell or run it; returns the content of the execute_reply."""
+        return await self.cells.execute(request, host)
+
+    def new_run(self) -> str:
+        """Leave the current run and begin another; returns its id. Variables stay as they are."""
+        self.cells.run.detach()
+        run = begin_run(self.history, self.request, self.clock)
+        self.cells = NotebookRun(run, self._live, self._project)
+        return run.run_id
+
+    def finish(self, status: Literal["completed", "failed", "canceled"]) -> None:
+        """Record that a headless run came to its end."""
+        self.cells.run.finish(status)
+
+    def close(self) -> None:
+        """Detach from the run and make everything durable. Idempotent."""
+        global _current  # noqa: PLW0603
+        if _current is not self:
+            return
+        _current = None
+        try:
+            self.cells.run.detach()
+        finally:
+            self.history.close()
+
+
+def current_session() -> Session:
+    """The session of this process. Raises NotInKernelError where there is none."""
+    if _current is None:
+        raise NotInKernelError(
+            "this needs a notebook on the Evercell kernel, and none is recording in this process. "
+            "Choose the kernel 'Evercell (Python 3)', or run %load_ext evercell and another cell."
+        )
+    return _current

@@ -1,0 +1,76 @@
+"""What a run's cell events amount to: a fold, the same for a resumed run and a live one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from evercell.engine.decide import CellRecord
+from evercell.engine.places import Places
+from evercell.events import CellCompleted, CellFailed, CellRestored, CellStarted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from evercell.events import Event
+
+__all__ = ["RunState", "SlotStatus"]
+
+SlotStatus = Literal["in doubt", "completed", "failed"]
+
+
+@dataclass(slots=True)
+class RunState:
+    """The finished cells that can be given back, and how each cell's last execution ended."""
+
+    places: Places = field(default_factory=Places)
+    _records: dict[bytes, list[CellRecord]] = field(default_factory=dict)
+    _started: dict[str, CellStarted] = field(default_factory=dict)
+    _status: dict[str, SlotStatus] = field(default_factory=dict)
+
+    @classmethod
+    def fold(cls, events: Iterable[Event]) -> RunState:
+        """The state after `events`, in their order."""
+        state = cls()
+        for event in events:
+            state.apply(event)
+        return state
+
+    def apply(self, event: Event) -> None:
+        """Take one more event in."""
+        match event:
+            case CellStarted():
+                self._started[event.activity_id] = event
+                self._status[event.slot] = "in doubt"
+                self._learn(event)
+            case CellCompleted():
+                started = self._started.pop(event.activity_id)
+                self._status[started.slot] = "completed"
+                if started.decision != "volatile":
+                    records = self._records.setdefault(started.source_digest, [])
+                    records.insert(0, CellRecord(started, event))
+            case CellFailed():
+                started = self._started.pop(event.activity_id)
+                self._status[started.slot] = "failed"
+            case CellRestored():
+                self._status[event.slot] = "completed"
+                self._learn(event)
+            case _:
+                pass  # steps and the run itself don't decide about cells
+
+    def records(self, source_digest: bytes) -> list[CellRecord]:
+        """Finished executions of this source, latest first."""
+        return self._records.get(source_digest, [])
+
+    def status(self, slot: str) -> SlotStatus | None:
+        """How the slot's last execution ended; None if it was never run."""
+        return self._status.get(slot)
+
+    def _learn(self, event: CellStarted | CellRestored) -> None:
+        self.places.learn(
+            event.slot,
+            event.cell_id,
+            event.source_digest,
+            event.ordinal,
+            None if event.cell_id else event.cell_index,
+        )
