@@ -1,0 +1,69 @@
+"""A recorded cell without a kernel: real history, real scope; a test restarts it at will."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from evercell.engine.run import RunRequest, open_run
+from evercell.engine.scope import Scope, enter_scope
+from evercell.history import History
+from evercell.testing import ManualClock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def _key(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests sign with a key of their own, never with the developer's."""
+    monkeypatch.setenv("EVERCELL_KEY_FILE", str(tmp_path_factory.getbasetemp() / "key"))
+
+
+class Kernel:
+    """One kernel process's life over a history folder, as far as steps notice."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.clock = ManualClock()
+        self.live: dict[str, Any] = {"__name__": "__main__"}
+        self._cells = 0
+
+    @contextmanager
+    def cell(self, *, slot: str = "id:a", resuming: bool = False) -> Iterator[Scope]:
+        """Run the body of the `with` as a cell of the notebook's current run."""
+        history = History(self.folder, clock=self.clock)
+        try:
+            run = open_run(history, RunRequest("/nb.ipynb", {}, None), self.clock)
+            scope = Scope(
+                history=history,
+                clock=self.clock,
+                run_id=run.run_id,
+                cell=history.new_activity_id(),
+                slot=slot,
+                live=self.live,
+                resuming=resuming,
+                load=lambda: run.steps(slot),
+                data_version=lambda name: None,
+            )
+            with enter_scope(scope):
+                yield scope
+            run.detach()
+        finally:
+            history.close()
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """Rows of a query over the history."""
+        history = History(self.folder, clock=self.clock)
+        try:
+            return history.query(sql).rows
+        finally:
+            history.close()
+
+
+@pytest.fixture
+def kernel(tmp_path: Path) -> Kernel:
+    return Kernel(tmp_path / ".evercell")

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import pytest
+
+from evercell.engine.decide import (
+    Answer,
+    Attempt,
+    CellRecord,
+    Execute,
+    RaiseAgain,
+    Recompute,
+    Refuse,
+    Restore,
+    decide_cell,
+    decide_step,
+)
+from evercell.events import CellCompleted, CellStarted, ErrorInfo, Payload, Product
+from evercell.history import StepRecord
+
+RESULT = Payload(b"r", "json", 1, b"1")
+ERROR = ErrorInfo("ValueError", "no")
+
+
+def cell(
+    *, ordinal: int = 0, products: tuple[Product, ...] = (), restorable: bool = True, **more: object
+) -> CellRecord:
+    started = CellStarted("r", 0, "a-1", "s", 0, None, "x", b"d", ordinal, "executed", "", 1)
+    completed = CellCompleted(
+        "r", 0, "a-1", b"k", 1, more.get("reads", {}), products, (), (), None, None, restorable
+    )
+    return CellRecord(started, completed)
+
+
+def decide(records: list[CellRecord], **changes: object) -> Restore | Recompute | Execute:
+    given = {"ordinal": 0, "seen": False, "volatile": False, "differs": lambda reads: None}
+    return decide_cell(records, **(given | changes))
+
+
+def test_a_fitting_record_is_restored_the_latest_first() -> None:
+    old, new = cell(), cell()
+    decision = decide([new, old])
+    assert isinstance(decision, Restore)
+    assert decision.record is new
+
+
+@pytest.mark.parametrize(
+    ("records", "changes"),
+    [
+        ([], {}),
+        ([cell()], {"seen": True}),
+        ([cell()], {"volatile": True}),
+        ([cell(ordinal=1)], {}),
+        ([cell(restorable=False)], {}),
+        ([cell()], {"differs": lambda reads: "x was changed"}),
+    ],
+)
+def test_whatever_does_not_fit_runs(records: list[CellRecord], changes: dict[str, object]) -> None:
+    assert isinstance(decide(records, **changes), Execute)
+
+
+def test_the_reason_names_what_changed() -> None:
+    assert decide([cell()], differs=lambda reads: "x").reason == "stale: x"
+
+
+def test_an_older_record_that_fits_wins_over_a_newer_one_that_does_not() -> None:
+    old = cell(reads={"x": b"1"})
+    new = cell(reads={"x": b"2"})
+    decision = decide([new, old], differs=lambda reads: None if reads["x"] == b"1" else "x")
+    assert isinstance(decision, Restore)
+    assert decision.record is old
+
+
+def test_what_cannot_be_stored_is_recomputed_but_not_for_the_displayed_value() -> None:
+    client = Product(("client",), b"v", None, (), "holds a socket")
+    shown = Product(("_",), b"v", None, (), "a generator")
+    assert decide([cell(products=(client,))]) == Recompute(
+        cell(products=(client,)), "client: holds a socket"
+    )
+    assert isinstance(decide([cell(products=(shown,))]), Restore)
+
+
+def step(status: str, **more: object) -> StepRecord:
+    result = RESULT if status == "completed" else None
+    error = ERROR if status == "failed" else None
+    return StepRecord("a-2", b"k", 0, status, 3, False, result, error)
+
+
+@pytest.mark.parametrize("resuming", [True, False])
+@pytest.mark.parametrize("at_most_once", [True, False])
+def test_a_finished_step_is_always_answered(resuming: bool, at_most_once: bool) -> None:
+    decision = decide_step(step("completed"), resuming=resuming, at_most_once=at_most_once)
+    assert decision == Answer("a-2", RESULT)
+
+
+def test_a_failed_step_is_raised_again_on_resume_and_tried_again_by_its_user() -> None:
+    failed = step("failed")
+    assert decide_step(failed, resuming=True, at_most_once=False) == RaiseAgain("a-2", ERROR)
+    assert decide_step(failed, resuming=False, at_most_once=False) == Attempt("a-2", 4)
+
+
+@pytest.mark.parametrize("status", ["in doubt", "canceled"])
+@pytest.mark.parametrize("resuming", [True, False])
+def test_in_doubt_runs_again_unless_at_most_once(status: str, resuming: bool) -> None:
+    record = step(status)
+    assert decide_step(record, resuming=resuming, at_most_once=False) == Attempt("a-2", 4)
+    assert decide_step(record, resuming=resuming, at_most_once=True) == Refuse("a-2", 3)
+
+
+def test_a_new_call_is_attempt_one() -> None:
+    assert decide_step(None, resuming=True, at_most_once=True) == Attempt(None, 1)

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+from evercell.engine.liveness import still_running
+
+
+def notebook(source: str) -> dict[str, object]:
+    """A namespace whose functions run as a notebook's do."""
+    live: dict[str, object] = {"threading": threading}
+    exec(source, live)
+    return live
+
+
+WAITER = """
+entered, release = threading.Event(), threading.Event()
+def wait():
+    entered.set()
+    release.wait()
+"""
+
+
+def test_nothing_runs() -> None:
+    assert still_running({}) is None
+
+
+def test_a_thread_in_notebook_code_is_named_until_it_ends() -> None:
+    live = notebook(WAITER)
+    thread = threading.Thread(target=live["wait"], name="crawler")
+    thread.start()
+    live["entered"].wait()
+    assert still_running(live) == "the thread 'crawler' still runs"
+    live["release"].set()
+    thread.join()
+    assert still_running(live) is None
+
+
+def test_an_idle_pool_does_not_count() -> None:
+    live = notebook("def work(): return 1")
+    with ThreadPoolExecutor(2) as pool:
+        assert pool.submit(live["work"]).result() == 1
+        assert still_running(live) is None
+
+
+def test_a_pending_task_counts_also_when_it_waits_in_a_library() -> None:
+    live = notebook("import asyncio\nasync def nap(): await asyncio.Event().wait()")
+
+    async def main() -> tuple[str | None, str | None]:
+        task = asyncio.create_task(asyncio.wait_for(live["nap"](), None), name="nap")
+        await asyncio.sleep(0)
+        during = still_running(live)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        return during, still_running(live)
+
+    assert asyncio.run(main()) == ("the task 'nap' still runs", None)

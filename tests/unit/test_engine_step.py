@@ -1,0 +1,421 @@
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from evercell.engine.retry import RetryPolicy
+from evercell.engine.scope import current_scope
+from evercell.engine.step import step
+from evercell.engine.usage import record_usage
+from evercell.errors import (
+    InDoubtError,
+    NotInKernelError,
+    NotStorableError,
+    StepFailedError,
+    StepTimeoutError,
+    UsageError,
+)
+from evercell.events import StepStarted
+
+if TYPE_CHECKING:
+    from .conftest import Kernel
+
+calls: list[Any] = []
+
+
+@pytest.fixture(autouse=True)
+def _no_calls() -> None:
+    calls.clear()
+
+
+@step
+def double(n: int) -> int:
+    calls.append(n)
+    return 2 * n
+
+
+@step
+async def double_async(n: int) -> int:
+    calls.append(n)
+    await asyncio.sleep(0)
+    return 2 * n
+
+
+def test_outside_a_cell_it_is_the_plain_function() -> None:
+    assert current_scope() is None
+    assert double(2) == 4
+    assert asyncio.run(double_async(3)) == 6
+    assert double.map([1, 2]) == [2, 4]
+
+
+def test_a_finished_call_is_answered_after_a_restart(kernel: Kernel) -> None:
+    with kernel.cell():
+        assert [double(n) for n in (1, 2)] == [2, 4]
+    with kernel.cell() as scope:
+        assert [double(n) for n in (1, 2, 3)] == [2, 4, 6]
+        assert (scope.asked, scope.answered) == (3, 2)
+    assert calls == [1, 2, 3]
+    rows = kernel.query("SELECT name, status, attempts, restored FROM steps ORDER BY started_at, 1")
+    assert sorted(rows) == [("double", "completed", 1, 0), *[("double", "completed", 1, 1)] * 2]
+
+
+def test_the_nth_sample_of_one_prompt_stays_the_nth(kernel: Kernel) -> None:
+    @step(version=1)
+    def sample(prompt: str) -> float:
+        return random.random()
+
+    with kernel.cell():
+        first = [sample("p") for _ in range(3)]
+    with kernel.cell():
+        again = [sample("p") for _ in range(4)]
+    assert len(set(first)) == 3
+    assert again[:3] == first
+    assert again[3] not in first
+
+
+def test_cells_do_not_answer_each_other(kernel: Kernel) -> None:
+    with kernel.cell(slot="id:a"):
+        double(1)
+    with kernel.cell(slot="id:b"):
+        double(1)
+    assert calls == [1, 1]
+
+
+def test_arguments_count_however_they_are_passed(kernel: Kernel) -> None:
+    @step(version=1)
+    def ask(prompt: str, temperature: float = 0.0, *, stop: str | None = None) -> str:
+        calls.append((prompt, temperature, stop))
+        return prompt
+
+    with kernel.cell():
+        ask("p")
+    with kernel.cell():
+        ask(prompt="p", temperature=0.0, stop=None)
+    with kernel.cell():
+        ask("p", 0)  # another type is another call
+    assert len(calls) == 2
+
+
+def test_ignored_arguments_and_keys(kernel: Kernel) -> None:
+    @step(ignore=["client"], version=1)
+    def ask(client: object, prompt: str) -> str:
+        calls.append(prompt)
+        return prompt
+
+    @step(key=lambda prompt: prompt.lower(), version=1)
+    def fold(prompt: str) -> str:
+        calls.append(prompt)
+        return prompt
+
+    for _ in range(2):
+        with kernel.cell():
+            ask(threading.Lock(), "a")
+    with kernel.cell():
+        fold("B")
+        assert kernel is not None
+    with kernel.cell():
+        assert fold("b") == "B"
+    assert calls == ["a", "B"]
+    with kernel.cell(), pytest.raises(NotStorableError, match="argument"):
+        double(threading.Lock())
+
+
+def test_editing_the_function_or_a_constant_asks_again(kernel: Kernel) -> None:
+    live = kernel.live
+
+    def define(source: str) -> Any:
+        exec(source, live)
+        return live["ask"]
+
+    live["step"] = step
+    live["calls"] = calls
+    body = "@step\ndef ask(p):\n    calls.append(p)\n    return {}\n"
+    for source, constant, asked in [
+        (body.format("p + SUFFIX"), "!", 1),
+        ("# a comment\n\n" + body.format("p + SUFFIX"), "!", 1),
+        (body.format("p + SUFFIX"), "?", 2),
+        (body.format("SUFFIX + p"), "?", 3),
+    ]:
+        live["SUFFIX"] = constant
+        ask = define(source)
+        with kernel.cell():
+            ask("p")
+        assert len(calls) == asked, source
+
+
+def test_what_the_caller_sees_is_what_a_replay_returns(kernel: Kernel) -> None:
+    @step(version=1)
+    def pair() -> tuple[list[int], list[int]]:
+        shared = [1]
+        return (shared, shared)
+
+    with kernel.cell():
+        first = pair()
+    with kernel.cell():
+        assert pair() == first
+        assert type(pair()) is tuple
+
+
+def test_retries_follow_the_policy_and_stand_in_the_history(kernel: Kernel) -> None:
+    @step(retry=RetryPolicy(maximum_attempts=3))
+    def flaky() -> str:
+        calls.append(1)
+        if len(calls) < 3:
+            raise ConnectionError("busy")
+        return "ok"
+
+    with kernel.cell():
+        assert flaky() == "ok"
+    assert kernel.clock.slept == [1.0, 2.0]
+    assert kernel.query("SELECT attempt, status FROM attempts ORDER BY attempt") == [
+        (1, "failed"),
+        (2, "failed"),
+        (3, "completed"),
+    ]
+
+
+class RemoteError(Exception):
+    def __init__(self, status: int, *, body: str) -> None:
+        super().__init__(f"{status}: {body}")
+        self.status = status
+
+
+def test_a_final_failure_is_raised_again_on_resume_and_tried_again_by_its_user(
+    kernel: Kernel,
+) -> None:
+    @step(version=1)
+    def broken() -> None:
+        calls.append(1)
+        raise RemoteError(503, body="down")
+
+    def outcome(*, resuming: bool) -> RemoteError:
+        with kernel.cell(resuming=resuming), pytest.raises(RemoteError) as caught:
+            broken()
+        return caught.value
+
+    first, resumed = outcome(resuming=False), outcome(resuming=True)
+    assert calls == [1]
+    assert (resumed.status, str(resumed)) == (first.status, str(first))
+    outcome(resuming=False)
+    assert calls == [1, 1]
+
+
+def test_an_exception_that_cannot_be_stored_is_raised_as_step_failed(kernel: Kernel) -> None:
+    @step(version=1)
+    def broken() -> None:
+        class LocalError(Exception):
+            lock = threading.Lock()
+
+        raise LocalError("no")
+
+    for resuming in (False, True):
+        with (
+            kernel.cell(resuming=resuming),
+            pytest.raises(StepFailedError, match="LocalError: no"),
+        ):
+            broken()
+
+
+def test_a_result_that_cannot_be_stored_fails_at_once(kernel: Kernel) -> None:
+    @step(retry=RetryPolicy(maximum_attempts=5))
+    def make() -> object:
+        calls.append(1)
+        return threading.Lock()
+
+    with kernel.cell(), pytest.raises(NotStorableError, match="'.*make' returned a value"):
+        make()
+    assert calls == [1]
+
+
+def test_timeouts(kernel: Kernel) -> None:
+    release = threading.Event()
+
+    @step(start_to_close_timeout="20ms")
+    def stuck() -> None:
+        release.wait()
+
+    @step(start_to_close_timeout="20ms")
+    async def stuck_async() -> None:
+        await asyncio.Event().wait()
+
+    with kernel.cell():
+        with pytest.raises(StepTimeoutError):
+            stuck()
+        with pytest.raises(StepTimeoutError):
+            asyncio.run(stuck_async())
+    release.set()
+
+
+def test_the_bodys_own_timeout_error_is_its_own(kernel: Kernel) -> None:
+    @step(start_to_close_timeout="1h")
+    async def impatient() -> None:
+        raise TimeoutError("mine")
+
+    with kernel.cell(), pytest.raises(TimeoutError, match="mine") as caught:
+        asyncio.run(impatient())
+    assert not isinstance(caught.value, StepTimeoutError)
+
+
+def test_an_interrupted_attempt_runs_again(kernel: Kernel) -> None:
+    @step(version=1)
+    def long() -> str:
+        calls.append(1)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return "done"
+
+    with pytest.raises(KeyboardInterrupt), kernel.cell():
+        long()
+    with kernel.cell():
+        assert long() == "done"
+    assert kernel.query("SELECT status, attempts FROM steps") == [("completed", 2)]
+
+
+def test_at_most_once_in_doubt_is_refused(kernel: Kernel) -> None:
+    @step(at_most_once=True, version=1)
+    def pay(amount: int) -> str:
+        calls.append(amount)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), kernel.cell():
+        pay(5)
+    with kernel.cell(resuming=True), pytest.raises(InDoubtError, match="pay"):
+        pay(5)
+    assert calls == [5]
+
+
+def test_at_most_once_is_durable_before_the_body(kernel: Kernel) -> None:
+    seen: list[int] = []
+
+    @step(at_most_once=True, version=1)
+    def pay(amount: int) -> str:
+        seen.append(current_scope().history.query("SELECT count(*) FROM steps").rows[0][0])
+        return "paid"
+
+    with kernel.cell():
+        pay(5)
+    assert seen == [1]
+
+
+def test_a_started_step_of_a_dead_process_is_in_doubt_and_runs_again(kernel: Kernel) -> None:
+    with kernel.cell() as scope:
+        call = scope.enter(double, (1,))
+        scope.history.append(
+            StepStarted(
+                scope.run_id, 0, call.activity_id, scope.cell, scope.slot, "double", call.key, 0, "{}"
+            )
+        )
+    assert kernel.query("SELECT status FROM steps") == [("in doubt",)]
+    with kernel.cell(resuming=True):
+        assert double(1) == 2
+    assert kernel.query("SELECT status, attempts FROM steps") == [("completed", 2)]
+
+
+def test_gather_tasks_and_threads_share_the_scope(kernel: Kernel) -> None:
+    async def many() -> list[int]:
+        return await asyncio.gather(*(double_async(n % 3) for n in range(9)))
+
+    for _ in range(2):
+        with kernel.cell():
+            assert asyncio.run(many()) == [2 * (n % 3) for n in range(9)]
+            thread = threading.Thread(target=double, args=(7,))
+            thread.start()
+            thread.join()
+    assert sorted(calls) == [0, 0, 0, 1, 1, 1, 2, 2, 2, 7]
+
+
+@pytest.mark.parametrize("known", [0, 400, 1000])
+def test_a_map_asks_only_what_is_missing(kernel: Kernel, known: int) -> None:
+    with kernel.cell():
+        assert double.map(range(known)) == [2 * n for n in range(known)]
+    calls.clear()
+    with kernel.cell():
+        assert double.map(range(1000), max_concurrency=20) == [2 * n for n in range(1000)]
+    assert sorted(calls) == list(range(known, 1000))
+
+
+def test_an_async_map_keeps_to_its_limit(kernel: Kernel) -> None:
+    inside = most = 0
+
+    @step(version=1)
+    async def probe(n: int) -> int:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        await asyncio.sleep(0)
+        inside -= 1
+        return n
+
+    async def main() -> list[int]:
+        return await probe.map(range(50), max_concurrency=4)
+
+    with kernel.cell():
+        assert asyncio.run(main()) == list(range(50))
+    assert 1 < most <= 4
+
+
+def test_usage_is_read_from_answers_or_told(kernel: Kernel) -> None:
+    @dataclass
+    class Tokens:
+        prompt_tokens: int
+        completion_tokens: int
+
+    @dataclass
+    class Answer:
+        model: str
+        usage: Tokens
+
+    # pickled by value: local classes
+    @step(version=1)
+    def ask() -> dict[str, Any]:
+        return {"model": "m1", "usage": {"prompt_tokens": 3, "completion_tokens": 4}}
+
+    @step(version=1)
+    def told() -> str:
+        record_usage(model="m2", input_tokens=5, output_tokens=6, cost=0.5)
+        return "text"
+
+    with kernel.cell():
+        ask()
+        told()
+    rows = kernel.query("SELECT model, input_tokens, output_tokens, cost FROM usage ORDER BY 1")
+    assert rows == [("m1", 3, 4, None), ("m2", 5, 6, 0.5)]
+    with pytest.raises(NotInKernelError):
+        record_usage(model="m")
+
+
+def test_methods_can_be_steps(kernel: Kernel) -> None:
+    with kernel.cell():
+        assert Asker("a").ask("p") == "a:p"
+    with kernel.cell():
+        assert Asker("a").ask("p") == "a:p"
+        assert Asker("b").ask("p") == "b:p"
+    assert calls == ["a", "b"]
+
+
+@dataclass
+class Asker:
+    name: str
+
+    @step(version=1)
+    def ask(self, prompt: str) -> str:
+        calls.append(self.name)
+        return f"{self.name}:{prompt}"
+
+
+def test_wrong_use_is_refused_at_once() -> None:
+    with pytest.raises(UsageError, match="generator"):
+
+        @step
+        def chunks() -> Any:
+            yield 1
+
+    with pytest.raises(UsageError, match="ignores"):
+        step(ignore=["nothing"])(lambda x: x)
+    with pytest.raises(UsageError, match="max_concurrency"):
+        double.map([1], max_concurrency=0)
