@@ -1,0 +1,65 @@
+"""Code objects without their positions: what they do, not where they were written.
+
+A code object is stored as `marshal` data of its stripped form (file name, line numbers and nested
+positions removed) and, beside it, the positions. The digest covers the stripped form only, so that
+moving a function to another line or another process's temporary file changes nothing.
+"""
+
+from __future__ import annotations
+
+import marshal
+from functools import lru_cache
+from types import CodeType
+
+from blake3 import blake3
+
+__all__ = ["Positions", "code_digest", "marshal_code", "positions_of", "unmarshal_code"]
+
+# (file name, first line, line table, positions of the nested code objects in constant order)
+Positions = tuple[str, int, bytes, tuple["Positions", ...]]  # type: ignore[misc]
+
+
+@lru_cache(maxsize=4096)
+def marshal_code(code: CodeType) -> bytes:
+    """The stripped code as bytes. Raises ValueError for constants that no compiler makes."""
+    # Version 2 writes no back references and no interning flags: equal code gives equal bytes.
+    return marshal.dumps(_strip(code), 2)
+
+
+@lru_cache(maxsize=4096)
+def code_digest(code: CodeType) -> bytes:
+    """16 bytes over everything that decides what the code does."""
+    return blake3(b"code" + marshal_code(code)).digest(16)
+
+
+def positions_of(code: CodeType) -> Positions:
+    """What `marshal_code` leaves out."""
+    nested = tuple(positions_of(c) for c in code.co_consts if type(c) is CodeType)
+    return code.co_filename, code.co_firstlineno, code.co_linetable, nested
+
+
+def unmarshal_code(data: bytes, positions: Positions) -> CodeType:
+    """The code object again, with its positions."""
+    return _place(marshal.loads(data), positions)  # noqa: S302 - authenticated before it gets here
+
+
+def _strip(code: CodeType) -> CodeType:
+    return code.replace(
+        co_filename="",
+        co_firstlineno=1,
+        co_linetable=b"",
+        co_consts=tuple(_strip(c) if type(c) is CodeType else c for c in code.co_consts),
+    )
+
+
+def _place(code: CodeType, positions: Positions) -> CodeType:
+    filename, line, table, nested = positions
+    inner = iter(nested)
+    return code.replace(
+        co_filename=filename,
+        co_firstlineno=line,
+        co_linetable=table,
+        co_consts=tuple(
+            _place(c, next(inner)) if type(c) is CodeType else c for c in code.co_consts
+        ),
+    )

@@ -1,0 +1,399 @@
+"""Pickle protocol 5 that knows the live namespace.
+
+    dump(value, live)   -> Dumped: the stream, its out-of-band buffers, and what was met on the way
+    load(stream, ...)   -> the value, its functions reading the live namespace
+
+What differs from cloudpickle, and why:
+- A function of the notebook comes back with the live namespace as its globals, so that a later
+  rebinding of a global is seen.
+- A function, class or step that the namespace holds under its own name is stored by that name,
+  except as that name's own value (`own`): one definition, and no class state that a later load
+  applies again.
+- Closure cells are objects: two functions that share one go on sharing it.
+- A numpy view is a view of its base again.
+- What would come back as something else (an open file, a memoryview, a weak reference) is refused.
+"""
+
+from __future__ import annotations
+
+import abc
+import enum
+import io
+import itertools
+import pickle
+import sys
+import types
+import typing
+from dataclasses import dataclass
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+
+import cloudpickle
+from blake3 import blake3
+
+from evercell.codec import rebuild
+from evercell.codec.code import Positions, marshal_code, positions_of, unmarshal_code
+from evercell.codec.reducers import REDUCERS, REFUSED, Arrays
+from evercell.errors import EvercellError, NotStorableError, RestoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+__all__ = ["Dumped", "Pickler", "Unpickler", "dump", "load"]
+
+OUT_OF_BAND = 65_536  # bytes from which a buffer travels beside the stream
+_NOTHING_OWN: dict[str, object] = {}
+_METACLASSES = frozenset({type, abc.ABCMeta, enum.EnumMeta, type(typing.Protocol)})
+_METACLASS_NAMES = frozenset({"pydantic._internal._model_construction:ModelMetaclass"})
+_HOOK_MODULES = ("builtins", "typing", "typing_extensions", "enum", "abc", "pydantic", "_collections_abc")
+_MISSING = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Dumped:
+    """A stored value. `main` decides its version; positions in source files don't."""
+
+    main: bytes
+    positions: bytes
+    buffers: tuple[memoryview, ...]
+    names: frozenset[str]  # of the namespace, referred to by name
+    codes: tuple[types.CodeType, ...]  # of the notebook's functions in the stream
+    step_codes: tuple[types.CodeType, ...]  # of the bodies of steps
+    modules: frozenset[str]
+    objects: dict[int, object]  # every object with an identity that was met, by id
+    arrays: Arrays
+
+    @property
+    def stream(self) -> bytes:
+        """What `load` wants: the pickle, the positions, the length of the positions."""
+        return self.main + self.positions + len(self.positions).to_bytes(4, "big")
+
+    def digest(self) -> bytes:
+        """16 bytes over the content."""
+        hasher = blake3(self.main)
+        for buffer in self.buffers:
+            hasher.update(b"buffer" + buffer.nbytes.to_bytes(8, "big"))
+            hasher.update(buffer)
+        return hasher.digest(16)
+
+
+def dump(
+    value: object,
+    live: dict[str, Any],
+    *,
+    own: Mapping[str, object] = _NOTHING_OWN,
+    out_of_band: bool = False,
+    pickler: type[Pickler] | None = None,
+) -> Dumped:
+    """Pickle `value`. `own` holds the variables that are being stored themselves: their functions
+    and classes are written by definition. Raises NotStorableError."""
+    buffers: list[memoryview] = []
+
+    def beside(buffer: pickle.PickleBuffer) -> bool:
+        raw = buffer.raw()
+        if raw.nbytes < OUT_OF_BAND:
+            return True
+        buffers.append(raw)
+        return False
+
+    file = io.BytesIO()
+    writer = (pickler or Pickler)(file, live, own, beside if out_of_band else None)
+    try:
+        writer.dump(value)
+        positions = pickle.dumps(tuple(writer.positions), 5)
+    except EvercellError:
+        raise
+    except Exception as error:  # noqa: BLE001 - reducers are other people's code
+        raise NotStorableError(_first_line(error)) from error
+    return Dumped(
+        file.getvalue(),
+        positions,
+        tuple(buffers),
+        frozenset(writer.names),
+        tuple(writer.codes),
+        tuple(writer.step_codes),
+        frozenset(writer.modules),
+        writer.identities(),
+        writer.arrays,
+    )
+
+
+def load(
+    stream: bytes | memoryview,
+    buffers: Sequence[bytes | bytearray | memoryview],
+    live: dict[str, Any],
+    resolve: Callable[[str], Any] | None = None,
+) -> Any:
+    """The value that `dump` stored. `resolve` finds what is stored by name (default: in `live`).
+
+    Raises RestoreError; nothing in `live` is touched.
+    """
+    try:
+        size = int.from_bytes(stream[-4:], "big")
+        split = len(stream) - 4 - size
+        positions = pickle.loads(stream[split:-4])
+        file = io.BytesIO(stream[:split])
+        # Arrays over bytes would come back read-only: each buffer becomes memory of its own.
+        return Unpickler(file, live, positions, resolve, [bytearray(b) for b in buffers]).load()
+    except EvercellError:
+        raise
+    except Exception as error:  # noqa: BLE001 - constructors are other people's code
+        raise RestoreError(
+            f"a recorded value can't be rebuilt: {type(error).__name__}: {_first_line(error)}. "
+            "Is a package missing or of another version?"
+        ) from error
+
+
+class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """Writes one value; remembers what it met."""
+
+    def __init__(
+        self,
+        file: io.BytesIO,
+        live: dict[str, Any],
+        own: Mapping[str, object] = _NOTHING_OWN,
+        buffer_callback: Callable[[pickle.PickleBuffer], bool] | None = None,
+    ) -> None:
+        super().__init__(file, protocol=5, buffer_callback=buffer_callback)
+        self.live = live
+        self.own = own
+        self.names: set[str] = set()
+        self.codes: list[types.CodeType] = []
+        self.step_codes: list[types.CodeType] = []
+        self.modules: set[str] = set()
+        self.positions: list[Positions] = []
+        self.arrays = Arrays()
+        self._by_value: set[int] = set()  # functions and classes written by definition
+        self._by_name: set[int] = set()
+        self._bodies: set[int] = set()  # functions that steps wrap
+
+    def reducer_override(self, obj: Any) -> Any:  # noqa: PLR0911 - one case each
+        kind = type(obj)
+        if kind is FunctionType:
+            return self._function(obj)
+        if isinstance(obj, type):
+            return self._class(obj)
+        refused = REFUSED.get(kind)
+        if refused is not None or kind.__module__ == "itertools":
+            raise NotStorableError(refused or f"{kind.__name__} hides how far it has run")
+        reducer = REDUCERS.get(kind)
+        if reducer is not None:
+            return reducer(self, obj)
+        if isinstance(obj, BaseException):
+            return _exception(obj)
+        if isinstance(obj, io.IOBase) and not isinstance(obj, io.BytesIO | io.StringIO):
+            raise NotStorableError("an open file is never reopened")
+        if getattr(kind, "__evercell_step__", None) is True:
+            return self._step(obj)
+        return self.arrays.reduce(obj, kind)
+
+    def identities(self) -> dict[int, object]:
+        """The objects in the stream that have an identity worth sharing, by id."""
+        found = {}
+        for key, (_, value) in self.memo.copy().items():
+            if type(value) in _WITHOUT_IDENTITY or key in self._by_name:
+                continue
+            if isinstance(value, type | FunctionType | enum.Enum) and key not in self._by_value:
+                continue
+            found[key] = value
+        return found
+
+    def name_of(self, obj: Any) -> str | None:
+        """The name by which the namespace holds a function, class or step, unless it is `own`."""
+        name = getattr(obj, "__qualname__", None) or getattr(obj, "__name__", None)
+        if not isinstance(name, str) or self.own.get(name, _MISSING) is obj:
+            return None
+        return name if self.live.get(name, _MISSING) is obj else None
+
+    def by_name(self, obj: object, name: str) -> Any:
+        """The reduction of what the namespace holds under `name`."""
+        self.names.add(name)
+        self._by_name.add(id(obj))
+        return rebuild.named, (name,)
+
+    def _step(self, step: Any) -> Any:
+        name = self.name_of(step)
+        if name is not None:
+            return self.by_name(step, name)
+        self._bodies.add(id(step.__wrapped__))
+        return NotImplemented
+
+    def _function(self, function: FunctionType) -> Any:
+        if importable(function, self.live):
+            self.modules.add(function.__module__)
+            return NotImplemented
+        name = self.name_of(function)
+        if name is not None:
+            return self.by_name(function, name)
+        self._by_value.add(id(function))
+        code = function.__code__
+        (self.step_codes if id(function) in self._bodies else self.codes).append(code)
+        index = len(self.positions)
+        self.positions.append(positions_of(code))
+        scope = self._scope(function)
+        return (
+            rebuild.make_function,
+            (marshal_code(code), index, scope, function.__name__, function.__closure__),
+            _function_state(function),
+            None,
+            None,
+            rebuild.set_function,
+        )
+
+    def _scope(self, function: FunctionType) -> object:
+        scope = function.__globals__
+        if scope is self.live:
+            return None
+        module = sys.modules.get(scope.get("__name__", ""))
+        if module is not None and vars(module) is scope:
+            if module.__name__ == "__main__":
+                raise NotStorableError("its globals are another __main__ than the notebook's")
+            self.modules.add(module.__name__)
+            return module.__name__
+        if scope.get("__builtins__"):
+            raise NotStorableError(f"function {function.__qualname__} has globals of its own")
+        return scope
+
+    def _class(self, cls: type) -> Any:
+        if importable(cls, self.live):
+            self.modules.add(cls.__module__)
+            return super().reducer_override(cls)
+        name = self.name_of(cls)
+        if name is not None:
+            return self.by_name(cls, name)
+        if cls.__module__ in ("builtins", "types"):
+            return super().reducer_override(cls)
+        _check_class(cls)
+        self._by_value.add(id(cls))
+        maker, arguments, state, *rest = super().reducer_override(cls)
+        attributes = {k: v for k, v in state[0].items() if k not in ("__firstlineno__",)}
+        attributes.pop("__slots__", None)
+        if maker.__name__ == "_make_skeleton_enum":
+            arguments = (*arguments[:5], None, None)
+        else:
+            extra = {k: vars(cls)[k] for k in ("__slots__", "__qualname__") if k in vars(cls)}
+            extra["__qualname__"] = cls.__qualname__
+            # No tracking of classes: a tracked one gets its recorded state again with every load.
+            arguments = (*arguments[:3], arguments[3] | extra, None, None)
+        return (maker, arguments, (attributes, state[1]), *rest)
+
+
+class Unpickler(pickle.Unpickler):
+    """Reads one value into the world of a live namespace."""
+
+    def __init__(
+        self,
+        file: io.BytesIO,
+        live: dict[str, Any],
+        positions: tuple[Positions, ...],
+        resolve: Callable[[str], Any] | None,
+        buffers: Sequence[bytearray],
+    ) -> None:
+        super().__init__(file, buffers=buffers)
+        self._live = live
+        self._positions = positions
+        self._resolve = resolve or self._live_name
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module == rebuild.__name__:
+            if name == "named":
+                return self._resolve
+            if name == "make_function":
+                return self._function
+        elif module == "__main__":
+            # Some object named itself as a global; nobody recorded that it depends on it.
+            raise RestoreError(f"the value refers to __main__.{name} by a way of its own.")
+        return super().find_class(module, name)
+
+    def _live_name(self, name: str) -> Any:
+        try:
+            return self._live[name]
+        except KeyError:
+            raise RestoreError(f"the recorded value needs {name}, which is not defined.") from None
+
+    def _function(
+        self,
+        code: bytes,
+        index: int,
+        scope: str | dict[str, Any] | None,
+        name: str,
+        closure: tuple[types.CellType, ...] | None,
+    ) -> FunctionType:
+        if isinstance(scope, str):
+            __import__(scope)
+            scope = vars(sys.modules[scope])
+        positioned = unmarshal_code(code, self._positions[index])
+        return FunctionType(positioned, self._live if scope is None else scope, name, None, closure)
+
+
+def importable(obj: Any, live: Mapping[str, object] | None) -> bool:
+    """Whether a module other than the notebook has `obj` under its qualified name."""
+    name = getattr(obj, "__module__", None)
+    module = sys.modules.get(name) if isinstance(name, str) else None
+    if module is None or name == "__main__" or vars(module) is live:
+        return False
+    found: object = module
+    for part in obj.__qualname__.split("."):
+        found = getattr(found, part, None)
+    return found is obj
+
+
+def _function_state(function: FunctionType) -> dict[str, Any]:
+    state: dict[str, Any] = {
+        "__dict__": function.__dict__,
+        "__qualname__": function.__qualname__,
+        "__module__": function.__module__,
+        "__doc__": function.__doc__,
+        "__defaults__": function.__defaults__,
+        "__kwdefaults__": function.__kwdefaults__,
+    }
+    if sys.version_info >= (3, 14):  # annotations are a function there; asking would evaluate it
+        state["__annotate__"] = function.__annotate__
+    else:
+        state["__annotations__"] = function.__annotations__
+    if sys.version_info >= (3, 12):
+        state["__type_params__"] = function.__type_params__
+    return state
+
+
+def _check_class(cls: type) -> None:
+    """Refuse a class whose making runs code that is not ours to run twice."""
+    meta = type(cls)
+    if meta not in _METACLASSES and f"{meta.__module__}:{meta.__qualname__}" not in _METACLASS_NAMES:
+        raise NotStorableError(f"class {cls.__qualname__}: its metaclass runs when it is made")
+    for base in cls.__mro__[1:]:
+        hook = "__init_subclass__" in vars(base)
+        if hook and base.__module__.partition(".")[0] not in _HOOK_MODULES:
+            raise NotStorableError(
+                f"class {cls.__qualname__}: {base.__qualname__}.__init_subclass__ runs when it is made"
+            )
+    for name, value in vars(cls).items():
+        hook = getattr(type(value), "__set_name__", None)
+        if isinstance(hook, FunctionType) and hook.__module__ == "__main__":
+            raise NotStorableError(f"class {cls.__qualname__}: {name}.__set_name__ runs when it is made")
+
+
+def _exception(error: BaseException) -> Any:
+    kind = type(error)
+    own_reduce = kind.__reduce__ is not BaseException.__reduce__
+    if kind.__module__ != "builtins" and own_reduce and isinstance(kind.__reduce__, FunctionType):
+        return NotImplemented  # its author knows how
+    arguments, attributes = rebuild.exception_parts(error)
+    state = {
+        "args": error.args,
+        "cause": error.__cause__,
+        "context": error.__context__,
+        "suppress": error.__suppress_context__,
+        "dict": attributes,
+    }
+    return rebuild.make_exception, (kind, arguments), state, None, None, rebuild.set_exception
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+_WITHOUT_IDENTITY = frozenset({
+    str, bytes, int, float, complex, tuple, frozenset, range, slice, types.ModuleType,
+    types.BuiltinFunctionType, types.CodeType, type(itertools.chain.from_iterable),
+})  # fmt: skip

@@ -1,0 +1,126 @@
+"""What stored streams call to rebuild functions, closure cells, exceptions and array views.
+
+These names stand in histories: never rename or remove one, add a new one instead. Those that need
+the live namespace are bound by the unpickler (`pickling.Unpickler.find_class`); called by a plain
+`pickle.loads` they refuse.
+"""
+
+from __future__ import annotations
+
+import functools
+import types
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from evercell.errors import RestoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = [
+    "make_array_view",
+    "make_cell",
+    "make_exception",
+    "make_function",
+    "make_lru_cache",
+    "make_typevar",
+    "named",
+    "set_cell",
+    "set_exception",
+    "set_function",
+]
+
+
+def named(name: str) -> Any:
+    """The function, class or step that the namespace has under `name`."""
+    raise RestoreError(f"{name} belongs to a notebook: read this value through Evercell.")
+
+
+def make_function(
+    _code: bytes, _index: int, _scope: object, _name: str, _closure: tuple[Any, ...] | None
+) -> Any:
+    """A function from its stripped code; `_scope` is None for the live namespace, a module's name,
+    or the very dict."""
+    raise RestoreError("this function belongs to a notebook: read it through Evercell.")
+
+
+def set_function(function: types.FunctionType, state: dict[str, Any]) -> None:
+    """Everything of a function that can refer back to it."""
+    function.__dict__.update(state.pop("__dict__"))
+    for name, value in state.items():
+        setattr(function, name, value)
+
+
+def make_cell() -> types.CellType:
+    """An empty closure cell; several functions may share it."""
+    return types.CellType()
+
+
+def set_cell(cell: types.CellType, content: tuple[Any]) -> None:
+    """Fill it; a tuple of one, for None is a content too."""
+    (cell.cell_contents,) = content
+
+
+def make_lru_cache(function: Callable[..., Any], parameters: dict[str, Any]) -> Any:
+    """A `functools.lru_cache` that remembers nothing yet."""
+    return functools.lru_cache(**parameters)(function)
+
+
+def make_typevar(name: str, constraints: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    """A type variable of the notebook."""
+    return TypeVar(name, *constraints, **options)  # type: ignore[misc]
+
+
+def make_exception(cls: type[BaseException], arguments: tuple[Any, ...]) -> BaseException:
+    """An exception without calling its own `__init__`, whose signature is nobody's business."""
+    error = cls.__new__(cls, *arguments)
+    try:
+        builtin_base(cls).__init__(error, *arguments)
+    except TypeError:  # OSError and its like check what they are given; `args` is set below anyway
+        pass
+    return error
+
+
+def set_exception(error: BaseException, state: dict[str, Any]) -> None:
+    """`args`, attributes and the chain; a traceback is not kept."""
+    error.args = state["args"]
+    error.__cause__ = state["cause"]
+    error.__context__ = state["context"]
+    error.__suppress_context__ = state["suppress"]
+    for name, value in state["dict"].items():
+        if name in _C_FIELDS:
+            setattr(error, name, value)
+        else:
+            error.__dict__[name] = value
+
+
+def builtin_base(cls: type[BaseException]) -> Any:
+    """The first class of the interpreter itself that `cls` is made of."""
+    return next(base for base in cls.__mro__ if base.__module__ == "builtins")
+
+
+def exception_parts(error: BaseException) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments that C fields are made from, and all attributes."""
+    _, arguments, *state = builtin_base(type(error)).__reduce__(error)
+    return arguments, dict(state[0]) if state and state[0] else {}
+
+
+_C_FIELDS = frozenset({"name", "path", "name_from", "obj"})  # of ImportError, NameError, ...
+
+
+def make_array_view(
+    base: Any, dtype: Any, shape: tuple[int, ...], strides: tuple[int, ...], offset: int, writable: bool
+) -> Any:
+    """A numpy array over the memory of `base`."""
+    import numpy as np  # noqa: PLC0415 - only for those who have arrays
+
+    if dtype.hasobject:
+        flat = base.reshape(-1, order="A")[offset // dtype.itemsize :]
+        view = np.lib.stride_tricks.as_strided(flat, shape, strides)
+    else:
+        frozen = not base.flags.writeable
+        view = np.ndarray(shape, dtype, buffer=base, offset=offset, strides=strides)
+        if frozen:
+            view.flags.writeable = False
+    if not writable:
+        view.flags.writeable = False
+    return view

@@ -1,0 +1,223 @@
+"""How single types are reduced: what is refused, and arrays that share memory.
+
+Arrays: a numpy view is written as a view of the array that owns the memory, so that one stream
+keeps the sharing. The blocks of pandas objects are written as copies, because copy-on-write makes
+each of them behave as one. `Arrays` remembers the memory that was met, so that sharing which a
+stream can't express (a numpy view of a DataFrame's block) is noticed and not stored.
+"""
+
+from __future__ import annotations
+
+import collections
+import functools
+import gc
+import io
+import sys
+import types
+import typing
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from evercell.codec import rebuild
+from evercell.errors import NotStorableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from evercell.codec.pickling import Pickler
+
+__all__ = ["REDUCERS", "REFUSED", "Arrays", "Span"]
+
+# (first address, address after the last, id of the owner, "numpy" or "pandas")
+Span = tuple[int, int, int, str]
+
+_FILE = "an open file is never reopened"
+_VIEW = "it is a view of a dict, which would be lost"
+_WEAK = "a weak reference has nothing to hold on to"
+REFUSED: dict[type, str] = {
+    memoryview: "a memoryview shares memory that would be lost",
+    io.TextIOWrapper: _FILE,
+    io.BufferedReader: _FILE,
+    io.BufferedWriter: _FILE,
+    io.BufferedRandom: _FILE,
+    io.FileIO: _FILE,
+    type({}.keys()): _VIEW,
+    type({}.values()): _VIEW,
+    type({}.items()): _VIEW,
+    type(collections.OrderedDict().keys()): _VIEW,
+    type(collections.OrderedDict().values()): _VIEW,
+    type(collections.OrderedDict().items()): _VIEW,
+    weakref.ref: _WEAK,
+    weakref.WeakSet: _WEAK,
+    weakref.WeakKeyDictionary: _WEAK,
+    weakref.WeakValueDictionary: _WEAK,
+    types.FrameType: "a frame can't be stored",
+}
+
+
+def _cell(_pickler: Pickler, cell: types.CellType) -> Any:
+    try:
+        content = cell.cell_contents
+    except ValueError:
+        return rebuild.make_cell, ()
+    return rebuild.make_cell, (), (content,), None, None, rebuild.set_cell
+
+
+def _module(pickler: Pickler, module: types.ModuleType) -> Any:
+    name = module.__name__
+    if sys.modules.get(name) is not module or name == "__main__":
+        raise NotStorableError(f"module {name} was not imported by its name")
+    pickler.modules.add(name)
+    return NotImplemented
+
+
+def _lru_cache(pickler: Pickler, cached: Any) -> Any:
+    name = pickler.name_of(cached)
+    if name is not None:
+        return pickler.by_name(cached, name)
+    if importable_attribute(cached):
+        pickler.modules.add(cached.__module__)
+        return NotImplemented
+    if cached.cache_info().currsize:
+        raise NotStorableError("what a functools cache remembers can't be read")
+    state = dict(vars(cached))
+    return rebuild.make_lru_cache, (cached.__wrapped__, cached.cache_parameters()), state
+
+
+def _typevar(pickler: Pickler, variable: Any) -> Any:
+    name = pickler.name_of(variable)
+    if name is not None:
+        return pickler.by_name(variable, name)
+    if importable_attribute(variable, variable.__name__):
+        return NotImplemented
+    options = {"covariant": variable.__covariant__, "contravariant": variable.__contravariant__}
+    if variable.__bound__ is not None:
+        options["bound"] = variable.__bound__
+    return rebuild.make_typevar, (variable.__name__, variable.__constraints__, options)
+
+
+def _mapping_proxy(_pickler: Pickler, proxy: Any) -> Any:
+    (mapping,) = gc.get_referents(proxy)  # the very dict, so that it stays shared
+    return types.MappingProxyType, (mapping,)
+
+
+def _property(_pickler: Pickler, value: property) -> Any:
+    if type(value) is not property:
+        return NotImplemented
+    return property, (value.fget, value.fset, value.fdel, value.__doc__)
+
+
+def importable_attribute(value: Any, name: str | None = None) -> bool:
+    """Whether an importable module other than __main__ has `value` under its name."""
+    if value.__module__ == "__main__":
+        return False
+    found: object = sys.modules.get(value.__module__)
+    for part in (name or value.__qualname__).split("."):
+        found = getattr(found, part, None)
+    return found is value
+
+
+REDUCERS: dict[type, Callable[[Pickler, Any], Any]] = {
+    types.CellType: _cell,
+    types.ModuleType: _module,
+    functools._lru_cache_wrapper: _lru_cache,  # noqa: SLF001 - the type has no public name
+    typing.TypeVar: _typevar,
+    property: _property,
+    types.MappingProxyType: _mapping_proxy,
+}
+
+
+class Arrays:
+    """The array memory of one stream."""
+
+    __slots__ = ("_blocks", "_kept", "borrowed", "spans")
+
+    def __init__(self) -> None:
+        self.spans: list[Span] = []
+        self.borrowed: set[int] = set()  # ids of bytearrays and the like that arrays look into
+        self._kept: list[object] = []
+        self._blocks: set[int] = set()  # arrays that were taken out of pandas objects
+
+    def reduce(self, obj: Any, kind: type) -> Any:
+        """numpy arrays and pandas blocks; NotImplemented for anything else."""
+        numpy = sys.modules.get("numpy")
+        if numpy is None or not hasattr(numpy, "ndarray"):
+            return NotImplemented
+        if kind is numpy.ndarray:
+            return self._array(obj, numpy)
+        if issubclass(kind, numpy.memmap):
+            raise NotStorableError("a memory-mapped file is never reopened")
+        if issubclass(kind, numpy.ndarray):
+            self._remember(obj, id(obj), "numpy")
+            return NotImplemented
+        if kind.__module__ == "pandas._libs.internals" or _is_block(kind):
+            return self._block(obj, numpy)
+        return NotImplemented
+
+    def _array(self, array: Any, numpy: Any) -> Any:
+        if id(array) in self._blocks:
+            return NotImplemented
+        root = array
+        while True:
+            base = root.base
+            if type(base).__name__ == "DummyArray":  # numpy.lib.stride_tricks puts it between
+                base = base.base
+            if not isinstance(base, numpy.ndarray):
+                break
+            root = base
+        self._borrow(base)
+        if root is array:
+            self._remember(array, id(array), "numpy")
+            return NotImplemented
+        if type(root) is not numpy.ndarray:
+            raise NotStorableError(f"an array that shares memory with a {type(root).__name__}")
+        self._remember(array, id(root), "numpy")
+        offset = _address(array) - _address(root)
+        if not (root.flags.c_contiguous or root.flags.f_contiguous):
+            raise NotStorableError("a view of an array that is not contiguous")
+        arguments = (root, array.dtype, array.shape, array.strides, offset, array.flags.writeable)
+        return rebuild.make_array_view, arguments
+
+    def _block(self, block: Any, numpy: Any) -> Any:
+        reduced = block.__reduce__()
+        if isinstance(reduced, str):
+            return NotImplemented
+        function, (values, *rest), *state = reduced
+        if type(values) is numpy.ndarray:
+            self._remember(values, id(block), "pandas")
+            values = values.copy(order="K")
+            self._kept.append(values)
+            self._blocks.add(id(values))
+        return (function, (values, *rest), *state)
+
+    def _borrow(self, base: object) -> None:
+        owner = base.obj if isinstance(base, memoryview) else base
+        if type(owner).__name__ == "mmap":
+            raise NotStorableError("a memory-mapped file is never reopened")
+        if owner is not None:
+            self.borrowed.add(id(owner))
+            self._kept.append(owner)
+
+    def _remember(self, array: Any, owner: int, library: str) -> None:
+        if array.nbytes:
+            start, stop = _bounds(array)
+            self.spans.append((start, stop, owner, library))
+            self._kept.append(array)
+
+
+def _is_block(kind: type) -> bool:
+    blocks = sys.modules.get("pandas.core.internals.blocks")
+    return blocks is not None and issubclass(kind, blocks.Block)
+
+
+def _address(array: Any) -> int:
+    address: int = array.__array_interface__["data"][0]
+    return address
+
+
+def _bounds(array: Any) -> tuple[int, int]:
+    start = stop = _address(array)
+    for size, stride in zip(array.shape, array.strides, strict=True):
+        reach = (size - 1) * stride
+        start, stop = (start + reach, stop) if reach < 0 else (start, stop + reach)
+    return start, stop + array.itemsize

@@ -1,0 +1,112 @@
+"""A step's argument or result as bytes and back.
+
+    exactly JSON-able and without aliases -> "json", compact
+    everything else                       -> "pickle", loaded once to see that it comes back equal
+
+Reading JSON gives the same types, the same floats, the same order of keys: that is what "exactly"
+means. A list that stands in two places is one object, which JSON can't say, so that is pickled.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from evercell.codec import canonical
+from evercell.codec.pickling import dump, load
+from evercell.codec.views import json_view
+from evercell.errors import EvercellError, NotStorableError, RestoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Encoded", "check_round_trip", "decode", "encode", "json_view"]
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+_INTEGER = 2**53  # beyond it other readers of the JSON would round
+_TRUSTED = (type(None), bool)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A stored value: how to decode it, its bytes, and JSON for people where it is not JSON."""
+
+    codec: str
+    data: bytes
+    view: str | None = None
+
+
+def encode(value: object, live: dict[str, Any]) -> Encoded:
+    """The value as bytes that `decode` is known to understand. Raises NotStorableError."""
+    if type(value) is str:
+        try:
+            return Encoded("json", _encode(value))
+        except UnicodeEncodeError:
+            pass
+    elif _is_json(value, set()):
+        try:
+            return Encoded("json", _encode(value))
+        except (UnicodeEncodeError, RecursionError):
+            pass
+    dumped = dump(value, live)
+    stream = dumped.stream
+    check_round_trip(value, dumped.main, load(stream, (), live), live)
+    return Encoded("pickle", stream, json_view(value))
+
+
+def decode(codec: str, data: bytes, live: dict[str, Any]) -> Any:
+    """The value that `encode` was given. Raises RestoreError."""
+    if codec == "json":
+        try:
+            return _decode(data)
+        except msgspec.DecodeError as error:
+            raise RestoreError(f"a recorded value is not the JSON it should be: {error}.") from error
+    if codec == "pickle":
+        return load(data, (), live)
+    raise RestoreError(f"a recorded value has the codec {codec!r}, which this release lacks.")
+
+
+def check_round_trip(
+    value: object,
+    main: bytes,
+    loaded: object,
+    live: dict[str, Any],
+    own: Mapping[str, object] | None = None,
+) -> None:
+    """Raise NotStorableError unless `loaded` is what `value` was.
+
+    Cheap first: the same bytes when it is pickled again. Sets and string identities can change the
+    bytes of an equal value; then the contents are compared.
+    """
+    try:
+        again = dump(loaded, live, own=own or {})
+        if again.main == main:
+            return
+        if canonical.digest(value, live, "value") == canonical.digest(loaded, live, "value"):
+            return
+    except EvercellError as error:
+        raise NotStorableError(f"its round trip can't be verified: {error.message}") from error
+    raise NotStorableError("it comes back from its pickle as something else")
+
+
+def _is_json(value: object, seen: set[int]) -> bool:
+    kind = type(value)
+    if kind is str or kind in _TRUSTED:
+        return True
+    if kind is int:
+        return -_INTEGER <= value <= _INTEGER  # type: ignore[operator]
+    if kind is float:
+        return math.isfinite(value)  # type: ignore[arg-type]
+    if (kind is not list and kind is not dict) or id(value) in seen:
+        return False
+    seen.add(id(value))
+    if kind is list:
+        return all(_is_json(item, seen) for item in value)  # type: ignore[attr-defined]
+    return all(
+        type(key) is str and _is_json(item, seen)
+        for key, item in value.items()  # type: ignore[attr-defined]
+    )
