@@ -1,0 +1,18 @@
+"""Durable event history: journals for writing, DuckDB for reading. `History` is the way in."""
+
+from evercell.history.keys import key_file
+from evercell.history.locks import RunLock
+from evercell.history.queries import RunRecord, RunStatus, StepRecord, StepStatus, Table
+from evercell.history.store import History, Listener
+
+__all__ = [
+    "History",
+    "Listener",
+    "RunLock",
+    "RunRecord",
+    "RunStatus",
+    "StepRecord",
+    "StepStatus",
+    "Table",
+    "key_file",
+]

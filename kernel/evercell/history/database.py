@@ -1,0 +1,206 @@
+"""The DuckDB file: opened, used, closed again; never held.
+
+Every Evercell process takes `fold.lock` first, so they queue up politely; another program (the
+DuckDB CLI, a BI tool) is met as DuckDB's own lock, and waited for. DuckDB is imported when first
+needed: it costs tens of milliseconds.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from contextlib import contextmanager
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from evercell.errors import (
+    HistoryError,
+    HistoryLockedError,
+    HistoryNewerError,
+    HistoryWriteError,
+    QueryError,
+)
+from evercell.history.locks import FileLock
+from evercell.history.schema import RELEASE, SCHEMA, newer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import duckdb
+
+    from evercell.clock import Clock
+
+__all__ = ["Database"]
+
+_POLL = 0.05  # seconds between two tries to open a file that another program holds
+_HOLDER = re.compile(r"held in (?P<program>.*?)\s*\(PID (?P<pid>\d+)\)")
+
+
+class Database:
+    """`history.duckdb` in `folder`; `wait` is how many seconds to wait for other programs."""
+
+    def __init__(self, folder: Path, clock: Clock, *, wait: float = 10.0) -> None:
+        self.path = folder / "history.duckdb"
+        self.wait = wait
+        self._clock = clock
+        self._lock_path = folder / "fold.lock"
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Be the only Evercell process (and thread) that works on the file."""
+        lock = FileLock(self._lock_path)
+        if not lock.take(since=self._clock.now(), wait=self.wait):
+            holder = lock.holder()
+            who = f"process {holder.pid} on {holder.host}" if holder else "another process"
+            raise HistoryLockedError(
+                f"The history {self.path} is in use: {who} has been folding or querying it for "
+                f"more than {self.wait:g} seconds. Recording goes on; try again when it is done."
+            )
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @contextmanager
+    def connect(self, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection for the time of the block, with the current schema.
+
+        Raises HistoryLockedError, HistoryNewerError, HistoryWriteError.
+        """
+        connection = self._open(read_only=read_only)
+        try:
+            if not read_only:
+                with translated(self.path):
+                    self._migrate(connection)
+            yield connection
+        finally:
+            connection.close()
+
+    def _open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+        import duckdb  # noqa: PLC0415 - see the module's docstring
+
+        deadline = time.monotonic() + self.wait
+        while True:
+            try:
+                return duckdb.connect(self.path, read_only=read_only)
+            except duckdb.Error as error:
+                if not _is_locked(error):
+                    raise _opening_failed(self.path, error) from error
+                if time.monotonic() >= deadline:
+                    raise HistoryLockedError(_locked(self.path, str(error))) from error
+            time.sleep(_POLL)
+
+    def _migrate(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Bring the file to this release's schema, changes and their record in one transaction."""
+        version, release = _version(connection)
+        if version > SCHEMA:
+            raise HistoryNewerError(newer(self.path, version, release))
+        if version == SCHEMA:
+            return
+        connection.begin()
+        for number, script in enumerate(_migrations(), start=1):
+            if number > version:
+                connection.execute(script)
+                connection.execute(
+                    "INSERT INTO store.migration VALUES (?, ?, make_timestamptz(?))",
+                    [number, RELEASE, self._clock.now() // 1000],
+                )
+        connection.execute(_script("views.sql"))
+        connection.commit()
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """DuckDB's errors as Evercell's, for statements that are ours."""
+    import duckdb  # noqa: PLC0415 - see the module's docstring
+
+    try:
+        yield
+    except duckdb.IOException as error:
+        raise HistoryWriteError(
+            f"The history {path} could not be written: {_first_line(error)}. Nothing recorded is "
+            "lost: it stays in the journal. Free some disk space or set EVERCELL_HOME to another "
+            "folder, and try again."
+        ) from error
+    except duckdb.Error as error:
+        raise HistoryError(
+            f"DuckDB failed on {path}: {_first_line(error)}. What was recorded is in the file and "
+            "the journal beside it; keep both and report this."
+        ) from error
+
+
+@contextmanager
+def query_errors() -> Iterator[None]:
+    """DuckDB's errors as QueryError, for statements that are the user's."""
+    import duckdb  # noqa: PLC0415 - see the module's docstring
+
+    try:
+        yield
+    except duckdb.Error as error:
+        message = str(error)
+        if "read-only" in message:
+            message += (
+                "\nThe history can only be read: copy what you need into a table of your own."
+            )
+        raise QueryError(message) from error
+
+
+def _script(name: str) -> str:
+    return resources.files("evercell.history").joinpath(name).read_text(encoding="utf-8")
+
+
+def _migrations() -> list[str]:
+    folder = resources.files("evercell.history").joinpath("migrations")
+    names = sorted(item.name for item in folder.iterdir() if item.name.endswith(".sql"))
+    return [_script(f"migrations/{name}") for name in names]
+
+
+def _version(connection: duckdb.DuckDBPyConnection) -> tuple[int, str]:
+    known = connection.execute(
+        "SELECT 1 FROM duckdb_tables() WHERE schema_name = 'store' AND table_name = 'migration'"
+    ).fetchone()
+    if known is None:
+        return 0, ""
+    row = connection.execute(
+        "SELECT version, evercell FROM store.migration ORDER BY version DESC LIMIT 1"
+    ).fetchone()
+    return (int(row[0]), str(row[1])) if row else (0, "")
+
+
+def _is_locked(error: Exception) -> bool:
+    message = str(error)
+    return "Could not set lock" in message or "different configuration" in message
+
+
+def _locked(path: Path, message: str) -> str:
+    held = _HOLDER.search(message)
+    if held:
+        who = f"{held['program'].strip()} (process {held['pid']})"
+    else:
+        who = "a connection in this process" if "configuration" in message else "another program"
+    return (
+        f"The history {path} is locked by {who}. Recording goes on in the journal. "
+        "Close that program's connection to read the history here."
+    )
+
+
+def _opening_failed(path: Path, error: Exception) -> HistoryError:
+    message = _first_line(error)
+    if "version number" in message:
+        return HistoryNewerError(
+            f"{path} was written by a newer DuckDB: {message}. Install it: pip install -U duckdb."
+        )
+    if "not a valid DuckDB database" in message:
+        return HistoryError(
+            f"{path} is not a DuckDB file: {message}. Restore it from a backup, or move it away "
+            "to begin a new history."
+        )
+    return HistoryWriteError(
+        f"The history {path} could not be opened: {message}. Check the folder's permissions and "
+        "free space, or set EVERCELL_HOME to another folder; recording needs only the journal."
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

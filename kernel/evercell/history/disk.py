@@ -1,0 +1,106 @@
+"""Bytes that stay: writes at an offset, syncs, files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from evercell.errors import HistoryWriteError
+from evercell.history import failpoints
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["create_file", "make_folder", "sync", "sync_folder", "write_at", "write_error"]
+
+_ADVICE = {
+    errno.ENOSPC: "Free some disk space",
+    errno.EDQUOT: "Free some of your disk quota",
+    errno.EFBIG: "Raise the file size limit (ulimit -f)",
+    errno.EACCES: "Give yourself write permission, or set EVERCELL_HOME to another folder",
+    errno.EPERM: "Give yourself write permission, or set EVERCELL_HOME to another folder",
+    errno.EROFS: "Set EVERCELL_HOME to a folder on a writable disk",
+}
+
+
+def write_error(path: Path, error: OSError) -> HistoryWriteError:
+    """What happened to `path`, why, and what to do."""
+    advice = _ADVICE.get(error.errno or 0, "Check the disk, or set EVERCELL_HOME to another folder")
+    reason = error.strerror or str(error)
+    return HistoryWriteError(
+        f"The history could not be written to {path}: {reason}. {advice}; "
+        "recording goes on by itself as soon as writing works again."
+    )
+
+
+if sys.platform == "darwin":
+    import fcntl
+
+    def sync(fd: int) -> None:
+        """Make the file's bytes durable. Raises OSError."""
+        fcntl.fcntl(fd, fcntl.F_FULLFSYNC)  # fsync leaves them in the drive's cache on macOS
+
+else:
+
+    def sync(fd: int) -> None:
+        """Make the file's bytes durable. Raises OSError."""
+        os.fdatasync(fd)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in `folder` durable. Raises OSError."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def write_at(fd: int, data: bytes | memoryview, offset: int) -> None:
+    """Write all of `data` at `offset`. Raises OSError; writing again is harmless."""
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(fd, view, offset)
+        view = view[written:]
+        offset += written
+
+
+def make_folder(folder: Path) -> None:
+    """Create `folder` and its parents durably. Raises HistoryWriteError."""
+    missing = []
+    parent = folder
+    while not parent.exists():
+        missing.append(parent)
+        parent = parent.parent
+    try:
+        for path in reversed(missing):
+            path.mkdir(exist_ok=True)
+            sync_folder(path.parent)
+        if not folder.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+    except OSError as error:
+        raise write_error(folder, error) from error
+
+
+def create_file(path: Path, *parts: bytes | memoryview, temporary: str) -> None:
+    """Write `path` so that it appears whole, durable, or not at all; an earlier file of that name
+    is replaced. `temporary` is the name that it has beforehand. Raises OSError."""
+    draft = path.with_name(temporary)
+    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        offset = 0
+        for part in parts:
+            write_at(fd, part, offset)
+            offset += len(part)
+        sync(fd)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(fd)
+    failpoints.reach("create")
+    draft.replace(path)
+    failpoints.reach("rename")
+    sync_folder(path.parent)

@@ -1,0 +1,59 @@
+-- The event history: one row an event, only ever appended. A status is never stored: the views
+-- compute it. Rows come from the journals alone (fold.py), so everything can be told apart by
+-- (writer, position), and `store.writer` says up to where each journal has been taken in; both
+-- change in the same transaction.
+--
+-- Steps have columns of their own, because there are many of them and resuming reads them; runs
+-- and cells, of which there are few, keep `body` (MessagePack, lossless) and `detail` (JSON).
+
+CREATE SCHEMA store;
+
+CREATE TABLE store.migration (
+    version INTEGER PRIMARY KEY,
+    evercell VARCHAR NOT NULL,          -- release that applied it
+    applied_at TIMESTAMPTZ NOT NULL
+);
+
+CREATE TABLE store.writer (
+    writer VARCHAR PRIMARY KEY,
+    pid BIGINT NOT NULL,
+    host VARCHAR NOT NULL,
+    alive BOOLEAN NOT NULL,             -- its process still held its lock at the last fold
+    segment INTEGER NOT NULL,           -- what has been applied: segment, offset in it,
+    "offset" BIGINT NOT NULL,           -- number of the batch and of the event
+    batch BIGINT NOT NULL,
+    position BIGINT NOT NULL
+);
+
+CREATE TABLE store.event (
+    writer VARCHAR NOT NULL,
+    position BIGINT NOT NULL,           -- in the writer's journal, from 1
+    generation INTEGER NOT NULL,        -- of the attachment that it belongs to
+    seq BIGINT NOT NULL,                -- order in the run: generation << 40 | position
+    run_id VARCHAR NOT NULL,
+    at_ns BIGINT NOT NULL,              -- wall clock, nanoseconds since the epoch
+    type VARCHAR NOT NULL,
+    activity_id VARCHAR,
+    cell VARCHAR,                       -- activity_id of the cell execution, for steps
+    slot VARCHAR,
+    name VARCHAR,
+    key BLOB,
+    ordinal INTEGER,
+    arguments VARCHAR,
+    at_most_once BOOLEAN,
+    attempt INTEGER,
+    duration_ns BIGINT,
+    reason VARCHAR,
+    retry_delay_ns BIGINT,
+    error_type VARCHAR,
+    error_message VARCHAR,
+    error_traceback VARCHAR,
+    codec VARCHAR,                      -- the payload of the result or of the error
+    payload_id BLOB,
+    payload_size BIGINT,
+    payload_data BLOB,                  -- null where the payload is a file
+    view VARCHAR,                       -- JSON for people where the payload itself is not JSON
+    answered VARCHAR[],                 -- activity_ids of StepsAnswered
+    detail JSON,
+    body BLOB
+);

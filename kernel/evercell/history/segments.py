@@ -1,0 +1,170 @@
+"""A writer's journal as files: `<writer>-<segment:06d>.log`, each header + frames + zeros.
+
+A segment appears whole: header and zeros are written under another name and synced first. The
+zeros are really written, because a sync that has neither a size nor an unwritten extent to record
+is the cheapest. Reading never trusts a length before its checksum.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from evercell.errors import HistoryError, HistoryNewerError, JournalDamagedError
+from evercell.history.disk import create_file, sync, write_at
+from evercell.history.frames import read_frames
+from evercell.history.schema import SCHEMA, newer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["Reading", "SegmentHeader", "SegmentWriter", "read_header", "read_segment", "segments"]
+
+HEADER_SIZE = 512
+FIRST_SIZE = 1 << 20  # bytes: a short session's file, zeroed in about 1.5 ms
+LATER_SIZE = 4 << 20
+_MAGIC = b"EVERCELL"
+_PREFIX = struct.Struct("<8sII")  # magic, length and crc32 of the JSON behind it
+
+
+class SegmentHeader(msgspec.Struct, frozen=True):
+    """What a segment says about itself; `batch` and `position` are those before its first frame."""
+
+    schema: int
+    evercell: str  # release that wrote it
+    writer: str
+    segment: int  # 0, 1, ...
+    batch: int
+    position: int  # events that earlier segments hold
+    created: int  # nanoseconds since the epoch
+    pid: int
+    host: str
+
+    @property
+    def salt(self) -> int:
+        """Where this segment's checksums start."""
+        return zlib.crc32(f"{self.writer}-{self.segment}-{self.created}".encode())
+
+
+def segment_path(folder: Path, writer: str, segment: int) -> Path:
+    """The file of a writer's segment."""
+    return folder / f"{writer}-{segment:06d}.log"
+
+
+def segments(folder: Path) -> dict[str, list[tuple[int, Path]]]:
+    """The segments in `folder`, by writer, in order."""
+    found: dict[str, list[tuple[int, Path]]] = {}
+    if folder.is_dir():
+        for path in sorted(folder.glob("*-*.log")):
+            writer, _, number = path.stem.rpartition("-")
+            if number.isdigit():
+                found.setdefault(writer, []).append((int(number), path))
+    return found
+
+
+class SegmentWriter:
+    """One segment, open for appending frames at explicit offsets."""
+
+    def __init__(self, folder: Path, header: SegmentHeader, room: int) -> None:
+        """Create the segment with space for a frame of at least `room` bytes. Raises OSError."""
+        self.header = header
+        self.path = segment_path(folder, header.writer, header.segment)
+        size = max(FIRST_SIZE if header.segment == 0 else LATER_SIZE, HEADER_SIZE + room)
+        zeros = bytes(size - HEADER_SIZE)
+        create_file(self.path, _pack_header(header), zeros, temporary=f".{self.path.name}.new")
+        self._fd = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC)
+        self._size = size
+        self._offset = HEADER_SIZE
+
+    def fits(self, length: int) -> bool:
+        """Whether a frame of `length` bytes still has its place here."""
+        return self._offset + length <= self._size
+
+    def write(self, frame: bytes) -> None:
+        """Append `frame` durably. After an OSError the same call may be tried again."""
+        write_at(self._fd, frame, self._offset)
+        sync(self._fd)
+        self._offset += len(frame)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+def _pack_header(header: SegmentHeader) -> bytes:
+    text = msgspec.json.encode(header)
+    block = _PREFIX.pack(_MAGIC, len(text), zlib.crc32(text)) + text
+    if len(block) > HEADER_SIZE:
+        raise HistoryError(f"The journal's header does not fit: {text!r}.")
+    return block.ljust(HEADER_SIZE, b"\0")
+
+
+def read_header(path: Path) -> SegmentHeader:
+    """The segment's header.
+
+    Raises HistoryNewerError for a newer release's, JournalDamagedError when it does not hold.
+    """
+    with path.open("rb") as file:
+        block = file.read(HEADER_SIZE)
+    try:
+        magic, length, checksum = _PREFIX.unpack_from(block)
+        text = block[_PREFIX.size : _PREFIX.size + length]
+        if len(block) < HEADER_SIZE or magic != _MAGIC or zlib.crc32(text) != checksum:
+            raise _damaged(path, 0)
+        header = msgspec.json.decode(text, type=SegmentHeader)
+    except (struct.error, msgspec.DecodeError) as error:
+        raise _damaged(path, 0) from error
+    if header.schema > SCHEMA:
+        raise HistoryNewerError(newer(path, header.schema, header.evercell))
+    return header
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The new events of a segment and where the next reading starts."""
+
+    events: list[bytes]
+    offset: int
+    batch: int
+    damage: JournalDamagedError | None = None  # what ended the reading, if not the end of writing
+
+
+def read_segment(path: Path, header: SegmentHeader, offset: int, batch: int) -> Reading:
+    """The segment's events from `offset` on, behind batch number `batch`.
+
+    A torn tail ends the reading: its batch was never acknowledged. So does damage, which is when
+    a later batch lies behind bytes that don't hold.
+    """
+    events: list[bytes] = []
+    offset = max(offset, HEADER_SIZE)
+    for attempt in itertools.count():
+        frames = read_frames(path.read_bytes(), offset, batch, header.salt)
+        events += frames.events
+        if not frames.damaged:
+            return Reading(events, frames.end, frames.batch)
+        if not frames.events and attempt > 0:
+            return Reading(events, frames.end, frames.batch, _damaged(path, frames.end))
+        # Written while it was read, perhaps: the bytes before a frame that holds were complete
+        # by then, so what is only unread now holds in a second look.
+        offset, batch = frames.end, frames.batch
+    raise AssertionError  # itertools.count() has no end
+
+
+def check_successor(path: Path, reading: Reading, successor: SegmentHeader) -> None:
+    """Raise JournalDamagedError if frames are missing between a segment and the one after it."""
+    if successor.batch != reading.batch:
+        raise _damaged(path, reading.offset)
+
+
+def _damaged(path: Path, offset: int) -> JournalDamagedError:
+    return JournalDamagedError(
+        f"The journal {path} is damaged at offset {offset}: the bytes there are not what was "
+        "written, though later ones are. What lies before has been taken into the history. "
+        f"Restore the file from a backup, or move it out of {path.parent} to go on without "
+        "the rest."
+    )

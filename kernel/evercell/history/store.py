@@ -1,0 +1,302 @@
+"""The history of a folder: recording, payloads, reading, locks, behind one object.
+
+append, commit, commit_async ─ journal (durable)         put, get ─ payload files
+fold ─ journals -> history.duckdb                        attach ─ the run's lock
+query, relation, runs, cell_events, step_records: fold first, then read
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from evercell.clock import Clock, SystemClock
+from evercell.errors import HistoryError, HistoryWriteError, RunNotFoundError
+from evercell.events import Event, Payload, encode_event
+from evercell.history import queries
+from evercell.history.database import Database, query_errors, translated
+from evercell.history.disk import make_folder
+from evercell.history.fold import Fingerprint, fingerprint, fold
+from evercell.history.journal import Journal
+from evercell.history.locks import RunLock
+from evercell.history.payloads import PayloadStore
+from evercell.history.queries import RunRecord, StepRecord, Table
+from evercell.history.schema import claim_folder
+
+if TYPE_CHECKING:
+    import duckdb
+
+__all__ = ["History", "Listener"]
+
+Listener = Callable[[tuple[Event, ...]], None]
+T = TypeVar("T")
+
+_SETTLED = 50_000_000  # nanoseconds after which a file's time has surely moved past a write
+
+
+class History:
+    """The event history in `folder`, and this process's journal in it.
+
+    Making one is cheap: files come with the first event, DuckDB with the first fold. `wait` is how
+    many seconds a reading call waits for another program that holds the DuckDB file.
+    """
+
+    def __init__(self, folder: Path, *, clock: Clock | None = None, wait: float = 10.0) -> None:
+        """Open or make the folder. Raises HistoryNewerError, HistoryWriteError."""
+        self.folder = folder.absolute()
+        self._clock = clock or SystemClock()
+        self.writer = self._clock.new_id()
+        make_folder(self.folder)
+        claim_folder(self.folder)
+        self._numbers = itertools.count(1)
+        self._journal = Journal(self.folder / "journal", self.writer, self._clock)
+        self._payloads = PayloadStore(self.folder / "blobs", self.writer)
+        self._database = Database(self.folder, self._clock, wait=wait)
+        self._listeners: tuple[Listener, ...] = ()
+        self._reading = threading.Lock()
+        self._folded: tuple[Fingerprint, int] | None = None  # with the database file's inode
+        self._folder_thread: threading.Thread | None = None
+        self._stop_folding = threading.Event()
+
+    def new_activity_id(self) -> str:
+        """A fresh id for a cell's execution or a step."""
+        return f"{self.writer}-{next(self._numbers)}"
+
+    # -- recording ----------------------------------------------------------------------------
+
+    def append(self, *events: Event) -> None:
+        """Queue `events` in order; they are durable soon. Raises HistoryWriteError."""
+        self._journal.append([encode_event(event) for event in events])
+        self._notify(events)
+
+    def commit(self, *events: Event) -> None:
+        """Return when `events`, and all before them, are durable; from any thread.
+
+        Raises HistoryWriteError; KeyboardInterrupt only after the events are durable.
+        """
+        try:
+            self._journal.commit([encode_event(event) for event in events])
+        except KeyboardInterrupt:
+            self._notify(events)
+            raise
+        self._notify(events)
+
+    async def commit_async(self, *events: Event) -> None:
+        """`commit`, from any event loop."""
+        await self._journal.commit_async([encode_event(event) for event in events])
+        self._notify(events)
+
+    def put(self, data: bytes | memoryview, codec: str) -> Payload:
+        """Store an encoded value; a large one is durable when this returns.
+
+        Raises HistoryWriteError.
+        """
+        return self._payloads.put(data, codec)
+
+    def get(self, payload: Payload) -> bytes:
+        """The bytes of a stored value. Raises PayloadError unless this user wrote them."""
+        return self._payloads.get(payload)
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Have `listener` called with each recorded batch, on the recording thread; it must be
+        quick. Returns what ends it."""
+        self._listeners = (*self._listeners, listener)
+
+        def unsubscribe() -> None:
+            self._listeners = tuple(known for known in self._listeners if known is not listener)
+
+        return unsubscribe
+
+    def _notify(self, events: tuple[Event, ...]) -> None:
+        for listener in self._listeners:
+            listener(events)
+
+    # -- reading ------------------------------------------------------------------------------
+
+    def fold(self) -> None:
+        """Bring history.duckdb up to every readable journal.
+
+        Raises HistoryLockedError, HistoryWriteError, HistoryNewerError, JournalDamagedError.
+        """
+        self._read(lambda _: None)
+
+    def query(self, sql: str, parameters: Mapping[str, object] | None = None) -> Table:
+        """The result of a reading statement over the history, `$name` standing for parameters.
+
+        Raises QueryError with DuckDB's message, and what `fold` raises.
+        """
+
+        def run(connection: duckdb.DuckDBPyConnection) -> Table:
+            with query_errors():
+                cursor = connection.execute(sql, dict(parameters) if parameters else None)
+                described = cursor.description or []
+                rows = cursor.fetchall() if described else []
+            columns = tuple(str(column[0]) for column in described)
+            return Table(columns, tuple(str(column[1]) for column in described), rows)
+
+        return self._read(run, read_only=True)
+
+    def relation(
+        self, sql: str, parameters: Mapping[str, object] | None = None
+    ) -> duckdb.DuckDBPyRelation:
+        """The result as a DuckDB relation of its own, in memory: `.df()`, `.pl()`, further SQL.
+
+        Raises what `query` raises.
+        """
+        import duckdb  # noqa: PLC0415 - costs tens of milliseconds
+
+        own = duckdb.connect()
+
+        def run(_: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyRelation:
+            with query_errors():
+                path = str(self._database.path).replace("'", "''")
+                own.execute(f"ATTACH '{path}' AS history (READ_ONLY)")
+                own.execute("USE history")
+                own.execute(
+                    f"CREATE TABLE memory.main.result AS FROM ({sql.rstrip().rstrip(';')}\n)",
+                    dict(parameters) if parameters else None,
+                )
+                own.execute("USE memory")
+                own.execute("DETACH history")
+                return own.table("result")
+
+        return self._read(run, read_only=True)
+
+    def runs(self) -> list[RunRecord]:
+        """Every run, in the order in which they were started."""
+        return self._read(queries.run_records)
+
+    def run(self, run_id_prefix: str) -> RunRecord:
+        """The run whose id begins so. Raises RunNotFoundError for none, or for several."""
+        runs = self.runs()
+        found = [record for record in runs if record.run_id.startswith(run_id_prefix)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            names = ", ".join(record.run_id for record in found[:5])
+            raise RunNotFoundError(
+                f"Run {run_id_prefix!r} is ambiguous: {names} begin so. Give more of the id."
+            )
+        raise RunNotFoundError(
+            f"No run {run_id_prefix!r} in {self.folder}: it holds {len(runs)} runs. "
+            "List them with: evercell ls."
+        )
+
+    def find_run(
+        self, notebook: str, parameters: Mapping[str, Any], *, kernel_id: str | None = None
+    ) -> RunRecord | None:
+        """The notebook's current run with these parameters: the latest that was started.
+
+        A notebook that was renamed under its living kernel is found by `kernel_id`, if the path
+        that its run knows no longer exists.
+        """
+        wanted = dict(parameters)
+        runs = [
+            record
+            for record in reversed(self.runs())
+            if queries.same_parameters(record.parameters, wanted)
+        ]
+        for record in runs:
+            if record.notebook == notebook:
+                return record
+        for record in runs:
+            moved = record.notebook is not None and not Path(record.notebook).exists()
+            if kernel_id is not None and record.kernel_id == kernel_id and moved:
+                return record
+        return None
+
+    def cell_events(self, run_id: str) -> list[Event]:
+        """The run's CellStarted, CellCompleted, CellFailed and CellRestored, in order."""
+        return self._read(lambda connection: queries.cell_events(connection, run_id))
+
+    def step_records(self, run_id: str, slot: str) -> list[StepRecord]:
+        """The latest state of each step of the slot, in the order of their first calls."""
+        return self._read(lambda connection: queries.step_records(connection, run_id, slot))
+
+    def step_slots(self, run_id: str) -> dict[str, int]:
+        """How many steps each slot has: where it has none, `step_records` need not be asked."""
+        return self._read(lambda connection: queries.step_slots(connection, run_id))
+
+    # -- the run's lock -----------------------------------------------------------------------
+
+    def attach(self, run_id: str) -> RunLock:
+        """Take the run for this process. Raises RunInUseError naming who has it."""
+        lock = RunLock.take(self.folder / "runs", run_id, since=self._clock.now())
+        try:
+            latest = self._read(lambda it: queries.latest_generation(it, run_id))
+        except BaseException:
+            lock.release()
+            raise
+        return RunLock(run_id, latest + 1, lock)
+
+    # -- folding ------------------------------------------------------------------------------
+
+    def start_folding(self, interval: float = 1.5) -> None:
+        """Fold every `interval` seconds while there is something new, until `close`."""
+        if self._folder_thread is None:
+            self._folder_thread = threading.Thread(
+                target=self._keep_folding, args=(interval,), name="evercell-fold", daemon=True
+            )
+            self._folder_thread.start()
+
+    def close(self) -> None:
+        """Make everything durable and let go. Raises HistoryWriteError if that fails."""
+        thread, self._folder_thread = self._folder_thread, None
+        self._stop_folding.set()
+        if thread is not None:
+            thread.join()
+        self._journal.close()
+        if thread is not None:
+            self._fold_quietly()
+
+    def _keep_folding(self, interval: float) -> None:
+        while not self._stop_folding.wait(interval):
+            self._fold_quietly()
+
+    def _fold_quietly(self) -> None:
+        # What goes wrong here goes wrong again, and is raised, where somebody reads.
+        with suppress(HistoryError):
+            if self._state() != self._folded:
+                self.fold()
+
+    def _read(self, use: Callable[[duckdb.DuckDBPyConnection], T], *, read_only: bool = False) -> T:
+        """Fold, then `use` a connection; one that can only read, if asked."""
+        if not self._journal.closed:
+            with suppress(HistoryWriteError):  # what is recorded can be read on a full disk, too
+                self._journal.flush()
+        path = self._database.path
+        with self._reading, self._database.turn():
+            state = self._state()
+            if state != self._folded or state is None:
+                with self._database.connect() as connection:
+                    fold(connection, self._journal.folder, path)
+                    self._remember(state)
+                    if not read_only:
+                        with translated(path):
+                            return use(connection)
+            with self._database.connect(read_only=True) as connection, translated(path):
+                return use(connection)
+
+    def _state(self) -> tuple[Fingerprint, int] | None:
+        """What changes when there is something to fold; None when it can't be told."""
+        try:
+            inode = self._database.path.stat().st_ino
+        except FileNotFoundError:
+            return None
+        return fingerprint(self._journal.folder), inode
+
+    def _remember(self, state: tuple[Fingerprint, int] | None) -> None:
+        """Note that `state` is folded, unless a write since could have left the same times."""
+        self._folded = None
+        if state is None:
+            return
+        files, inode = state
+        now = time.time_ns()
+        if all(now - changed > _SETTLED for _, changed, _, _ in files):
+            left = frozenset(it for it in files if (self._journal.folder / it[0]).exists())
+            self._folded = left, inode
