@@ -61,7 +61,7 @@ class _Part(msgspec.Struct, frozen=True, array_like=True):
     """A value inside an event."""
 
 
-class Payload(_Part):
+class Payload(_Part, frozen=True):
     """An encoded value. `id` is the keyed BLAKE3 digest (16 bytes) of the stored bytes: it is the
     content address and it proves that this user wrote them."""
 
@@ -71,7 +71,7 @@ class Payload(_Part):
     data: bytes | None = None  # the bytes themselves when small; else in a file named by `id`
 
 
-class ErrorInfo(_Part):
+class ErrorInfo(_Part, frozen=True):
     """An exception: readable, and restorable where `payload` is set."""
 
     type: str  # qualified name, "openai.RateLimitError"
@@ -80,7 +80,7 @@ class ErrorInfo(_Part):
     payload: Payload | None = None
 
 
-class Product(_Part):
+class Product(_Part, frozen=True):
     """One co-variable that a cell created or changed: names that share mutable objects."""
 
     names: tuple[str, ...]
@@ -90,7 +90,7 @@ class Product(_Part):
     reason: str | None = None  # why it can't be stored
 
 
-class AmbientChange(_Part):
+class AmbientChange(_Part, frozen=True):
     """Process state outside the namespace that a cell changed, such as the cwd."""
 
     name: str
@@ -105,7 +105,7 @@ class Event(msgspec.Struct, frozen=True, array_like=True, tag=True):
     at: int
 
 
-class RunStarted(Event):
+class RunStarted(Event, frozen=True):
     """A run exists from here on. Its `parameters` are part of every cell's key."""
 
     workflow: str  # "notebook" or a workflow function's name
@@ -115,7 +115,7 @@ class RunStarted(Event):
     evercell: str  # release that wrote it
 
 
-class RunAttached(Event):
+class RunAttached(Event, frozen=True):
     """A kernel process took the run; what an earlier generation left unfinished is in doubt."""
 
     generation: int  # 1, 2, ... within the run
@@ -125,19 +125,19 @@ class RunAttached(Event):
     notebook: str | None  # where the notebook was at this time: follows renames
 
 
-class RunDetached(Event):
+class RunDetached(Event, frozen=True):
     """The kernel process let go of the run in good order."""
 
     generation: int
 
 
-class RunFinished(Event):
+class RunFinished(Event, frozen=True):
     """A headless run came to its end; a later attach reopens it."""
 
     status: Literal["completed", "failed", "canceled"]
 
 
-class CellStarted(Event):
+class CellStarted(Event, frozen=True):
     """A cell begins to run: activity scheduled and started in one."""
 
     activity_id: str
@@ -152,7 +152,7 @@ class CellStarted(Event):
     execution_count: int
 
 
-class CellCompleted(Event):
+class CellCompleted(Event, frozen=True):
     """A cell finished. Its `reads` and `products` can be restored, if `restorable`."""
 
     activity_id: str
@@ -168,7 +168,7 @@ class CellCompleted(Event):
     reason: str | None = None  # why it is not restorable, or must be recomputed
 
 
-class CellFailed(Event):
+class CellFailed(Event, frozen=True):
     """A cell raised, or was interrupted by the user. Never a hit."""
 
     activity_id: str
@@ -178,7 +178,7 @@ class CellFailed(Event):
     outputs: Payload | None = None
 
 
-class CellRestored(Event):
+class CellRestored(Event, frozen=True):
     """A cell's recorded effects were given back without running it."""
 
     activity_id: str
@@ -195,7 +195,7 @@ class CellRestored(Event):
     saved: int  # nanoseconds that the recorded execution had taken
 
 
-class StepStarted(Event):
+class StepStarted(Event, frozen=True):
     """A durable call was made for the first time; its attempt 1 begins."""
 
     activity_id: str
@@ -208,7 +208,7 @@ class StepStarted(Event):
     at_most_once: bool = False
 
 
-class AttemptStarted(Event):
+class AttemptStarted(Event, frozen=True):
     """Attempt 2 or later of a step begins, perhaps in a later cell execution."""
 
     activity_id: str
@@ -216,7 +216,7 @@ class AttemptStarted(Event):
     attempt: int
 
 
-class AttemptFailed(Event):
+class AttemptFailed(Event, frozen=True):
     """One try raised; another follows after `retry_delay` nanoseconds."""
 
     activity_id: str
@@ -225,7 +225,7 @@ class AttemptFailed(Event):
     retry_delay: int
 
 
-class StepCompleted(Event):
+class StepCompleted(Event, frozen=True):
     """A step's result is durable."""
 
     activity_id: str
@@ -235,7 +235,7 @@ class StepCompleted(Event):
     duration: int = 0  # nanoseconds of this attempt
 
 
-class StepFailed(Event):
+class StepFailed(Event, frozen=True):
     """A step failed for good."""
 
     activity_id: str
@@ -245,7 +245,7 @@ class StepFailed(Event):
     duration: int = 0
 
 
-class StepCanceled(Event):
+class StepCanceled(Event, frozen=True):
     """The attempt was cancelled or interrupted; the next call of it runs again."""
 
     activity_id: str
@@ -253,14 +253,14 @@ class StepCanceled(Event):
     reason: str
 
 
-class StepsAnswered(Event):
+class StepsAnswered(Event, frozen=True):
     """The history answered these step calls; one event for many, written lazily."""
 
     cell: str
     activity_ids: tuple[str, ...]
 
 
-class UsageRecorded(Event):
+class UsageRecorded(Event, frozen=True):
     """Tokens or money that an attempt (or a cell, when `activity_id` is a cell's) used."""
 
     activity_id: str

@@ -49,9 +49,11 @@ class Kernel:
                 load=lambda: run.steps(slot),
                 data_version=lambda name: None,
             )
-            with enter_scope(scope):
-                yield scope
-            run.detach()
+            try:
+                with enter_scope(scope):
+                    yield scope
+            finally:
+                run.detach()
         finally:
             history.close()
 

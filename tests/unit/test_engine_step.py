@@ -307,7 +307,15 @@ def test_a_started_step_of_a_dead_process_is_in_doubt_and_runs_again(kernel: Ker
         call = scope.enter(double, (1,))
         scope.history.append(
             StepStarted(
-                scope.run_id, 0, call.activity_id, scope.cell, scope.slot, "double", call.key, 0, "{}"
+                scope.run_id,
+                0,
+                call.activity_id,
+                scope.cell,
+                scope.slot,
+                "double",
+                call.key,
+                0,
+                "{}",
             )
         )
     assert kernel.query("SELECT status FROM steps") == [("in doubt",)]

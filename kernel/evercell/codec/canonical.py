@@ -152,9 +152,7 @@ class _Encoder:
         if _are_scalars(map(type, value)):
             return b"M" + _dumps(value, 2)
         tag = b"L" if type(value) is list else b"T"
-        return tag + b"".join(
-            [self.part(item, f"[{index}]") for index, item in enumerate(value)]
-        )
+        return tag + b"".join([self.part(item, f"[{index}]") for index, item in enumerate(value)])
 
     def _pairs(self, items: Iterable[tuple[object, object]], *, ordered: bool) -> bytes:
         parts = [self.part(key, ".key") + self.part(v, f"[{key!r}]") for key, v in items]
@@ -201,7 +199,13 @@ class _Encoder:
         ]
         size = f"{cls.__qualname__}:{cls.__basicsize__}".encode()
         return b"".join(
-            [b"c", _short(size), self.part(type(cls)), self.part(cls.__bases__), *sorted(attributes)]
+            [
+                b"c",
+                _short(size),
+                self.part(type(cls)),
+                self.part(cls.__bases__),
+                *sorted(attributes),
+            ]
         )
 
     def function(self, value: types.FunctionType) -> bytes:
@@ -209,15 +213,17 @@ class _Encoder:
         if _importable(value, self._live):
             name = f"{value.__module__}:{name}"
         cells = tuple(map(_cell_content, value.__closure__ or ()))
-        return b"".join([
-            b"f",
-            _short(name.encode()),
-            code_digest(value.__code__),
-            self.part(value.__defaults__, ".__defaults__"),
-            self.part(value.__kwdefaults__, ".__kwdefaults__"),
-            self.part(cells, ".__closure__"),
-            self.part(value.__dict__, ".__dict__"),
-        ])
+        return b"".join(
+            [
+                b"f",
+                _short(name.encode()),
+                code_digest(value.__code__),
+                self.part(value.__defaults__, ".__defaults__"),
+                self.part(value.__kwdefaults__, ".__kwdefaults__"),
+                self.part(cells, ".__closure__"),
+                self.part(value.__dict__, ".__dict__"),
+            ]
+        )
 
     def builtin(self, value: Any) -> bytes:
         owner = value.__self__
@@ -296,7 +302,9 @@ def _pandas_array(series: Any) -> object:
 def _array(encoder: _Encoder, value: Any, numpy: Any) -> bytes:
     head = b"N" + encoder.part(value.dtype) + encoder.part(value.shape)
     if value.dtype.hasobject:
-        return head + encoder.part(value.ravel().tolist() if value.dtype.names else list(value.flat))
+        return head + encoder.part(
+            value.ravel().tolist() if value.dtype.names else list(value.flat)
+        )
     flat = numpy.ascontiguousarray(value).reshape(-1)
     return head + (blake3(flat.view(numpy.uint8)).digest(16) if flat.nbytes else b"")
 

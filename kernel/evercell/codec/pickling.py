@@ -45,7 +45,15 @@ OUT_OF_BAND = 65_536  # bytes from which a buffer travels beside the stream
 _NOTHING_OWN: dict[str, object] = {}
 _METACLASSES = frozenset({type, abc.ABCMeta, enum.EnumMeta, type(typing.Protocol)})
 _METACLASS_NAMES = frozenset({"pydantic._internal._model_construction:ModelMetaclass"})
-_HOOK_MODULES = ("builtins", "typing", "typing_extensions", "enum", "abc", "pydantic", "_collections_abc")
+_HOOK_MODULES = (
+    "builtins",
+    "typing",
+    "typing_extensions",
+    "enum",
+    "abc",
+    "pydantic",
+    "_collections_abc",
+)
 _MISSING = object()
 
 
@@ -359,7 +367,10 @@ def _function_state(function: FunctionType) -> dict[str, Any]:
 def _check_class(cls: type) -> None:
     """Refuse a class whose making runs code that is not ours to run twice."""
     meta = type(cls)
-    if meta not in _METACLASSES and f"{meta.__module__}:{meta.__qualname__}" not in _METACLASS_NAMES:
+    if (
+        meta not in _METACLASSES
+        and f"{meta.__module__}:{meta.__qualname__}" not in _METACLASS_NAMES
+    ):
         raise NotStorableError(f"class {cls.__qualname__}: its metaclass runs when it is made")
     for base in cls.__mro__[1:]:
         hook = "__init_subclass__" in vars(base)
@@ -370,7 +381,9 @@ def _check_class(cls: type) -> None:
     for name, value in vars(cls).items():
         hook = getattr(type(value), "__set_name__", None)
         if isinstance(hook, FunctionType) and hook.__module__ == "__main__":
-            raise NotStorableError(f"class {cls.__qualname__}: {name}.__set_name__ runs when it is made")
+            raise NotStorableError(
+                f"class {cls.__qualname__}: {name}.__set_name__ runs when it is made"
+            )
 
 
 def _exception(error: BaseException) -> Any:

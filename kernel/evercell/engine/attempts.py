@@ -33,14 +33,11 @@ from evercell.history import StepRecord
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
-    from typing import Literal
 
-    from evercell.engine.body import call, call_async
-from evercell.engine.retry import RetryPolicy
+    from evercell.engine.retry import RetryPolicy
     from evercell.engine.scope import Call, Scope
     from evercell.events import Payload
-
-    StepStatus = Literal["completed", "failed", "in doubt", "canceled"]
+    from evercell.history import StepStatus
 
 __all__ = ["Attempts", "Commit", "Effect", "RunBody", "Wait", "drive", "drive_async"]
 
@@ -94,7 +91,7 @@ class Attempts:
             begin = self.scope.clock.monotonic()
             try:
                 value = yield RunBody(context)
-            except Exception as error:  # noqa: BLE001 - whatever a body raises, the attempt failed
+            except Exception as error:
                 tried += 1
                 match next_attempt(self.policy, tried, error):
                     case Retry(delay):
@@ -215,10 +212,11 @@ class Attempts:
         if not storable:
             return ErrorInfo(name, message, traceback)
         try:
-            data = exceptions.encode_exception(error, self.scope.live)
+            encoded = exceptions.encode_exception(error, self.scope.live)
         except NotStorableError:
             return ErrorInfo(name, message, traceback)
-        return ErrorInfo(name, message, traceback, self.scope.history.put(data, "exception"))
+        payload = self.scope.history.put(encoded.data, encoded.codec)
+        return ErrorInfo(name, message, traceback, payload)
 
     def _remember(
         self,

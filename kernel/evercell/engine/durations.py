@@ -41,6 +41,6 @@ def _parse(text: str) -> float:
     if not parts or _PART.sub("", text).strip():
         units = ", ".join(_UNITS)
         raise UsageError(
-            f"{text!r} is no duration. Write a number and a unit ({units}), such as '90s' or '1h 30m'."
+            f"{text!r} is no duration. Write numbers with units ({units}): '90s', '1h 30m'."
         )
     return sum(float(number) * _UNITS[unit] for number, unit in parts)

@@ -23,7 +23,7 @@ from evercell.events import (
 )
 
 if TYPE_CHECKING:
-    from evercell.cell.namespace import Before, Capture, Namespace
+    from evercell.cell.namespace import Capture, Namespace
     from evercell.cell.source import Source
     from evercell.engine.decide import CellRecord
     from evercell.engine.host import CellRequest, Host, Ran
@@ -109,3 +109,112 @@ class CellExecution:
         self._commit(self._completed(scope.cell, key, ran, capture, duration))
         run.state.places.finished(self.place.slot)
         return ran.reply
+
+    def _scope(self) -> Scope:
+        run, slot = self.run, self.place.slot
+        return Scope(
+            history=run.history,
+            clock=run.clock,
+            run_id=run.run_id,
+            cell=run.history.new_activity_id(),
+            slot=slot,
+            live=self.namespace.live,
+            resuming=run.state.status(slot) == "in doubt",
+            load=lambda: run.steps(slot),
+            data_version=self.namespace.data_version,
+        )
+
+    def _started(self, activity_id: str, decision: Decision, reason: str) -> CellStarted:
+        return CellStarted(
+            run_id=self.run.run_id,
+            at=self.run.clock.now(),
+            activity_id=activity_id,
+            slot=self.place.slot,
+            cell_index=self._index,
+            cell_id=self.request.cell_id,
+            source=self.request.source,
+            source_digest=self.source.digest,
+            ordinal=self.place.ordinal,
+            decision=decision,
+            reason=reason,
+            execution_count=self.request.execution_count,
+        )
+
+    def _completed(
+        self, activity_id: str, key: bytes, ran: Ran, capture: Capture, duration: int
+    ) -> CellCompleted:
+        put = self.run.history.put
+        products = tuple(
+            Product(
+                names=group.names,
+                version=group.version,
+                payload=None if group.stream is None else put(group.stream, "pickle"),
+                buffers=tuple(put(buffer, "buffer") for buffer in group.buffers),
+                reason=group.reason,
+            )
+            for group in capture.products
+        )
+        ambient = tuple(
+            AmbientChange(
+                change.name,
+                change.version,
+                None if change.data is None else put(change.data, "ambient"),
+            )
+            for change in capture.ambient
+        )
+        return CellCompleted(
+            run_id=self.run.run_id,
+            at=self.run.clock.now(),
+            activity_id=activity_id,
+            key=key,
+            duration=duration,
+            reads=dict(capture.reads),
+            products=products,
+            deleted=tuple(capture.deleted),
+            ambient=ambient,
+            outputs=self._outputs(ran),
+            result=capture.result_name,
+            restorable=capture.restorable and self.volatile is None,
+            reason=self.volatile or capture.reason,
+        )
+
+    def _failed(self, activity_id: str, ran: Ran, duration: int) -> CellFailed:
+        return CellFailed(
+            run_id=self.run.run_id,
+            at=self.run.clock.now(),
+            activity_id=activity_id,
+            duration=duration,
+            error=_error_info(ran),
+            interrupted=ran.reply.get("ename") == "KeyboardInterrupt",
+            outputs=self._outputs(ran),
+        )
+
+    def _outputs(self, ran: Ran) -> Payload | None:
+        if not ran.messages:
+            return None
+        return self.run.history.put(encode_messages(ran.messages), "messages")
+
+    @property
+    def _index(self) -> int | None:
+        """The index in the notebook; where only the order of execution is known, the place in it."""
+        index = self.request.cell_index
+        return self.place.position if index is None else index
+
+    def _since(self, begin: float) -> int:
+        return int((self.run.clock.monotonic() - begin) * _SECOND)
+
+    def _append(self, event: Event) -> None:
+        self.run.history.append(event)
+        self.run.state.apply(event)
+
+    def _commit(self, event: Event) -> None:
+        """Durable on return: the reply may say that the cell is done."""
+        self.run.history.commit(event)
+        self.run.state.apply(event)
+
+
+def _error_info(ran: Ran) -> ErrorInfo:
+    if ran.error is not None:
+        return ErrorInfo(*exceptions.describe(ran.error))
+    reply = ran.reply
+    return ErrorInfo(reply.get("ename", "Error"), reply.get("evalue", ""))

@@ -37,10 +37,11 @@ __all__ = ["FunctionVersion", "Reached"]
 _MISSING = object()
 _SCALARS = (type(None), bool, int, float, complex, str, bytes)
 _CONTAINERS = (list, dict, set, frozenset, tuple)
-_FILLERS = frozenset(
-    "append extend insert add update setdefault pop popitem remove discard clear sort reverse "
-    "appendleft extendleft popleft write writelines put put_nowait".split()
-)
+_FILLERS = frozenset({
+    "add", "append", "appendleft", "clear", "discard", "extend", "extendleft", "insert", "pop",
+    "popitem", "popleft", "put", "put_nowait", "remove", "reverse", "setdefault", "sort", "update",
+    "write", "writelines",
+})  # fmt: skip
 
 
 @dataclass(slots=True)

@@ -75,8 +75,9 @@ class Places:
         same = self._ordinals.get(digest)
         if same and same[-1] in self._unfinished:
             return same[-1]  # failed or interrupted, and now run once more
-        if (slot := self._by_source(digest)) is not None:
-            return slot
+        known = self._by_source(digest)
+        if known is not None:
+            return known
         position = len(self._order)
         by_position = self.by_position.get(position)
         if by_position is not None and by_position not in self._order:

@@ -23,7 +23,7 @@ def run_plain(body: Callable[[], Any], policy: RetryPolicy, timeout: float | Non
     while True:
         try:
             return call(body, timeout, None)
-        except Exception as error:  # noqa: BLE001 - any failure of the body is the policy's business
+        except Exception as error:
             match next_attempt(policy, attempt, error):
                 case GiveUp():
                     raise
@@ -41,7 +41,7 @@ async def run_plain_async(
     while True:
         try:
             return await call_async(body, timeout, None)
-        except Exception as error:  # noqa: BLE001 - any failure of the body is the policy's business
+        except Exception as error:
             match next_attempt(policy, attempt, error):
                 case GiveUp():
                     raise

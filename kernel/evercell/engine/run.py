@@ -1,6 +1,6 @@
 """A notebook's run: found or begun, attached to for the life of a kernel, left in good order.
 
-    open_run -> find the current run, or begin one -> attach (one kernel at a time) -> fold its cells
+open_run -> find the current run, or begin one -> attach (one kernel at a time) -> fold its cells
 """
 
 from __future__ import annotations
@@ -67,9 +67,7 @@ class Run:
     def detach(self) -> None:
         """Let go of the run in good order; durable on return."""
         try:
-            self.history.commit(
-                RunDetached(self.run_id, self.clock.now(), self.lock.generation)
-            )
+            self.history.commit(RunDetached(self.run_id, self.clock.now(), self.lock.generation))
         finally:
             self.lock.release()
 

@@ -108,10 +108,10 @@ class Scope:
                 return Raised(self.exception(step.name, error))
             case Refuse(_, attempt):
                 return Raised(_in_doubt(step.name, attempt))
-            case Attempt(None, attempt):
-                return Call(self.history.new_activity_id(), key, ordinal, attempt, first=True)
-            case Attempt(str(activity_id), attempt):
-                return Call(activity_id, key, ordinal, attempt, first=False)
+            case Attempt(activity_id, attempt):
+                first = activity_id is None
+                activity_id = activity_id or self.history.new_activity_id()
+                return Call(activity_id, key, ordinal, attempt, first)
 
     def table(self) -> StepTable:
         """The slot's recorded calls by (key, ordinal)."""
@@ -129,7 +129,7 @@ class Scope:
         """The exception that a step's recorded failure raises, on the first run and on replay."""
         if error.payload is not None:
             data = self.history.get(error.payload)
-            return exceptions.decode_exception(data, self.live)
+            return exceptions.decode_exception(error.payload.codec, data, self.live)
         return StepFailedError(
             f"step {name!r} failed for good with {error.type}: {error.message}. The exception "
             "itself can't be stored. Run the cell once more to try the step again."
@@ -183,7 +183,7 @@ class enter_scope:  # noqa: N801 - reads as a statement: `with enter_scope(scope
         self._scope = scope
 
     def __enter__(self) -> Scope:
-        global _fallback  # noqa: PLW0603 - threads started by libraries carry no context
+        global _fallback
         self._token = _scope.set(self._scope)
         self._outer, _fallback = _fallback, self._scope
         return self._scope

@@ -81,7 +81,7 @@ class Step(Generic[P, R]):
         )
 
     def __repr__(self) -> str:
-        return f"<step {self.__module__}.{self.__qualname__}>"
+        return f"<step {self.name}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         options = {
