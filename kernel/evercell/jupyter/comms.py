@@ -1,0 +1,35 @@
+"""A widget's click is handled where the browser sent it, also while a cell is running.
+
+JupyterLab sends comm messages to a subshell, so that a button answers while a cell blocks the
+main shell. ipykernel 7.4.0 routes them back to the shell that last published on the comm, behind
+the blocked cell. With the patch, the browser's own choice of a subshell stands.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ipykernel.comm.comm import BaseComm
+
+__all__ = ["keep_browser_subshell"]
+
+_MARK = "_evercell_keeps_browser_subshell"
+
+
+def keep_browser_subshell() -> bool:
+    """Patch ipykernel's comms, once. False if this ipykernel routes comms in another way."""
+    # A private name, hence the guard; the browser test tells when it stops working.
+    route = getattr(BaseComm, "_reply_subshell_for", None)
+    if route is None:
+        return False
+    if getattr(route, _MARK, False):
+        return True
+
+    def reply_subshell_for(self: BaseComm, data: Any, default: str | None) -> str | None:
+        routed: str | None = route(self, data, default)
+        return routed if default is None else default
+
+    setattr(reply_subshell_for, _MARK, True)
+    comm_class: Any = BaseComm
+    comm_class._reply_subshell_for = reply_subshell_for
+    return True

@@ -1,0 +1,113 @@
+"""What a durable kernel does with an execute_request.
+
+control cell (%evercell ...) ────────────────────────────> ipykernel
+cell -> session, opened at the first -> CellRequest -> engine -> KernelHost -> reply
+             └ can't be opened ──────────────────────────> refused, not run
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from evercell.engine.host import CellRequest
+from evercell.errors import EvercellError
+
+from . import requests, session
+from .host import KernelHost
+from .interrupts import HeldInterrupts
+from .outputs import OutputCapture
+from .paths import NotebookFile, Place, locate
+
+if TYPE_CHECKING:
+    from ipykernel.ipkernel import IPythonKernel
+    from jupyter_client.session import Session
+
+    from .host import Call
+    from .session import CellSession
+
+__all__ = ["CellExecutor"]
+
+
+class CellExecutor:
+    """One kernel's cells: holds the engine's session and the capture of outputs."""
+
+    def __init__(self, kernel: IPythonKernel) -> None:
+        self._kernel = kernel
+        self._shell: Any = kernel.shell
+        self._capture = OutputCapture(cast("Session", kernel.session), kernel.iopub_thread)
+        # Now, before a cell can change the folder.
+        self._cwd = Path.cwd()
+        self._session: CellSession | None = None
+        self._notebook: NotebookFile | None = None
+
+    @property
+    def session(self) -> CellSession | None:
+        """The engine's session; None before the first cell, or if it can't be opened."""
+        return self._session
+
+    def place(self) -> Place:
+        """Where this kernel's notebook and history are."""
+        parent: Any = self._kernel.parent
+        connection_file = getattr(parent, "connection_file", None) or None
+        return locate(os.environ, connection_file, self._cwd, self._shell.user_ns)
+
+    def open(self) -> CellSession:
+        """The session, opened if need be. Raises EvercellError, such as RunInUseError."""
+        if self._session is None:
+            self._session = self._open(fresh=False)
+        return self._session
+
+    def begin_new_run(self) -> CellSession:
+        """Begin another run of this notebook; cells from the next one on belong to it."""
+        if self._session is None:
+            self._session = self._open(fresh=True)
+        else:
+            self._session.new_run()
+        return self._session
+
+    def _open(self, *, fresh: bool) -> CellSession:
+        place = self.place()
+        project = place.file.parent if place.file is not None else self._cwd
+        return session.open_session(self._kernel, place, project, fresh=fresh)
+
+    def close(self) -> None:
+        """Let go of the run; the next cell opens it again."""
+        former, self._session = self._session, None
+        if former is not None:
+            former.close()
+
+    async def execute(self, call: Call) -> dict[str, Any]:
+        """The content of the execute_reply."""
+        kind = requests.kind_of(call.code)
+        if kind is requests.CellKind.CONTROL:
+            return await call.run_plain()
+        with HeldInterrupts() as interrupts:
+            host = KernelHost(self._kernel, self._capture, interrupts, call)
+            try:
+                reply = await self.open().execute(self._request(call, kind), host)
+            except EvercellError as error:
+                reply = host.refuse(error)
+            except KeyboardInterrupt:
+                return host.interrupted()
+            except Exception as error:  # noqa: BLE001 - a fault of ours must end as a reply:
+                reply = host.fault(error)  # without one, the frontend waits for ever
+            if interrupts.take() and reply["status"] == "ok":
+                return host.interrupted()
+            return reply
+
+    def _request(self, call: Call, kind: requests.CellKind) -> CellRequest:
+        index = requests.cell_index(call.cell_meta)
+        if index is None:
+            if self._notebook is None:
+                self._notebook = NotebookFile(self.place().file)
+            index = self._notebook.index_of(call.cell_id)
+        return CellRequest(
+            source=call.code,
+            transformed=call.transformed,
+            execution_count=self._shell.execution_count,
+            cell_id=call.cell_id,
+            cell_index=index,
+            tags=requests.tags(call.cell_meta, kind),
+        )

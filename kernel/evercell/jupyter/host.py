@@ -1,0 +1,240 @@
+"""The kernel, for the time of one cell: what the engine may ask of it.
+
+run      ipykernel executes the cell -> fence -> everything it published
+replay   recorded messages are published, In/Out and the counter move as if the cell had run
+refuse   an error of ours instead of the cell
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import traceback
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult
+
+from evercell.cell.outputs import Message
+from evercell.engine.host import NOTHING, Ran
+
+from .streams import fence
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from ipykernel.ipkernel import IPythonKernel
+
+    from evercell.errors import EvercellError
+
+    from .interrupts import HeldInterrupts
+    from .outputs import OutputCapture
+
+__all__ = ["Call", "KernelHost"]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An execute_request for a cell that belongs to the run."""
+
+    code: str
+    transformed: str
+    user_expressions: dict[str, str]
+    cell_meta: Mapping[str, Any] | None
+    cell_id: str | None
+    run_plain: Callable[[], Awaitable[dict[str, Any]]]  # what ipykernel does with the request
+
+
+class KernelHost:
+    """Implements `engine.host.Host` over ipykernel."""
+
+    def __init__(
+        self,
+        kernel: IPythonKernel,
+        capture: OutputCapture,
+        interrupts: HeldInterrupts,
+        call: Call,
+    ) -> None:
+        self._kernel = kernel
+        shell: Any = kernel.shell
+        self._shell = shell
+        self._capture = capture
+        self._interrupts = interrupts
+        self._call = call
+        self._parent: dict[str, Any] = kernel.get_parent("shell")
+        self._count: int = shell.execution_count
+        self._entered = False  # the input is stored and the counter is past it
+
+    async def run(self) -> Ran:
+        """Run the cell as ipykernel does, capturing what it publishes."""
+        self._capture.begin(self._parent["header"]["msg_id"])
+        finished: list[ExecutionResult | None] = []
+
+        def on_post_run_cell(result: ExecutionResult | None) -> None:
+            finished.append(result)
+
+        self._shell.events.register("post_run_cell", on_post_run_cell)
+        try:
+            reply, interrupt = await self._run_plain()
+        finally:
+            self._forget(on_post_run_cell)
+            fence((self._kernel._stdout, self._kernel._stderr))
+            messages = self._capture.end()
+        result = finished[-1] if finished else None  # a cell may run cells; its own ends last
+        error = interrupt or _error_of(result, reply)
+        shown = result.result if result is not None and error is None else None
+        return Ran(reply, messages, error, NOTHING if shown is None else shown)
+
+    async def _run_plain(self) -> tuple[dict[str, Any], KeyboardInterrupt | None]:
+        """The reply, and the interrupt if it came where ipykernel does not answer it."""
+        if self._interrupts.take():
+            interrupt = KeyboardInterrupt()
+            return self._fail(interrupt, ["KeyboardInterrupt: before the cell began"]), interrupt
+        try:
+            with self._interrupts.released():
+                self._entered = True
+                return await self._call.run_plain(), None
+        except KeyboardInterrupt as interrupt:
+            self._entered = self._shell.execution_count > self._count
+            return self._fail(interrupt, ["KeyboardInterrupt"]), interrupt
+
+    def _forget(self, callback: Callable[..., None]) -> None:
+        with suppress(ValueError):  # the cell reset the shell's events
+            self._shell.events.unregister("post_run_cell", callback)
+
+    def replay(self, messages: tuple[Message, ...], result: object) -> dict[str, Any]:
+        """Publish recorded messages, set `Out[n]` and `_`, store the input, advance the count."""
+        shell = self._shell
+        info = _execution_info(self._call)
+        outcome: Any = ExecutionResult(info)
+        outcome.execution_count = self._count
+        self._enter()
+        shell.events.trigger("pre_execute")
+        shell.events.trigger("pre_run_cell", info)
+        for message in messages:
+            self._publish(message)
+        if result is not NOTHING:
+            outcome.result = result
+            self._set_out(messages, result)
+        if shell.history_manager is not None:
+            shell.history_manager.store_output(self._count)
+        shell.last_execution_succeeded = True
+        shell.last_execution_result = outcome
+        shell.events.trigger("post_execute")
+        shell.events.trigger("post_run_cell", outcome)
+        return {
+            "status": "ok",
+            "execution_count": self._count,
+            "user_expressions": shell.user_expressions(self._call.user_expressions),
+            "payload": [],
+        }
+
+    def refuse(self, error: EvercellError) -> dict[str, Any]:
+        """Show `error` as its message, without frames; the content of an "error" reply."""
+        return self._fail(error, [f"{type(error).__name__}: {error}"])
+
+    def fault(self, error: Exception) -> dict[str, Any]:
+        """Show an error that only a fault of Evercell can have caused, with its frames."""
+        lines = traceback.format_exception(error)
+        advice = "This is a fault in Evercell, not in your cell. Please report it with these lines."
+        return self._fail(error, ["".join(lines), advice])
+
+    def interrupted(self) -> dict[str, Any]:
+        """Answer an interrupt that came too late to stop the cell: it ends the queue of cells."""
+        advice = "KeyboardInterrupt: this cell had finished; the cells after it are not run"
+        return self._fail(KeyboardInterrupt(), [advice])
+
+    def note(self, text: str) -> None:
+        """Tell the user a line on stderr that belongs to no cell's recorded outputs."""
+        for stream in (self._kernel._stdout, self._kernel._stderr):
+            stream.flush()
+        self._publish(Message("stream", {"name": "stderr", "text": text}), self._capture.uncaptured)
+
+    def _enter(self) -> None:
+        """Store the input in the history and move the counter, as `run_cell` does, once."""
+        if self._entered:
+            return
+        self._entered = True
+        shell, call = self._shell, self._call
+        shell.execution_count = self._count + 1
+        if shell.history_manager is not None:
+            shell.history_manager.store_inputs(self._count, call.transformed, call.code)
+        shell.logger.log(call.transformed, call.code)
+
+    def _set_out(self, messages: tuple[Message, ...], result: object) -> None:
+        """`Out[n]`, `_` and its kin, by IPython's own rules about what a user has overridden."""
+        hook = self._shell.displayhook
+        hook.check_for_underscore()
+        hook.update_user_ns(result)
+        for message in messages:
+            if message.msg_type == "execute_result":
+                hook.log_output(message.content["data"])
+
+    def _fail(self, error: BaseException, lines: list[str]) -> dict[str, Any]:
+        self._enter()
+        content = {"ename": type(error).__name__, "evalue": str(error), "traceback": lines}
+        self._publish(Message("error", content))
+        self._shell.last_execution_succeeded = False
+        return {
+            "status": "error",
+            **content,
+            "execution_count": self._count,
+            "user_expressions": {},
+            "payload": [],
+        }
+
+    def _publish(self, message: Message, socket: object = None) -> None:
+        kernel = self._kernel
+        session: Any = kernel.session
+        content = message.content
+        if message.msg_type == "execute_result":
+            content = {**content, "execution_count": self._count}
+        session.send(
+            socket or kernel.iopub_socket,
+            message.msg_type,
+            content,
+            parent=self._parent,
+            ident=self._topic(message),
+            buffers=list(message.buffers),
+            metadata=message.metadata or None,
+        )
+
+    def _topic(self, message: Message) -> bytes:
+        """The topics under which ipykernel's streams, displays and hooks publish."""
+        match message.msg_type:
+            case "stream":
+                return b"stream." + str(message.content["name"]).encode()
+            case "execute_result" | "error":
+                topic: bytes = self._kernel._topic(message.msg_type)
+                return topic
+            case _:
+                return b"display_data"
+
+
+def _error_of(result: ExecutionResult | None, reply: dict[str, Any]) -> BaseException | None:
+    """What the cell raised. A value that raised while it was displayed fails the request, too;
+    IPython keeps that exception only where the standard library's post-mortem looks."""
+    if result is not None:
+        error: BaseException | None = result.error_before_exec or result.error_in_exec
+        if error is not None:
+            return error
+    if reply["status"] == "ok":
+        return None
+    last: BaseException | None = getattr(sys, "last_value", None)
+    return last if last is not None else RuntimeError(reply.get("evalue", ""))
+
+
+def _execution_info(call: Call) -> ExecutionInfo:
+    """What event callbacks get. Later IPythons tell them more; each is given what it takes."""
+    known = {
+        "raw_cell": call.code,
+        "store_history": True,
+        "silent": False,
+        "shell_futures": True,
+        "cell_id": call.cell_id,
+        "cell_meta": call.cell_meta,
+        "transformed_cell": call.transformed,
+    }
+    accepted = inspect.signature(ExecutionInfo.__init__).parameters
+    return ExecutionInfo(**{name: value for name, value in known.items() if name in accepted})

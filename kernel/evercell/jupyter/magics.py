@@ -1,0 +1,181 @@
+"""`%evercell` and `%%evercell`: what a user tells the kernel about the run.
+
+    %evercell COMMAND ... -> _COMMANDS -> one function per command; its docstring is its help
+
+The commands are no part of the run: they work also where the history can't be written or another
+kernel holds the run, since they are the way out. Only what makes a variable is recorded.
+"""
+
+from __future__ import annotations
+
+import inspect
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from evercell.errors import EvercellError, UsageError
+
+from .session import reading
+from .table import TableView
+from .tracebacks import message_only
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .executor import CellExecutor
+
+__all__ = ["COMMANDS", "register_magics"]
+
+_VOLATILE_LINE = ["%%evercell", "volatile"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """One use of the magic."""
+
+    shell: Any
+    cells: CellExecutor
+    arguments: str  # the line after the command
+    body: str | None  # the cell below the line; None for a line magic
+
+
+def register_magics(shell: Any, cells: CellExecutor) -> None:
+    """Give `shell` the magics, and the input transformer behind `%%evercell volatile`."""
+
+    def evercell(line: str, cell: str | None = None) -> Any:
+        try:
+            return _dispatch(shell, cells, line, cell)
+        except EvercellError as error:
+            raise message_only(error) from None
+
+    evercell.__doc__ = __doc__
+    shell.register_magic_function(evercell, magic_kind="line_cell", magic_name="evercell")
+    transformers = shell.input_transformers_cleanup
+    if open_volatile not in transformers:
+        transformers.append(open_volatile)
+
+
+def open_volatile(lines: list[str]) -> list[str]:
+    """Take the line `%%evercell volatile` from a cell, which is then an ordinary one: `await`,
+    tracebacks and line numbers are as without it."""
+    if not lines or lines[0].split() != _VOLATILE_LINE:
+        return lines
+    body = lines[1:]
+    if body and body[0].startswith("%%"):
+        return body  # another cell magic must be the first line
+    return ["# " + lines[0], *body]
+
+
+def _dispatch(shell: Any, cells: CellExecutor, line: str, body: str | None) -> Any:
+    name, _, arguments = line.strip().partition(" ")
+    command = COMMANDS.get(name or "help")
+    if command is None:
+        raise UsageError(
+            f"%evercell has no command {name!r}. Its commands are {', '.join(COMMANDS)}; "
+            "`%evercell help` says what they do."
+        )
+    return command(_Use(shell, cells, arguments.strip(), body))
+
+
+def _status(use: _Use) -> None:
+    """%evercell status
+    Show this run: its cells and steps by what became of them, and where its history is."""
+    from .status import read_status  # noqa: PLC0415 - loads the history's vocabulary
+
+    session = use.cells.open()
+    print(read_status(session.history, session.run_id).text())  # noqa: T201 - is its output
+    try:
+        from evercell_widgets import show_status  # noqa: PLC0415 - loads the widgets
+    except ImportError:
+        return  # a kernel may be installed without the widgets
+    show_status(session.feed())
+
+
+def _run(use: _Use) -> None:
+    """%evercell run
+    Say which run this kernel is attached to."""
+    session = use.cells.open()
+    record = session.history.run(session.run_id)
+    print(f"run {record.run_id} of {record.notebook}, generation {record.generation}")  # noqa: T201
+
+
+def _new_run(use: _Use) -> None:
+    """%evercell new-run
+    Begin another run of this notebook: from the next cell on, nothing is restored and no step is
+    answered from earlier runs. They stay in the history. Variables stay as they are."""
+    session = use.cells.begin_new_run()
+    print(f"run {session.run_id} begins with the next cell")  # noqa: T201
+
+
+def _sql(use: _Use) -> Any:
+    """%evercell sql QUERY, or %%evercell sql [-o NAME] with the query below
+    Ask the history in SQL; its views are runs, cells, steps, attempts, events and usage. With
+    -o, the result becomes the variable NAME: a pandas DataFrame where pandas is installed."""
+    name, query = _parse_sql(use)
+    with reading(use.cells.session, use.cells.place()) as history:
+        table = history.query(query)
+    if name is None:
+        return TableView(table.columns, table.rows)
+    use.shell.user_ns[name] = _frame(table)
+    return None
+
+
+def _parse_sql(use: _Use) -> tuple[str | None, str]:
+    """The variable's name and the query."""
+    name: str | None
+    rest: list[str]
+    if use.body is None and not use.arguments.startswith(("-o", "--output")):
+        name, query = None, use.arguments  # the query's own quotes stay as they are
+    else:
+        words = shlex.split(use.arguments)
+        match words:
+            case []:
+                name, rest = None, []
+            case ["-o" | "--output", str(given), *rest]:
+                name = given
+            case _:
+                raise UsageError(f"Can't read `sql {use.arguments}`. {_SQL_USAGE}")
+        query = use.body if use.body is not None else " ".join(rest)
+    if name is not None and not name.isidentifier():
+        raise UsageError(f"{name!r} can't be a variable's name. {_SQL_USAGE}")
+    if not query.strip():
+        raise UsageError(f"There is no query. {_SQL_USAGE}")
+    return name, query
+
+
+_SQL_USAGE = "Write `%evercell sql SELECT ...`, or `%%evercell sql -o name` with the query below."
+
+
+def _frame(table: Any) -> Any:
+    try:
+        import pandas as pd  # noqa: PLC0415 - heavy, and not everybody has it
+    except ImportError:
+        return table
+    return pd.DataFrame(table.rows, columns=list(table.columns))
+
+
+def _volatile(use: _Use) -> None:
+    """%%evercell volatile, as a cell's first line
+    Run this cell each time: it is never restored."""
+    raise UsageError(
+        f"`volatile` is for a whole cell, and this is the line {use.arguments!r} of one. "
+        "Make %%evercell volatile the cell's first line."
+    )
+
+
+def _help(use: _Use) -> None:  # noqa: ARG001 - every command takes its use
+    """%evercell help
+    List the commands."""
+    texts = (inspect.getdoc(command) or "" for command in COMMANDS.values())
+    print("\n\n".join(text.replace("\n", "\n    ") for text in texts))  # noqa: T201
+
+
+COMMANDS: dict[str, Callable[[_Use], Any]] = {
+    "status": _status,
+    "run": _run,
+    "new-run": _new_run,
+    "sql": _sql,
+    "volatile": _volatile,
+    "help": _help,
+}
+"""Every command by name, in the order of the help."""

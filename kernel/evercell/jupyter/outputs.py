@@ -1,0 +1,144 @@
+"""Everything that a cell publishes, as recorded messages in the order of the wire.
+
+All IOPub messages - from the shell, from threads, from the streams, from forked children through
+ipykernel's pipe - end in one place, `IOPubThread.send_multipart`, and leave in the order in which
+the IOPub thread takes them from its queue. There each one whose parent is the running cell is
+kept, as bytes; they are decoded when the cell has ended.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+from jupyter_client.session import DELIM
+
+from evercell.cell.outputs import Message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from ipykernel.iostream import IOPubThread
+    from jupyter_client.session import Session
+
+__all__ = ["OutputCapture", "join_streams", "without_live_view"]
+
+SEND_LIMIT = 10.0
+"""Seconds after which a thread that sends nothing is not waited for."""
+
+_RECORDED = frozenset(
+    {
+        "stream",
+        "display_data",
+        "update_display_data",
+        "execute_result",
+        "error",
+        "clear_output",
+    }
+)
+_WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+_STATIC_VIEWS = ("text/html", "text/plain")
+
+
+class OutputCapture:
+    """Keeps what is published with one request as its parent, between `begin` and `end`."""
+
+    def __init__(self, session: Session, thread: IOPubThread) -> None:
+        self._session = session
+        self._thread = thread
+        self._pid = os.getpid()
+        self._parent: bytes | None = None
+        self._frames: list[list[bytes]] = []
+        self.uncaptured = _Uncaptured(thread)
+        # All ways to the frontend lead through this method of this one object.
+        vars(thread)["send_multipart"] = self._send_multipart
+
+    def begin(self, msg_id: str) -> None:
+        """Keep from now on what has the message `msg_id` as its parent."""
+        self._frames = []
+        self._parent = msg_id.encode()
+
+    def end(self) -> tuple[Message, ...]:
+        """Stop, and give what was kept. The streams must have been flushed before."""
+        self._wait_for_thread()
+        self._parent = None
+        frames, self._frames = self._frames, []
+        messages = (self._decode(message) for message in frames)
+        return join_streams(without_live_view(m) for m in messages if m.msg_type in _RECORDED)
+
+    def _wait_for_thread(self) -> None:
+        """Until the IOPub thread has sent what it was given. A flush of a stream does not tell:
+        it returns when the text is on its way to the queue's end."""
+        reached = threading.Event()
+        self._thread.schedule(reached.set)
+        reached.wait(SEND_LIMIT)
+
+    def _send_multipart(self, frames: list[bytes], *args: Any, **kwargs: Any) -> None:
+        self._thread.schedule(lambda: self._deliver(frames, *args, **kwargs))
+
+    def _deliver(self, frames: list[bytes], *args: Any, **kwargs: Any) -> None:
+        """On the IOPub thread. A forked child hands its messages to its parent, where they pass
+        here once more and are recorded."""
+        parent = self._parent
+        if parent is not None and os.getpid() == self._pid and _has_parent(frames, parent):
+            self._frames.append(frames)
+        self._thread._really_send(frames, *args, **kwargs)
+
+    def _decode(self, frames: list[bytes]) -> Message:
+        unpack: Callable[[bytes], Any] = self._session.unpack
+        at = frames.index(DELIM) + 2
+        header, _parent, metadata, content = (unpack(frame) for frame in frames[at : at + 4])
+        buffers = tuple(bytes(buffer) for buffer in frames[at + 4 :])
+        return Message(header["msg_type"], content, metadata, buffers)
+
+
+class _Uncaptured:
+    """A socket to publish through what belongs to no cell's recorded outputs."""
+
+    def __init__(self, thread: IOPubThread) -> None:
+        self.send_multipart = thread.send_multipart
+
+
+def _has_parent(frames: list[bytes], msg_id: bytes) -> bool:
+    at = frames.index(DELIM) + 3
+    return msg_id in bytes(frames[at])
+
+
+def join_streams(messages: Iterable[Message]) -> tuple[Message, ...]:
+    """Neighbouring texts of one stream as one message, as frontends and nbclient join them."""
+    joined: list[Message] = []
+    texts: list[str] = []  # of the stream message that ends `joined`
+
+    def close() -> None:
+        if texts:
+            last = joined.pop()
+            content = {**last.content, "text": "".join(texts)}
+            joined.append(Message("stream", content, last.metadata, last.buffers))
+            texts.clear()
+
+    for message in messages:
+        if message.msg_type != "stream":
+            close()
+            joined.append(message)
+            continue
+        if not texts or message.content["name"] != joined[-1].content["name"]:
+            close()
+            joined.append(message)
+        texts.append(message.content["text"])
+    close()
+    return tuple(joined)
+
+
+def without_live_view(message: Message) -> Message:
+    """The message without the view of a live widget, whose model does not outlive the kernel, if
+    something static stands in for it."""
+    data = message.content.get("data")
+    if not isinstance(data, dict) or _WIDGET_VIEW not in data:
+        return message
+    if not any(mime in data for mime in _STATIC_VIEWS):
+        return message
+    content = dict(message.content)
+    for part in ("data", "metadata"):
+        content[part] = {k: v for k, v in content.get(part, {}).items() if k != _WIDGET_VIEW}
+    return Message(message.msg_type, content, message.metadata, message.buffers)

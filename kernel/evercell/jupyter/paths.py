@@ -1,0 +1,114 @@
+"""Which notebook a kernel belongs to, where its history is, and a cell's place in the file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from evercell.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["NotebookFile", "Place", "locate", "run_parameters"]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a kernel process lives."""
+
+    notebook: str  # absolute path, or "kernel:<stem of the connection file>"
+    file: Path | None  # the notebook, where its path is known
+    history: Path  # the history folder
+    kernel_id: str | None  # Jupyter's id of the kernel: the same over restarts
+
+
+def locate(
+    environ: Mapping[str, str],
+    connection_file: str | None,
+    cwd: Path,
+    namespace: Mapping[str, object],
+) -> Place:
+    """The place of a kernel, from what its starter left in the environment.
+
+    `EVERCELL_NOTEBOOK` comes first (headless runs set it), then JupyterLab's `JPY_SESSION_NAME`,
+    then the variable that VS Code puts into the namespace.
+    """
+    stem = Path(connection_file).stem if connection_file else "none"
+    file = next(
+        (
+            path
+            for name in (
+                environ.get("EVERCELL_NOTEBOOK"),
+                _absolute_notebook(environ.get("JPY_SESSION_NAME")),
+                _absolute_notebook(namespace.get("__vsc_ipynb_file__")),
+            )
+            if name and (path := cwd / name)
+        ),
+        None,
+    )
+    home = environ.get("EVERCELL_HOME")
+    return Place(
+        notebook=str(file) if file is not None else f"kernel:{stem}",
+        file=file,
+        history=cwd / home if home else (file.parent if file else cwd) / ".evercell",
+        kernel_id=stem.removeprefix("kernel-") if connection_file else None,
+    )
+
+
+def _absolute_notebook(name: object) -> str | None:
+    """A session's name, if it is a path that says which file: consoles have other names."""
+    if isinstance(name, str) and name.endswith(".ipynb") and Path(name).is_absolute():
+        return name
+    return None
+
+
+def run_parameters(environ: Mapping[str, str]) -> dict[str, Any]:
+    """The run's parameters from `EVERCELL_PARAMETERS`. Raises UsageError if it is no object."""
+    text = environ.get("EVERCELL_PARAMETERS", "{}")
+    try:
+        parameters = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UsageError(f"EVERCELL_PARAMETERS is not JSON ({error}). {_PARAMETERS_HINT}") from None
+    if not isinstance(parameters, dict):
+        raise UsageError(f"EVERCELL_PARAMETERS is {text}, not an object. {_PARAMETERS_HINT}")
+    return parameters
+
+
+_PARAMETERS_HINT = """Set it to an object by name, such as {"model": "small"}, or unset it."""
+
+
+class _Cell(msgspec.Struct):
+    id: str | None = None
+
+
+class _Cells(msgspec.Struct):
+    cells: list[_Cell] = []
+
+
+class NotebookFile:
+    """A cell's index by its id, read from the notebook when the file has changed."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._seen: tuple[int, int] | None = None
+        self._index: dict[str, int] = {}
+        self._decoder = msgspec.json.Decoder(_Cells)  # skips sources and outputs unread
+
+    def index_of(self, cell_id: str | None) -> int | None:
+        """Index of the cell in the saved notebook, from 0; None if it is not there (yet)."""
+        if self._path is None or cell_id is None:
+            return None
+        try:
+            stat = self._path.stat()
+            if (stat.st_mtime_ns, stat.st_size) != self._seen:
+                cells = self._decoder.decode(self._path.read_bytes()).cells
+                self._index = {c.id: n for n, c in enumerate(cells) if c.id is not None}
+                self._seen = (stat.st_mtime_ns, stat.st_size)
+        except (OSError, msgspec.DecodeError):
+            return None  # being saved at this moment, or never saved: the index only informs
+        return self._index.get(cell_id)

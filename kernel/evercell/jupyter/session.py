@@ -1,0 +1,98 @@
+"""The engine's session of this kernel, opened at the first cell and closed with the kernel.
+
+A kernel that only completes or inspects attaches to nothing, and starts without loading the
+engine.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .paths import run_parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ipykernel.ipkernel import IPythonKernel
+
+    from evercell.engine.host import CellRequest, Host
+    from evercell.history import History
+
+    from .paths import Place
+
+__all__ = ["CellSession", "open_session", "reading"]
+
+
+class CellSession(Protocol):
+    """What the kernel needs of `engine.session.Session`."""
+
+    history: History
+
+    @property
+    def run_id(self) -> str:
+        """The run that this kernel is attached to."""
+        ...
+
+    async def execute(self, request: CellRequest, host: Host) -> dict[str, Any]:
+        """Restore the cell or run it; the content of the execute_reply."""
+        ...
+
+    def new_run(self) -> str:
+        """Leave the run and begin another; its id."""
+        ...
+
+    def feed(self) -> Any:
+        """The run's events, past and coming, for a display."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the run; everything is durable on return. Idempotent."""
+        ...
+
+
+def open_session(
+    kernel: IPythonKernel, place: Place, project: Path, *, fresh: bool = False
+) -> CellSession:
+    """Attach to the notebook's current run, or begin one.
+
+    `project` is the folder whose modules count as the user's own code. `fresh` begins a run in any
+    case, as `EVERCELL_FRESH=1` does. Raises what `Session.open` raises, and UsageError.
+    """
+    from evercell.engine.run import RunRequest  # noqa: PLC0415 - see above
+    from evercell.engine.session import Session  # noqa: PLC0415
+
+    request = RunRequest(
+        notebook=place.notebook,
+        parameters=run_parameters(os.environ),
+        kernel_id=place.kernel_id,
+        fresh=fresh or os.environ.get("EVERCELL_FRESH") == "1",
+    )
+    shell: Any = kernel.shell
+    session = Session.open(place.history, request, shell.user_ns, project)
+    pid = os.getpid()
+
+    def close() -> None:
+        if os.getpid() == pid:  # in a forked child, the run is its parent's
+            session.close()
+
+    atexit.register(close)
+    return session
+
+
+@contextmanager
+def reading(session: CellSession | None, place: Place) -> Iterator[History]:
+    """The history for queries, also where no run could be attached."""
+    if session is not None:
+        yield session.history
+        return
+    from evercell.history import History  # noqa: PLC0415 - see above
+
+    history = History(place.history)
+    try:
+        yield history
+    finally:
+        history.close()
