@@ -1,0 +1,160 @@
+"""The commands and their options; docs/cli.md documents each, and a test compares the two."""
+
+# ruff: noqa: PLC0415 - a command imports what it needs when it runs
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from evercell.cli.console import reports_errors
+
+__all__ = ["app"]
+
+EXIT_CODES = """\
+Exit codes: 0 done; 1 a cell failed, the kernel died, or the history could not be used; \
+2 usage: nothing was run; 130 interrupted by Ctrl-C (143 by SIGTERM), resumable."""
+
+app = typer.Typer(
+    name="evercell",
+    help="Run notebooks whose cells and steps are durable, and ask what they did.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+History = Annotated[
+    Optional[Path],  # noqa: UP045 - typer reads this at run time
+    typer.Option(
+        "--history",
+        metavar="DIR",
+        envvar="EVERCELL_HOME",
+        help="The history's folder. [default: .evercell/ beside the notebook, or here]",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for programs.")]
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        from importlib.metadata import version
+
+        typer.echo(f"evercell {version('evercell')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_show_version, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(epilog=EXIT_CODES)
+@reports_errors
+def run(  # noqa: PLR0917 - typer fills them by name
+    notebook: Annotated[Path, typer.Argument(metavar="NOTEBOOK", help="The notebook to run.")],
+    output: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="OUT",
+            help="Write the notebook with its outputs here. [default: into NOTEBOOK itself; with "
+            "-p, into NAME.out.ipynb beside it]",
+        ),
+    ] = None,
+    parameters: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            "-p",
+            "--parameter",
+            metavar="NAME=VALUE",
+            help="Set a parameter that the cell tagged `parameters` assigns. Repeatable.",
+        ),
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Begin a new run instead of resuming the current one.")
+    ] = False,
+    as_json: Json = False,
+    history: History = None,
+) -> None:
+    """Run a notebook from top to bottom; what an earlier, unfinished run did is not done again."""
+    from evercell.cli.run import run_command
+
+    raise typer.Exit(
+        run_command(
+            notebook,
+            output=output,
+            parameters=parameters or [],
+            fresh=fresh,
+            as_json=as_json,
+            history=history,
+        )
+    )
+
+
+@app.command(epilog=EXIT_CODES)
+@reports_errors
+def ls(as_json: Json = False, history: History = None) -> None:
+    """List the runs in a history, the latest first."""
+    from evercell.cli.runs import list_runs
+
+    list_runs(history, as_json=as_json)
+
+
+@app.command(epilog=EXIT_CODES)
+@reports_errors
+def show(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or the beginning of it.")],
+    as_json: Json = False,
+    history: History = None,
+) -> None:
+    """Show a run: its cells, and the steps in them."""
+    from evercell.cli.runs import show_run
+
+    show_run(run, history, as_json=as_json)
+
+
+@app.command(epilog=EXIT_CODES)
+@reports_errors
+def sql(
+    query: Annotated[
+        str,
+        typer.Argument(metavar="QUERY", help="SQL over the history, or - to read it from stdin."),
+    ],
+    as_json: Json = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
+    history: History = None,
+) -> None:
+    """Ask the history with DuckDB's SQL: runs, cells, steps, attempts, usage, events."""
+    from evercell.cli.query import run_query
+
+    run_query(query, history, as_json=as_json, as_csv=as_csv)
+
+
+@app.command("install-kernel", epilog=EXIT_CODES)
+@reports_errors
+def install_kernel(
+    user: Annotated[
+        bool, typer.Option("--user", help="Install for this user, for every Jupyter of theirs.")
+    ] = False,
+    prefix: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--prefix", metavar="DIR", help="Install below this environment's folder."),
+    ] = None,
+) -> None:
+    """Register the kernel with Jupyter. pip has done so already for Jupyters in this environment;
+    for one that lives elsewhere, use --user or --prefix."""
+    from evercell.cli.kernels import install
+
+    install(user=user, prefix=prefix)
