@@ -25,9 +25,7 @@ DONE = RunOutcome(
     notebook=NOTEBOOK,
     output=NOTEBOOK,
     cells=3,
-    tally=Tally(
-        run_id="4k2m9x0abc", cells={"restored": 2, "executed": 1}, executed=6, restored=8
-    ),
+    tally=Tally(run_id="4k2m9x0abc", cells={"restored": 2, "executed": 1}, executed=6, restored=8),
     seconds=12.3,
 )
 FAILURE = CellFailure(4, 3, "answers = ask()", "ValueError", "no", "Traceback")

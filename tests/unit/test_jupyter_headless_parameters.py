@@ -97,7 +97,9 @@ def test_a_value_is_read_by_the_type_of_its_default(text: str, value: object) ->
 )
 def test_a_value_that_does_not_fit_is_refused_with_the_default_shown(text: str) -> None:
     name = text.partition("=")[0]
-    with pytest.raises(UsageError, match=f"of the parameter {name} does not fit its default `{name}"):
+    with pytest.raises(
+        UsageError, match=f"of the parameter {name} does not fit its default `{name}"
+    ):
         values(text)
 
 
@@ -113,7 +115,9 @@ def test_a_name_given_twice_is_refused() -> None:
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(UnknownParameterError, match=r"It assigns: n, rate, .* Did you mean model\?"):
+    with pytest.raises(
+        UnknownParameterError, match=r"It assigns: n, rate, .* Did you mean model\?"
+    ):
         values("modell=x")
 
 

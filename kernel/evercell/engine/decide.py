@@ -153,6 +153,6 @@ def decide_step(
         if resuming and record.error is not None:
             return RaiseAgain(record.activity_id, record.error)
         return Attempt(record.activity_id, record.attempts + 1)
-    if at_most_once:
+    if at_most_once and record.status != "retrying":  # the last failure is known: nothing hangs
         return Refuse(record.activity_id, record.attempts)
     return Attempt(record.activity_id, record.attempts + 1)

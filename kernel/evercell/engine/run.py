@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from evercell import __version__
 from evercell.clock import SystemClock
 from evercell.engine.state import RunState
 from evercell.events import RunAttached, RunDetached, RunFinished, RunStarted
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["ABI", "Run", "RunRequest", "begin_run", "open_run"]
 
 ABI = sys.implementation.cache_tag
-RELEASE = "0.1.0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +47,16 @@ class Run:
     request: RunRequest
     lock: RunLock
     state: RunState
-    resumed: bool
-    _steps: dict[str, StepTable]
+    slots: frozenset[str]  # that had steps when this kernel attached
+    _steps: dict[str, StepTable] = field(default_factory=dict)
 
     def steps(self, slot: str) -> StepTable:
         """The recorded calls of a cell by (key, ordinal); read once, then kept up to date by the
         scopes that hold it."""
         table = self._steps.get(slot)
         if table is None:
-            recorded = self.history.step_records(self.run_id, slot) if self.resumed else ()
+            known = slot in self.slots
+            recorded = self.history.step_records(self.run_id, slot) if known else ()
             table = {(record.key, record.ordinal): record for record in recorded}
             self._steps[slot] = table
         return table
@@ -85,7 +86,8 @@ def open_run(history: History, request: RunRequest, clock: Clock | None = None) 
         return begin_run(history, request, clock)
     lock = history.attach(record.run_id)
     state = RunState.fold(history.cell_events(record.run_id))
-    run = Run(history, clock, record.run_id, request, lock, state, resumed=True, _steps={})
+    slots = frozenset(history.step_slots(record.run_id))
+    run = Run(history, clock, record.run_id, request, lock, state, slots)
     _attached(run)
     return run
 
@@ -95,7 +97,7 @@ def begin_run(history: History, request: RunRequest, clock: Clock | None = None)
     clock = clock or SystemClock()
     run_id = clock.new_id()
     lock = history.attach(run_id)
-    run = Run(history, clock, run_id, request, lock, RunState(), resumed=False, _steps={})
+    run = Run(history, clock, run_id, request, lock, RunState(), frozenset())
     history.append(
         RunStarted(
             run_id=run_id,
@@ -104,7 +106,7 @@ def begin_run(history: History, request: RunRequest, clock: Clock | None = None)
             notebook=request.notebook,
             parameters=dict(request.parameters),
             python=ABI or "",
-            evercell=RELEASE,
+            evercell=__version__,
         )
     )
     _attached(run)

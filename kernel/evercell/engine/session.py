@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from evercell.clock import SystemClock
+from evercell.engine.feed import RunFeed
 from evercell.engine.notebook import NotebookRun
 from evercell.engine.run import begin_run, open_run
 from evercell.errors import NotInKernelError
@@ -81,6 +82,10 @@ class Session:
         run = begin_run(self.history, self.request, self.clock)
         self.cells = NotebookRun(run, self._live, self._project)
         return run.run_id
+
+    def feed(self) -> RunFeed:
+        """The run's events, past and coming, for a display."""
+        return RunFeed(self.history, self.run_id)
 
     def finish(self, status: Literal["completed", "failed", "canceled"]) -> None:
         """Record that a headless run came to its end."""

@@ -26,6 +26,7 @@ from evercell.history.journal import Journal
 from evercell.history.locks import RunLock
 from evercell.history.payloads import PayloadStore
 from evercell.history.queries import RunRecord, StepRecord, Table
+from evercell.history.reread import run_events
 from evercell.history.schema import claim_folder
 
 if TYPE_CHECKING:
@@ -213,6 +214,10 @@ class History:
     def cell_events(self, run_id: str) -> list[Event]:
         """The run's CellStarted, CellCompleted, CellFailed and CellRestored, in order."""
         return self._read(lambda connection: queries.cell_events(connection, run_id))
+
+    def events(self, run_id: str) -> list[Event]:
+        """All events of the run, in order."""
+        return self._read(lambda connection: run_events(connection, run_id))
 
     def step_records(self, run_id: str, slot: str) -> list[StepRecord]:
         """The latest state of each step of the slot, in the order of their first calls."""

@@ -1,0 +1,94 @@
+"""Rows of `store.event` as the events they were: the way back from `rows.py`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from evercell import events as e
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import duckdb
+
+__all__ = ["run_events"]
+
+_COLUMNS = (
+    "run_id", "at_ns", "type", "activity_id", "cell", "slot", "name", "key", "ordinal", "arguments",
+    "at_most_once", "attempt", "duration_ns", "reason", "retry_delay_ns", "error_type",
+    "error_message", "error_traceback", "codec", "payload_id", "payload_size", "payload_data",
+    "view", "answered", "detail", "body",
+)  # fmt: skip
+
+Row = dict[str, Any]
+
+
+def run_events(connection: duckdb.DuckDBPyConnection, run_id: str) -> list[e.Event]:
+    """All events of a run, in order."""
+    rows = connection.execute(
+        f"SELECT {', '.join(_COLUMNS)} FROM store.event WHERE run_id = ? ORDER BY seq",  # noqa: S608
+        [run_id],
+    ).fetchall()
+    return [_event(dict(zip(_COLUMNS, row, strict=True))) for row in rows]
+
+
+def _event(row: Row) -> e.Event:
+    if row["body"] is not None:
+        return e.decode_event(row["body"])
+    return _MAKERS[row["type"]](row)
+
+
+def _payload(row: Row) -> e.Payload:
+    return e.Payload(row["payload_id"], row["codec"], row["payload_size"], row["payload_data"])
+
+
+def _error(row: Row) -> e.ErrorInfo:
+    payload = None if row["codec"] is None else _payload(row)
+    return e.ErrorInfo(row["error_type"], row["error_message"], row["error_traceback"], payload)
+
+
+def _head(row: Row) -> tuple[str, int, str]:
+    return row["run_id"], row["at_ns"], row["activity_id"]
+
+
+def _usage(row: Row) -> e.UsageRecorded:
+    told = msgspec.json.decode(row["detail"])
+    return e.UsageRecorded(
+        *_head(row),
+        row["attempt"],
+        told["model"],
+        told["input_tokens"],
+        told["output_tokens"],
+        told["cost"],
+    )
+
+
+_MAKERS: dict[str, Callable[[Row], e.Event]] = {
+    "StepStarted": lambda row: e.StepStarted(
+        *_head(row),
+        row["cell"],
+        row["slot"],
+        row["name"],
+        row["key"],
+        row["ordinal"],
+        row["arguments"],
+        row["at_most_once"],
+    ),
+    "AttemptStarted": lambda row: e.AttemptStarted(*_head(row), row["cell"], row["attempt"]),
+    "AttemptFailed": lambda row: e.AttemptFailed(
+        *_head(row), row["attempt"], _error(row), row["retry_delay_ns"]
+    ),
+    "StepCompleted": lambda row: e.StepCompleted(
+        *_head(row), row["attempt"], _payload(row), row["view"], row["duration_ns"]
+    ),
+    "StepFailed": lambda row: e.StepFailed(
+        *_head(row), row["attempt"], _error(row), row["reason"], row["duration_ns"]
+    ),
+    "StepCanceled": lambda row: e.StepCanceled(*_head(row), row["attempt"], row["reason"]),
+    "StepsAnswered": lambda row: e.StepsAnswered(
+        row["run_id"], row["at_ns"], row["cell"], tuple(row["answered"])
+    ),
+    "UsageRecorded": _usage,
+}
