@@ -183,9 +183,9 @@ class _Rows:
             run_id = event.run_id
             if isinstance(event, RunAttached):
                 self.generations[writer, run_id] = event.generation
-            elif isinstance(event, StepCompleted) and event.view is None:
-                if event.result.data is None and (view := self.readable(event.result)):
-                    event = msgspec.structs.replace(event, view=view)
+            elif isinstance(event, StepCompleted) and event.result.data is None:
+                view = event.view or self.readable(event.result)
+                event = msgspec.structs.replace(event, view=view)
             generation = self.generations.get((writer, run_id), 0)
             seq = generation << _GENERATION_SHIFT | position
             base = (writer, position, generation, seq, run_id, event.at, type(event).__name__)
