@@ -9,13 +9,14 @@ Folding twice changes nothing: the applied position stands in the same transacti
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from evercell.errors import HistoryError, JournalDamagedError
-from evercell.events import Event, RunAttached, decode_event
+from evercell.events import Event, Payload, RunAttached, StepCompleted, decode_event
 from evercell.history import failpoints
 from evercell.history.database import translated
 from evercell.history.disk import sync_folder, write_error
@@ -40,6 +41,7 @@ __all__ = ["Fingerprint", "fingerprint", "fold"]
 _GENERATION_SHIFT = 40  # positions stay below 2**40
 
 Fingerprint = frozenset[tuple[str, int, int, bool]]
+Readable = Callable[[Payload], "str | None"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +72,10 @@ def fingerprint(journal: Path) -> Fingerprint:
     return frozenset(found)
 
 
-def fold(connection: duckdb.DuckDBPyConnection, journal: Path, database: Path) -> None:
-    """Bring the database up to the journals in `journal`.
+def fold(
+    connection: duckdb.DuckDBPyConnection, journal: Path, database: Path, readable: Readable
+) -> None:
+    """Bring the database up to the journals in `journal`; `readable` gives a large result's JSON.
 
     Raises JournalDamagedError after everything readable was folded.
     """
@@ -79,13 +83,13 @@ def fold(connection: duckdb.DuckDBPyConnection, journal: Path, database: Path) -
     finished: list[Path] = []
     with translated(database):
         applied = _load(connection)
-        generations = _generations(connection)
+        rows = _Rows(_generations(connection), readable)
     for writer, files in segments(journal).items():
         # Asked before reading: a writer that dies later is looked at again by the next fold.
         alive = is_held(_lock_path(journal, writer))
         try:
             state = applied.pop(writer, None)
-            state = _fold_writer(connection, database, files, state, generations)
+            state = _fold_writer(connection, database, files, state, rows)
         except JournalDamagedError as error:
             damaged = damaged or error
             continue
@@ -118,7 +122,7 @@ def _fold_writer(
     database: Path,
     files: list[tuple[int, Path]],
     state: _Applied | None,
-    generations: dict[tuple[str, str], int],
+    rows: _Rows,
 ) -> _Applied | None:
     """Apply a writer's segments in order; returns the state they lead to."""
     headers = [(path, read_header(path)) for _, path in files]
@@ -137,7 +141,7 @@ def _fold_writer(
         )
         if after != state:
             with translated(database):
-                _apply(connection, after, events, generations)
+                _apply(connection, after, rows.of(after, events))
         state = after
         if reading.damage is not None:
             raise reading.damage
@@ -163,24 +167,39 @@ def _enter(path: Path, header: SegmentHeader, state: _Applied | None) -> _Applie
     return replace(state, segment=header.segment, offset=0)
 
 
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Makes rows of events; knows which generation a writer is in, by (writer, run)."""
+
+    generations: dict[tuple[str, str], int]
+    readable: Readable
+
+    def of(self, after: _Applied, events: list[bytes]) -> dict[Shape, list[tuple[object, ...]]]:
+        """The rows of `events`, the last of which leads to `after`, by their shape."""
+        shapes: dict[Shape, list[tuple[object, ...]]] = {}
+        writer = after.writer
+        for position, body in enumerate(events, start=after.position - len(events) + 1):
+            event = _decode(body, writer, position)
+            run_id = event.run_id
+            if isinstance(event, RunAttached):
+                self.generations[writer, run_id] = event.generation
+            elif isinstance(event, StepCompleted) and event.result.data is None:
+                view = event.view or self.readable(event.result)
+                event = msgspec.structs.replace(event, view=view)
+            generation = self.generations.get((writer, run_id), 0)
+            seq = generation << _GENERATION_SHIFT | position
+            base = (writer, position, generation, seq, run_id, event.at, type(event).__name__)
+            shape = shape_of(event)
+            shapes.setdefault(shape, []).append((*base, *shape.values(event, body)))
+        return shapes
+
+
 def _apply(
     connection: duckdb.DuckDBPyConnection,
     after: _Applied,
-    events: list[bytes],
-    generations: dict[tuple[str, str], int],
+    shapes: dict[Shape, list[tuple[object, ...]]],
 ) -> None:
-    shapes: dict[Shape, list[tuple[object, ...]]] = {}
-    for position, body in enumerate(events, start=after.position - len(events) + 1):
-        event = _decode(body, after.writer, position)
-        home = (after.writer, event.run_id)
-        if isinstance(event, RunAttached):
-            generations[home] = event.generation
-        generation = generations.get(home, 0)
-        seq = generation << _GENERATION_SHIFT | position
-        shape = shape_of(event)
-        base = (after.writer, position, generation, seq, event.run_id, event.at)
-        row = (*base, type(event).__name__, *shape.values(event, body))
-        shapes.setdefault(shape, []).append(row)
+    """Rows and the position that they lead to, in one transaction."""
     connection.begin()
     try:
         for shape, rows in shapes.items():

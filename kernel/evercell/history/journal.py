@@ -161,6 +161,8 @@ class Journal:
     def close(self) -> None:
         """Make everything durable and end the writer. Raises HistoryWriteError if that fails."""
         thread = self._thread
+        if self._closing:
+            return
         if thread is None or self._pid != os.getpid():
             self._closing = True
             return

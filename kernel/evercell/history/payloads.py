@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["INLINE_LIMIT", "PayloadStore"]
 
 INLINE_LIMIT = 64 * 1024
+READABLE_LIMIT = 1 << 20  # bytes of JSON from a file that SQL shows
 ID_SIZE = 16
 _PARALLEL_FROM = 1 << 20  # bytes; below, starting threads costs more than it saves
 
@@ -85,6 +86,15 @@ class PayloadStore:
                 "decoded. Run the cell or step again, or start a new run."
             )
         return data
+
+    def readable(self, payload: Payload) -> str | None:
+        """The JSON of a payload that is a file, for SQL; None if it is no JSON or too large."""
+        if payload.codec != "json" or payload.data is not None or payload.size > READABLE_LIMIT:
+            return None
+        try:
+            return self.get(payload).decode()
+        except (PayloadError, UnicodeDecodeError):
+            return None  # SQL shows its size; whoever loads it is told what is wrong
 
     def _identify(self, data: memoryview, codec: str) -> bytes:
         threads = blake3.AUTO if len(data) >= _PARALLEL_FROM else 1

@@ -23,7 +23,7 @@ _IN_COLUMNS = frozenset({"run_id", "at", "activity_id"})
 _ERROR = ("error_type", "error_message", "error_traceback", *_PAYLOAD)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # looked up by identity, for each event
 class Shape:
     """The columns behind BASE and their values of an event, given with its encoded form."""
 

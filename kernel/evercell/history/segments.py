@@ -109,8 +109,7 @@ def read_header(path: Path) -> SegmentHeader:
 
     Raises HistoryNewerError for a newer release's, JournalDamagedError when it does not hold.
     """
-    with path.open("rb") as file:
-        block = file.read(HEADER_SIZE)
+    block = _read(path, HEADER_SIZE)
     try:
         magic, length, checksum = _PREFIX.unpack_from(block)
         text = block[_PREFIX.size : _PREFIX.size + length]
@@ -122,6 +121,17 @@ def read_header(path: Path) -> SegmentHeader:
     if header.schema > SCHEMA:
         raise HistoryNewerError(newer(path, header.schema, header.evercell))
     return header
+
+
+def _read(path: Path, size: int = -1) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(size)
+    except OSError as error:
+        raise HistoryError(
+            f"The journal {path} can't be read: {error.strerror}. Check its permissions, or "
+            f"restore it from a backup, or move it out of {path.parent} to go on without it."
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +153,7 @@ def read_segment(path: Path, header: SegmentHeader, offset: int, batch: int) -> 
     events: list[bytes] = []
     offset = max(offset, HEADER_SIZE)
     for attempt in itertools.count():
-        frames = read_frames(path.read_bytes(), offset, batch, header.salt)
+        frames = read_frames(_read(path), offset, batch, header.salt)
         events += frames.events
         if not frames.damaged:
             return Reading(events, frames.end, frames.batch)

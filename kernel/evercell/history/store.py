@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from evercell.clock import Clock, SystemClock
 from evercell.errors import HistoryError, HistoryWriteError, RunNotFoundError
-from evercell.events import Event, Payload, encode_event
+from evercell.events import Event, Payload
 from evercell.history import queries
 from evercell.history.database import Database, query_errors, translated
 from evercell.history.disk import make_folder
+from evercell.history.encoding import encode
 from evercell.history.fold import Fingerprint, fingerprint, fold
 from evercell.history.journal import Journal
 from evercell.history.locks import RunLock
@@ -51,7 +52,8 @@ class History:
         """Open or make the folder. Raises HistoryNewerError, HistoryWriteError."""
         self.folder = folder.absolute()
         self._clock = clock or SystemClock()
-        self.writer = self._clock.new_id()
+        # Random under any clock: a writer's id that comes twice would hide the second's events.
+        self.writer = SystemClock().new_id()
         make_folder(self.folder)
         claim_folder(self.folder)
         self._numbers = itertools.count(1)
@@ -72,7 +74,7 @@ class History:
 
     def append(self, *events: Event) -> None:
         """Queue `events` in order; they are durable soon. Raises HistoryWriteError."""
-        self._journal.append([encode_event(event) for event in events])
+        self._journal.append([encode(event) for event in events])
         self._notify(events)
 
     def commit(self, *events: Event) -> None:
@@ -81,7 +83,7 @@ class History:
         Raises HistoryWriteError; KeyboardInterrupt only after the events are durable.
         """
         try:
-            self._journal.commit([encode_event(event) for event in events])
+            self._journal.commit([encode(event) for event in events])
         except KeyboardInterrupt:
             self._notify(events)
             raise
@@ -89,7 +91,7 @@ class History:
 
     async def commit_async(self, *events: Event) -> None:
         """`commit`, from any event loop."""
-        await self._journal.commit_async([encode_event(event) for event in events])
+        await self._journal.commit_async([encode(event) for event in events])
         self._notify(events)
 
     def put(self, data: bytes | memoryview, codec: str) -> Payload:
@@ -279,7 +281,7 @@ class History:
             state = self._state()
             if state != self._folded or state is None:
                 with self._database.connect() as connection:
-                    fold(connection, self._journal.folder, path)
+                    fold(connection, self._journal.folder, path, self._payloads.readable)
                     self._remember(state)
                     if not read_only:
                         with translated(path):
