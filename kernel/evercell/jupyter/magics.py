@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from .executor import CellExecutor
 
-__all__ = ["COMMANDS", "register_magics"]
+__all__ = ["COMMANDS", "open_volatile", "register_magics", "unregister_magics"]
 
 _VOLATILE_LINE = ["%%evercell", "volatile"]
 
@@ -57,6 +57,13 @@ def register_magics(shell: Any, cells: CellExecutor) -> None:
     transformers = shell.input_transformers_cleanup
     if open_volatile not in transformers:
         transformers.append(open_volatile)
+
+
+def unregister_magics(shell: Any) -> None:
+    """Take back what `register_magics` gave."""
+    for magics in shell.magics_manager.magics.values():
+        magics.pop("evercell", None)
+    shell.input_transformers_cleanup.remove(open_volatile)
 
 
 def open_volatile(lines: list[str]) -> list[str]:
