@@ -90,11 +90,11 @@ class CellExecutor:
             except EvercellError as error:
                 reply = host.refuse(error)
             except KeyboardInterrupt:
-                return host.interrupted()
+                return host.interrupted("while Evercell worked on this cell")
             except Exception as error:  # noqa: BLE001 - a fault of ours must end as a reply:
                 reply = host.fault(error)  # without one, the frontend waits for ever
             if interrupts.take() and reply["status"] == "ok":
-                return host.interrupted()
+                return host.interrupted("this cell had finished")
             return reply
 
     def _request(self, call: Call, kind: requests.CellKind) -> CellRequest:

@@ -140,10 +140,10 @@ class KernelHost:
         advice = "This is a fault in Evercell, not in your cell. Please report it with these lines."
         return self._fail(error, ["".join(lines), advice])
 
-    def interrupted(self) -> dict[str, Any]:
-        """Answer an interrupt that came too late to stop the cell: it ends the queue of cells."""
-        advice = "KeyboardInterrupt: this cell had finished; the cells after it are not run"
-        return self._fail(KeyboardInterrupt(), [advice])
+    def interrupted(self, when: str) -> dict[str, Any]:
+        """Answer an interrupt that could not stop the cell itself: it ends the queue of cells."""
+        lines = [f"KeyboardInterrupt: {when}; the cells after it are not run"]
+        return self._fail(KeyboardInterrupt(), lines)
 
     def note(self, text: str) -> None:
         """Tell the user a line on stderr that belongs to no cell's recorded outputs."""

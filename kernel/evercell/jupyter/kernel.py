@@ -17,7 +17,7 @@ from .comms import keep_browser_subshell
 from .executor import CellExecutor
 from .host import Call
 from .interrupts import cancel_on_sigint
-from .magics import register_magics
+from .magics import register_magics, unregister_magics
 from .streams import FencedOutStream
 from .tracebacks import hide_own_frames
 
@@ -111,6 +111,7 @@ def make_plain(kernel: IPythonKernel) -> None:
     """Undo `make_durable`; the run is let go of in good order. Other kernels stay as they are."""
     if isinstance(kernel, DurableKernel) and kernel.plain is not None:
         kernel.cells.close()
+        unregister_magics(kernel.shell)
         plain: Any = kernel.plain
         kernel.__class__ = plain
 

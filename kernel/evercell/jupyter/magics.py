@@ -9,9 +9,10 @@ kernel holds the run, since they are the way out. Only what makes a variable is 
 from __future__ import annotations
 
 import inspect
-import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from IPython.core.magic import no_var_expand
 
 from evercell.errors import EvercellError, UsageError
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from .executor import CellExecutor
 
-__all__ = ["COMMANDS", "register_magics"]
+__all__ = ["COMMANDS", "open_volatile", "register_magics", "unregister_magics"]
 
 _VOLATILE_LINE = ["%%evercell", "volatile"]
 
@@ -49,10 +50,20 @@ def register_magics(shell: Any, cells: CellExecutor) -> None:
             raise message_only(error) from None
 
     evercell.__doc__ = __doc__
-    shell.register_magic_function(evercell, magic_kind="line_cell", magic_name="evercell")
+    # Braces and dollar signs in SQL are the query's, not Python's.
+    shell.register_magic_function(
+        no_var_expand(evercell), magic_kind="line_cell", magic_name="evercell"
+    )
     transformers = shell.input_transformers_cleanup
     if open_volatile not in transformers:
         transformers.append(open_volatile)
+
+
+def unregister_magics(shell: Any) -> None:
+    """Take back what `register_magics` gave."""
+    for magics in shell.magics_manager.magics.values():
+        magics.pop("evercell", None)
+    shell.input_transformers_cleanup.remove(open_volatile)
 
 
 def open_volatile(lines: list[str]) -> list[str]:
@@ -121,21 +132,17 @@ def _sql(use: _Use) -> Any:
 
 
 def _parse_sql(use: _Use) -> tuple[str | None, str]:
-    """The variable's name and the query."""
-    name: str | None
-    rest: list[str]
-    if use.body is None and not use.arguments.startswith(("-o", "--output")):
-        name, query = None, use.arguments  # the query's own quotes stay as they are
-    else:
-        words = shlex.split(use.arguments)
-        match words:
-            case []:
-                name, rest = None, []
-            case ["-o" | "--output", str(given), *rest]:
-                name = given
-            case _:
-                raise UsageError(f"Can't read `sql {use.arguments}`. {_SQL_USAGE}")
-        query = use.body if use.body is not None else " ".join(rest)
+    """The variable's name and the query, whose quotes and blanks stay as they are."""
+    option, _, rest = use.arguments.partition(" ")
+    name: str | None = None
+    query = use.arguments
+    if option in ("-o", "--output"):
+        name, *queries = rest.split(maxsplit=1) or [""]
+        query = queries[0] if queries else ""
+    if use.body is not None:
+        if query:
+            raise UsageError(f"Can't read {query!r} beside a query below. {_SQL_USAGE}")
+        query = use.body
     if name is not None and not name.isidentifier():
         raise UsageError(f"{name!r} can't be a variable's name. {_SQL_USAGE}")
     if not query.strip():

@@ -79,3 +79,12 @@ def test_refused_run_leaves_the_magics_as_the_way_out(refused):
     assert refused.run("%evercell status").reply["ename"] == "RunInUseError"
     assert "run1 begins" in refused.run("%evercell new-run").text()
     assert refused.run("x = 1").reply["status"] == "ok"
+
+
+def test_braces_and_dollars_belong_to_the_query(k):
+    k.run(
+        "import fake_engine\nasked = []\nTable = fake_engine.Table\n"
+        "fake_engine.History.query = lambda self, sql, p=None: asked.append(sql) or Table()"
+    )
+    k.run("%evercell sql SELECT {'a': 1}, $x, '{asked}'")
+    assert k.value("asked") == ["SELECT {'a': 1}, $x, '{asked}'"]
