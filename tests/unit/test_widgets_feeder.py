@@ -129,6 +129,15 @@ def test_closing_shows_what_came_last_and_ends_the_subscription() -> None:
     feeder.close()
 
 
+def test_a_prompt_feeder_shows_the_end_of_a_cell_before_the_source_goes_on() -> None:
+    source, frames, stills = Source(e.attached(), e.cell_started("c1")), Sink(), Sink()
+    feeder = Feeder(source, frame=frames, still=stills, clock=SystemClock(), prompt=True)
+    feeder.start()
+    source.emit(*steps(0, 2), e.cell_completed("c1"))
+    assert stills.pictures[-1]["cells"][0]["status"] == "completed"
+    feeder.close()
+
+
 def test_it_sleeps_while_nothing_happens() -> None:
     source, frames, stills = Source(e.attached()), Sink(), Sink()
     feeder = feed(source, frames, stills)

@@ -14,7 +14,7 @@ import threading
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Protocol
 
-from evercell.events import encode_event
+from evercell.events import CellCompleted, CellFailed, CellRestored, encode_event
 from evercell_widgets.snapshot import Snapshot, delta, snapshot
 from evercell_widgets.view import RunView, apply_all
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["EventSource", "Feeder"]
 
 _OVERLAP = 30 * 10**9  # ns before subscribing that are compared with what is notified afterwards
+
+_CELL_ENDS = (CellCompleted, CellFailed, CellRestored)
 
 
 class EventSource(Protocol):
@@ -46,7 +48,9 @@ class Feeder:
     """Folds a source's events and hands out pictures until it is closed.
 
     `frame` gets deltas and, after a still, whole snapshots; `still` gets whole snapshots. Both
-    run on the feeder's thread. Intervals are in seconds.
+    run on the feeder's thread, or on one that calls `settle` or `close`. Intervals are in seconds.
+    With `prompt`, the end of a cell is shown before the source goes on, on the source's thread:
+    who runs a notebook headless stops listening when the last cell has ended.
     """
 
     def __init__(
@@ -58,11 +62,16 @@ class Feeder:
         clock: Clock,
         frame_interval: float = 0.15,
         still_interval: float = 1.0,
+        prompt: bool = False,
     ) -> None:
         self._frame, self._still, self._clock = frame, still, clock
         self._frame_interval, self._still_interval = frame_interval, still_interval
         self._view = RunView()
         self._queue: deque[tuple[Event, ...]] = deque()
+        self._prompt, self._prompt_from_start = False, prompt
+        self._owed = False  # the last still is older than the last frame
+        self._last_still = clock.monotonic()
+        self._showing = threading.Lock()  # the view and what goes out are one thread's at a time
         self._wake, self._closed = threading.Event(), threading.Event()
         since = clock.now() - _OVERLAP
         self._unsubscribe = source.subscribe(self._notify)
@@ -75,8 +84,16 @@ class Feeder:
     def start(self) -> Snapshot:
         """Begin to feed; returns the picture to begin with."""
         first = snapshot(self._view, now=self._clock.now())
+        self._prompt = self._prompt_from_start
         self._thread.start()
         return first
+
+    def settle(self) -> Snapshot:
+        """Show the last state now, on the calling thread; returns it."""
+        with self._showing:
+            if self._show_frame() or self._owed:
+                self._show_still()
+            return snapshot(self._view, now=self._clock.now())
 
     def close(self, timeout: float = 2.0) -> Snapshot:
         """Stop, after the last state was shown; returns it. May be called twice."""
@@ -85,27 +102,28 @@ class Feeder:
         self._wake.set()
         if self._thread.is_alive():
             self._thread.join(timeout)
-        return snapshot(self._view, now=self._clock.now())
+        return self.settle()
 
     def _notify(self, events: tuple[Event, ...]) -> None:
         self._queue.append(events)
-        self._wake.set()
+        if self._prompt and isinstance(events[-1], _CELL_ENDS):
+            self.settle()
+        else:
+            self._wake.set()
 
     def _run(self) -> None:
-        owed = False  # the last still is older than the last frame
-        last_still = self._clock.monotonic()
-        while not (self._closed.is_set() and not self._wake.is_set()):
-            due = last_still + self._still_interval - self._clock.monotonic()
-            self._wake.wait(max(0.0, due) if owed else None)
+        while not self._closed.is_set():
+            self._wake.wait(self._until_still() if self._owed else None)
             self._wake.clear()
-            owed = self._show_frame() or owed
-            if owed and (
-                self._closed.is_set()
-                or self._clock.monotonic() >= last_still + self._still_interval
-            ):
-                self._show_still()
-                owed, last_still = False, self._clock.monotonic()
+            with self._showing:
+                self._owed = self._show_frame() or self._owed
+                if self._owed and self._until_still() <= 0:
+                    self._show_still()
             self._closed.wait(self._frame_interval)
+
+    def _until_still(self) -> float:
+        """Seconds until the next still is due, never negative."""
+        return max(0.0, self._last_still + self._still_interval - self._clock.monotonic())
 
     def _show_frame(self) -> bool:
         """Fold what came and show it. Returns whether anything came."""
@@ -119,8 +137,8 @@ class Feeder:
         return True
 
     def _show_still(self) -> None:
-        picture = snapshot(self._view, now=self._clock.now())
-        self._still(picture)
+        self._still(snapshot(self._view, now=self._clock.now()))
+        self._owed, self._last_still = False, self._clock.monotonic()
 
     def _new(self, events: tuple[Event, ...]) -> Iterable[Event]:
         """`events` without those that `events_so_far` held: they can only be the first ones."""

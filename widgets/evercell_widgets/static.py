@@ -20,7 +20,7 @@ __all__ = ["html_table", "text_table"]
 
 _NOTEWORTHY = {"running", "retrying", "failed", "in doubt", "canceled"}
 _MONO = "font-family:var(--jp-code-font-family,ui-monospace,monospace);font-size:.95em"
-_SOURCE = f"{_MONO};width:45%;min-width:13em;overflow-wrap:anywhere"
+_SOURCE = f"{_MONO};width:45%;min-width:9em;overflow-wrap:anywhere"
 _ROW = "text-align:left;padding:3px 14px 3px 0;border:0;vertical-align:baseline"
 _FAINT = "opacity:.72"
 _LINE = "border-top:1px solid rgba(128,128,128,.28)"
@@ -88,7 +88,7 @@ def _step_line(step: StepData) -> str:
         words.append(f"attempt {step['attempts']}")
     if step["error"]:
         words.append(step["error"])
-    return "  ".join(word for word in words if word)
+    return " · ".join(word for word in words if word)
 
 
 def text_table(snapshot: Snapshot, width: int = 100) -> str:

@@ -47,7 +47,7 @@ _ENDED = frozenset({"completed", "restored", "failed"})
 _TEXT = 300  # characters kept of an error's message or of arguments
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class StepView:
     """One logical step call, as far as it is shown."""
 
@@ -80,7 +80,7 @@ class StepGroup:
         self.counts[status] = self.counts.get(status, 0) + number
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Execution:
     """One execution or restore of a cell."""
 

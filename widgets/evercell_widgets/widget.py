@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets
 from IPython.core.getipython import get_ipython
-from ipywidgets import Layout  # type: ignore[import-untyped]  # it ships no types
+from ipywidgets import Layout
 
+from evercell.cell.outputs import VIEW_PREFIX
 from evercell_widgets.feeder import EventSource, Feeder
 from evercell_widgets.static import html_table, text_table
 
@@ -28,9 +29,8 @@ if TYPE_CHECKING:
     from evercell.clock import Clock
     from evercell_widgets.snapshot import Snapshot
 
-__all__ = ["VIEW_PREFIX", "RunDisplay", "RunWidget"]
+__all__ = ["RunDisplay", "RunWidget"]
 
-VIEW_PREFIX = "evercell-view-"
 _STATIC = Path(__file__).parent / "static"
 
 
@@ -51,7 +51,9 @@ class RunDisplay:
     def __init__(self, source: EventSource, *, clock: Clock, live: bool = True) -> None:
         self.key = VIEW_PREFIX + clock.new_id()
         self._widget: RunWidget | None = None
-        self._feeder = Feeder(source, frame=self._on_frame, still=self._on_still, clock=clock)
+        self._feeder = Feeder(
+            source, frame=self._on_frame, still=self._on_still, clock=clock, prompt=not live
+        )
         first = self._feeder.start()
         if live:
             layout = Layout(model_id=f"{self.key}-layout")
