@@ -151,3 +151,18 @@ with multiprocessing.get_context("fork").Pool(2) as pool:
     answer = k.run(code)
     assert answer.reply["status"] == "ok"
     assert "[0, 1, 4]" in answer.text()
+
+
+def test_redrawing_a_view_of_our_own_is_published_and_not_recorded(k):
+    answer = k.run(
+        "from evercell_widgets.widget import publish\n"
+        "publish({'text/plain': 'first'}, 'evercell-view-1')\n"
+        "publish({'text/plain': 'again'}, 'evercell-view-1', update=True)\n"
+        "publish({'text/plain': 'theirs'}, 'other', update=True)"
+    )
+    assert [kind for kind, _ in answer.messages] == [
+        "display_data",
+        "update_display_data",
+        "update_display_data",
+    ]
+    assert [content["data"]["text/plain"] for _, content in k.recorded()] == ["first", "theirs"]

@@ -1,1 +1,52 @@
-"""What people see of a run: the pure view state, and the widget that shows it live."""
+"""What people see of a run: the pure view state, a static table, and the live layer over it.
+
+`progress(source)` follows a run where it was called; `show_status(source)` shows it once. Nothing
+of Jupyter's widgets is imported before something is shown.
+"""
+
+from __future__ import annotations
+
+import atexit
+from typing import TYPE_CHECKING
+
+from evercell.clock import SystemClock
+
+if TYPE_CHECKING:
+    from evercell.clock import Clock
+    from evercell_widgets.feeder import EventSource
+    from evercell_widgets.widget import RunDisplay
+
+__all__ = ["close_all", "progress", "show_status"]
+
+_open: list[RunDisplay] = []
+
+
+def progress(source: EventSource, *, live: bool = True, clock: Clock | None = None) -> None:
+    """Show `source`'s run in this cell's output and keep it current, also while cells block.
+
+    A display that an earlier call began becomes static. With `live=False` only the table is
+    shown and updated, for a run that nobody watches in a browser.
+    """
+    from evercell_widgets.widget import RunDisplay  # noqa: PLC0415 - costs 70 ms
+
+    close_all()
+    if not _open:
+        atexit.register(close_all)
+    _open.append(RunDisplay(source, clock=clock or SystemClock(), live=live))
+
+
+def show_status(source: EventSource, *, clock: Clock | None = None) -> None:
+    """Show `source`'s run as it is now, as a static table."""
+    from evercell_widgets.snapshot import snapshot  # noqa: PLC0415 - only when shown
+    from evercell_widgets.view import RunView, apply_all  # noqa: PLC0415 - only when shown
+    from evercell_widgets.widget import bundle, publish  # noqa: PLC0415 - costs 70 ms
+
+    view = RunView()
+    apply_all(view, source.events_so_far())
+    publish(bundle(snapshot(view, now=(clock or SystemClock()).now())))
+
+
+def close_all() -> None:
+    """Make every open display static: before another one, and when the kernel ends."""
+    while _open:
+        _open.pop().close()

@@ -6,7 +6,11 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["Message", "decode_messages", "encode_messages"]
+__all__ = ["VIEW_PREFIX", "Message", "decode_messages", "encode_messages"]
+
+VIEW_PREFIX = "evercell-view-"
+"""How the display ids of Evercell's own live views begin: their updates, one a second while a run
+goes on, belong to no cell's recorded outputs."""
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_client.session import DELIM
 
-from evercell.cell.outputs import Message
+from evercell.cell.outputs import VIEW_PREFIX, Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -37,6 +37,7 @@ _RECORDED = frozenset(
         "clear_output",
     }
 )
+_VIEW = f'"{VIEW_PREFIX}'.encode()
 _WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 _STATIC_VIEWS = ("text/html", "text/plain")
 
@@ -81,7 +82,12 @@ class OutputCapture:
         """On the IOPub thread. A forked child hands its messages to its parent, where they pass
         here once more and are recorded."""
         parent = self._parent
-        if parent is not None and os.getpid() == self._pid and _has_parent(frames, parent):
+        if (
+            parent is not None
+            and os.getpid() == self._pid
+            and _has_parent(frames, parent)
+            and not _updates_own_view(frames)
+        ):
             self._frames.append(frames)
         self._thread._really_send(frames, *args, **kwargs)
 
@@ -103,6 +109,12 @@ class _Uncaptured:
 def _has_parent(frames: list[bytes], msg_id: bytes) -> bool:
     at = frames.index(DELIM) + 3
     return msg_id in bytes(frames[at])
+
+
+def _updates_own_view(frames: list[bytes]) -> bool:
+    """Whether a view of Evercell's own is redrawn, by whatever cell runs now."""
+    at = frames.index(DELIM) + 2
+    return b'"update_display_data"' in bytes(frames[at]) and _VIEW in bytes(frames[at + 3])
 
 
 def join_streams(messages: Iterable[Message]) -> tuple[Message, ...]:
