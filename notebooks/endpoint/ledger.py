@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-__all__ = ["Entry", "Ledger", "repeated", "requests"]
+__all__ = ["Entry", "Ledger", "requests"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +85,3 @@ class Ledger:
 def requests(entries: Iterable[Entry]) -> list[Entry]:
     """The requests, in the order in which they came in."""
     return [entry for entry in entries if entry.event == "received"]
-
-
-def repeated(entries: Iterable[Entry]) -> dict[str, int]:
-    """Digest -> how many requests too many, of requests that were answered well more than once."""
-    counts: dict[str, int] = {}
-    for entry in entries:
-        if entry.event == "answered" and entry.outcome == "200":
-            counts[entry.body] = counts.get(entry.body, 0) + 1
-    return {body: count - 1 for body, count in counts.items() if count > 1}
