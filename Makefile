@@ -10,6 +10,7 @@ PY := $(BIN)/python
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet
 SETUP := pyproject.toml $(wildcard kernel/evercell/jupyter/resources/*)
 LAB_PORT ?= 8765
+LAB_FLAGS ?=
 ROOT := $(filter 0,$(shell id -u))
 
 .PHONY: help demo test lab check bench soak clean chromium
@@ -30,7 +31,7 @@ lab: $(VENV)/lab.stamp $(VENV)/model.stamp ## open JupyterLab with the kernel an
 		--ledger ../artifacts/lab/ledger.jsonl) & \
 	model=$$!; trap 'kill $$model 2>/dev/null' EXIT; trap 'exit 130' INT TERM; \
 	OPENAI_BASE_URL=http://127.0.0.1:$(LAB_PORT)/v1 PATH="$(BIN):$$PATH" \
-	$(PY) -m jupyter lab $(if $(ROOT),--allow-root) notebooks/01_agent_experiment.ipynb
+	$(PY) -m jupyter lab $(if $(ROOT),--allow-root) $(LAB_FLAGS) notebooks/01_agent_experiment.ipynb
 
 check: $(VENV)/test.stamp ## lint, format, types, import layers
 	$(BIN)/ruff check
