@@ -59,6 +59,13 @@ class Run:
         return self.experiment.start("--json", output=subprocess.PIPE)
 
 
+def test_notebook_is_kept_without_outputs() -> None:
+    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert all(not cell["outputs"] and cell["execution_count"] is None for cell in code)
+    assert len({cell["id"] for cell in cells}) == len(cells)
+
+
 def test_undisturbed_run_asks_each_call_once(undisturbed: Run) -> None:
     calls = witness.finished_prompts(undisturbed.experiment)
     assert calls.total() == len(requests(undisturbed.endpoint.entries))
