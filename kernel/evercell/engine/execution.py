@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from evercell.cell.identity import cell_key
 from evercell.cell.outputs import decode_messages, encode_messages
 from evercell.codec import exceptions
 from evercell.engine.liveness import still_running
-from evercell.engine.run import ABI
 from evercell.engine.scope import Scope, enter_scope
 from evercell.events import (
     AmbientChange,
@@ -55,8 +56,8 @@ class CellExecution:
         decoded = self.namespace.decode(completed, run.history.get)
         outputs = completed.outputs
         messages = () if outputs is None else decode_messages(run.history.get(outputs))
-        self.namespace.apply(decoded)
-        reply = self.host.replay(messages, decoded.result)
+        result = self.namespace.apply(decoded)
+        reply = self.host.replay(messages, result)
         self._append(
             CellRestored(
                 run_id=run.run_id,
@@ -87,41 +88,62 @@ class CellExecution:
         was computed from them stays valid.
         """
         run = self.run
-        scope = self._scope()
-        self._append(self._started(scope.cell, decision, reason))
         before = self.namespace.before(self.source)
+        scope = self._scope(before)
+        self._append(self._started(scope.cell, decision, reason))
         begin = run.clock.monotonic()
         with enter_scope(scope):
             ran = await self.host.run()
         duration = self._since(begin)
-        key = cell_key(
-            self.source.digest, self.place.ordinal, before.reads, run.request.parameters, ABI or ""
-        )
-        untracked = still_running(self.namespace.live)
+        failed = ran.error is not None or ran.reply["status"] != "ok"
+        untracked = "it failed" if failed else still_running(self.namespace.ns)
         capture = self.namespace.after(
-            before, self.source, key=key, result=ran.result, untracked=untracked
+            before, self.source, key=self._key, result=ran.result, untracked=untracked
         )
-        if ran.error is not None or ran.reply["status"] != "ok":
+        if failed:
             self._commit(self._failed(scope.cell, ran, duration))
             return ran.reply
-        if overlay is not None:
-            capture = self.namespace.overlay(capture, overlay.completed, run.history.get)
-        self._commit(self._completed(scope.cell, key, ran, capture, duration))
+        kept = () if overlay is None else self._lay_over(capture, overlay)
+        self._commit(self._completed(scope.cell, ran, capture, kept, duration))
         run.state.places.finished(self.place.slot)
         return ran.reply
 
-    def _scope(self) -> Scope:
-        run, slot = self.run, self.place.slot
+    def _key(self, reads: Mapping[str, bytes]) -> bytes:
+        return cell_key(self.source.digest, self.place.ordinal, reads, self.run.request.parameters)
+
+    def _lay_over(self, capture: Capture, overlay: CellRecord) -> tuple[Product, ...]:
+        """Put the recorded values of a recomputed cell over the fresh ones, where both are stored
+        alike; returns those products. What cells made of the recorded values stays valid so."""
+        fresh = {group.names for group in capture.products if group.stream is not None}
+        kept = tuple(
+            product
+            for product in overlay.completed.products
+            if product.payload is not None and product.names in fresh
+        )
+        recorded = replace(overlay.completed, products=kept, deleted=(), ambient=(), result=None)
+        decoded = self.namespace.decode(recorded, self.run.history.get, partial=True)
+        self.namespace.apply(decoded)
+        return kept
+
+    def _scope(self, before: Before) -> Scope:
+        run, slot, live = self.run, self.place.slot, self.namespace.ns
+
+        def data_version(name: str) -> bytes | None:
+            seen = before.singles.get(name)
+            if seen is None or seen.dumped is None or before.bindings[name] is not live.get(name):
+                return None
+            return before.versions.get(name)
+
         return Scope(
             history=run.history,
             clock=run.clock,
             run_id=run.run_id,
             cell=run.history.new_activity_id(),
             slot=slot,
-            live=self.namespace.live,
+            live=live,
             resuming=run.state.status(slot) == "in doubt",
             load=lambda: run.steps(slot),
-            data_version=self.namespace.data_version,
+            data_version=data_version,
         )
 
     def _started(self, activity_id: str, decision: Decision, reason: str) -> CellStarted:
@@ -141,42 +163,46 @@ class CellExecution:
         )
 
     def _completed(
-        self, activity_id: str, key: bytes, ran: Ran, capture: Capture, duration: int
+        self,
+        activity_id: str,
+        ran: Ran,
+        capture: Capture,
+        kept: tuple[Product, ...],
+        duration: int,
     ) -> CellCompleted:
-        put = self.run.history.put
-        products = tuple(
-            Product(
-                names=group.names,
-                version=group.version,
-                payload=None if group.stream is None else put(group.stream, "pickle"),
-                buffers=tuple(put(buffer, "buffer") for buffer in group.buffers),
-                reason=group.reason,
-            )
-            for group in capture.products
-        )
-        ambient = tuple(
-            AmbientChange(
-                change.name,
-                change.version,
-                None if change.data is None else put(change.data, "ambient"),
-            )
-            for change in capture.ambient
-        )
+        recorded = {product.names: product for product in kept}
         return CellCompleted(
             run_id=self.run.run_id,
             at=self.run.clock.now(),
             activity_id=activity_id,
-            key=key,
+            key=self._key(capture.reads),
             duration=duration,
-            reads=dict(capture.reads),
-            products=products,
-            deleted=tuple(capture.deleted),
-            ambient=ambient,
+            reads=capture.reads,
+            products=tuple(
+                recorded.get(group.names) or self._product(group) for group in capture.products
+            ),
+            deleted=capture.deleted,
+            ambient=tuple(self._ambient(change) for change in capture.ambient),
             outputs=self._outputs(ran),
             result=capture.result_name,
             restorable=capture.restorable and self.volatile is None,
             reason=self.volatile or capture.reason,
         )
+
+    def _product(self, group: CapturedGroup) -> Product:
+        put = self.run.history.put
+        return Product(
+            names=group.names,
+            version=group.version,
+            payload=None if group.stream is None else put(group.stream, "pickle"),
+            buffers=tuple(put(buffer, "buffer") for buffer in group.buffers),
+            reason=group.reason,
+        )
+
+    def _ambient(self, change: CapturedAmbient) -> AmbientChange:
+        data = change.data
+        payload = None if data is None else self.run.history.put(data, "ambient")
+        return AmbientChange(change.name, change.version, payload)
 
     def _failed(self, activity_id: str, ran: Ran, duration: int) -> CellFailed:
         return CellFailed(
