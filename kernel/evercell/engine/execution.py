@@ -24,7 +24,10 @@ from evercell.events import (
 )
 
 if TYPE_CHECKING:
-    from evercell.cell.namespace import Capture, Namespace
+    from collections.abc import Mapping
+
+    from evercell.cell.capture import Before, Capture, CapturedAmbient, CapturedGroup
+    from evercell.cell.namespace import Namespace
     from evercell.cell.source import Source
     from evercell.engine.decide import CellRecord
     from evercell.engine.host import CellRequest, Host, Ran
@@ -222,7 +225,8 @@ class CellExecution:
 
     @property
     def _index(self) -> int | None:
-        """The index in the notebook; where only the order of execution is known, the place in it."""
+        """The index in the notebook, or the place in the order of execution where that is all
+        that is known."""
         index = self.request.cell_index
         return self.place.position if index is None else index
 
