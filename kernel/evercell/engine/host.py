@@ -9,21 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from evercell.cell.capture import NOTHING
+
 if TYPE_CHECKING:
     from evercell.cell.outputs import Message
     from evercell.errors import EvercellError
 
 __all__ = ["NOTHING", "CellRequest", "Host", "Ran"]
-
-
-class _Nothing:
-    """A cell that displayed no value; None is a value that a cell can display."""
-
-    def __repr__(self) -> str:
-        return "NOTHING"
-
-
-NOTHING = _Nothing()
 
 
 @dataclass(frozen=True, slots=True)
