@@ -60,6 +60,8 @@ def decode_exception(codec: str, data: bytes, live: dict[str, Any]) -> BaseExcep
 
 
 def _state(error: BaseException, live: dict[str, Any], depth: int) -> dict[str, Any]:
+    if rebuild.has_own_reduce(type(error)) and _stores(error, live):
+        return {"whole": error}
     arguments, attributes = rebuild.exception_parts(error)
     kept = {name: value for name, value in attributes.items() if _stores(value, live)}
     state = {
@@ -79,6 +81,9 @@ def _state(error: BaseException, live: dict[str, Any], depth: int) -> dict[str, 
 
 
 def _build(state: dict[str, Any]) -> BaseException:
+    if "whole" in state:
+        whole: BaseException = state["whole"]
+        return whole
     error = rebuild.make_exception(state["type"], state["arguments"])
     chain = {k: None if state[k] is None else _build(state[k]) for k in ("cause", "context")}
     rebuild.set_exception(error, {**state, **chain})

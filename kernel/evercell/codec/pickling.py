@@ -388,8 +388,7 @@ def _check_class(cls: type) -> None:
 
 def _exception(error: BaseException) -> Any:
     kind = type(error)
-    own_reduce = kind.__reduce__ is not BaseException.__reduce__
-    if kind.__module__ != "builtins" and own_reduce and isinstance(kind.__reduce__, FunctionType):
+    if rebuild.has_own_reduce(kind):
         return NotImplemented  # its author knows how
     arguments, attributes = rebuild.exception_parts(error)
     state = {

@@ -98,6 +98,13 @@ def builtin_base(cls: type[BaseException]) -> Any:
     return next(base for base in cls.__mro__ if base.__module__ == "builtins")
 
 
+def has_own_reduce(cls: type[BaseException]) -> bool:
+    """Whether somebody other than the interpreter says how `cls` is pickled."""
+    methods = ("__reduce__", "__reduce_ex__")
+    owner = next(base for base in cls.__mro__ if any(name in vars(base) for name in methods))
+    return owner.__module__ != "builtins"
+
+
 def exception_parts(error: BaseException) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The arguments that C fields are made from, and all attributes."""
     _, arguments, *state = builtin_base(type(error)).__reduce__(error)

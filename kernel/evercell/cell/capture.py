@@ -1,0 +1,121 @@
+"""What a cell's run is, as data: what it read, what it made, what it changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from evercell.cell.covariables import Observation
+    from evercell.cell.reach import Reach
+    from evercell.errors import RestoreError
+
+__all__ = ["NOTHING", "Before", "Capture", "CapturedAmbient", "CapturedGroup", "Decoded", "RESULT", "Unrestored"]
+
+RESULT = "_"  # the name of the product that is Out[n]
+
+
+class _Nothing:
+    """A cell that displayed no value; None is a value that a cell can display."""
+
+    def __repr__(self) -> str:
+        return "NOTHING"
+
+
+NOTHING = _Nothing()
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """The namespace as a cell found it."""
+
+    bindings: dict[str, object] = field(repr=False)
+    versions: dict[str, bytes]
+    ambient: dict[str, Any] = field(repr=False)
+    lineage: bytes
+    reach: Reach
+    fingerprints: dict[frozenset[str], bytes]  # of the co-variables it may touch
+    singles: dict[str, Observation] = field(repr=False)  # what was known of each variable
+    modules: dict[str, bytes] = field(repr=False)  # what the project's modules hold
+
+
+@dataclass(frozen=True, slots=True)
+class CapturedGroup:
+    """A co-variable that the cell created or changed."""
+
+    names: tuple[str, ...]
+    version: bytes
+    stream: bytes | None  # None: it can't be stored, for `reason`
+    buffers: tuple[memoryview, ...] = ()
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CapturedAmbient:
+    """Process state that the cell changed; without `data` it can't be put back."""
+
+    name: str
+    version: bytes
+    data: bytes | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """All of it. Not `restorable`: never a hit. `reason` says why it is not, or why a hit means
+    running it again (some product or ambient change has no data)."""
+
+    key: bytes
+    reads: dict[str, bytes]
+    products: tuple[CapturedGroup, ...]
+    deleted: tuple[str, ...]
+    ambient: tuple[CapturedAmbient, ...]
+    result_name: str | None
+    restorable: bool
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A recorded cell, ready to be applied."""
+
+    values: dict[str, object] = field(repr=False)
+    groups: tuple[tuple[tuple[str, ...], bytes], ...]  # names and version of each product
+    deleted: tuple[str, ...]
+    ambient: tuple[tuple[str, bytes, Callable[[], None]], ...] = field(repr=False)
+    result_name: str | None
+    result: object
+    key: bytes
+    partial: bool = False
+
+
+class Unrestored:
+    """Stands for a displayed value that could not be stored."""
+
+    __slots__ = ("_reason",)
+
+    def __init__(self, reason: str) -> None:
+        object.__setattr__(self, "_reason", reason)
+
+    def __repr__(self) -> str:
+        return f"<not restored: {object.__getattribute__(self, '_reason')}>"
+
+    def _refuse(self, *_args: object, **_kwargs: object) -> Any:
+        raise _restore_error(object.__getattribute__(self, "_reason"))
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # displays and completers ask; they take no for an answer
+            raise AttributeError(name)
+        return self._refuse()
+
+    __setattr__ = __delattr__ = __call__ = __iter__ = __len__ = __getitem__ = _refuse
+    __setitem__ = __contains__ = __bool__ = __add__ = __radd__ = __enter__ = __await__ = _refuse
+    __sub__ = __mul__ = __truediv__ = __int__ = __float__ = __index__ = __lt__ = __gt__ = _refuse
+
+
+def _restore_error(reason: str) -> RestoreError:
+    from evercell.errors import RestoreError  # noqa: PLC0415 - only when somebody uses it
+
+    return RestoreError(f"this cell's result was not recorded: {reason}. Run the cell again.")

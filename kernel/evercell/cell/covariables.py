@@ -1,0 +1,192 @@
+"""Co-variables: names that share mutable objects, observed and grouped.
+
+    observe(values) -> Observation: a fingerprint, the stream if it can be stored, and what the
+                       values refer to: other names, code, modules, memory
+    connect(...)    -> groups of names whose observations share an object or memory
+
+Functions, classes, steps and modules that are referred to by name join nobody.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from blake3 import blake3
+
+from evercell.cell.bytecode import code_facts
+from evercell.cell.opaque import Observer
+from evercell.codec.canonical import SCALARS
+from evercell.codec.pickling import Dumped, dump
+from evercell.codec.reducers import Arrays, Span
+from evercell.errors import NotStorableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from types import CodeType
+
+__all__ = ["Observation", "connect", "conflicts", "observe"]
+
+_NONE: frozenset[Any] = frozenset()
+_NO_POSITIONS = pickle.dumps((), 5)
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What one group of variables holds at one moment."""
+
+    digest: bytes
+    dumped: Dumped | None  # None: it can't be stored, for `reason`
+    reason: str | None = None
+    refers: frozenset[str] = _NONE  # names that values hold by name
+    names: frozenset[str] = _NONE  # names that values or their code may use
+    step_names: frozenset[str] = _NONE  # names that only the bodies of steps use
+    stores: frozenset[str] = _NONE  # names that their code may bind
+    attributes_set: frozenset[str] = _NONE
+    escapes: tuple[str, ...] = ()
+    modules: frozenset[str] = _NONE
+    ids: frozenset[int] = _NONE
+    spans: tuple[Span, ...] = ()
+    borrowed: frozenset[int] = _NONE
+    volatile: bool = False
+    pins: tuple[object, ...] = field(default=(), repr=False)
+
+
+def observe(values: Mapping[str, object], live: dict[str, Any]) -> Observation:
+    """Look at a group of variables without touching them."""
+    if len(values) == 1:
+        ((_, value),) = values.items()
+        if type(value) in SCALARS:
+            return _scalar(values)
+    content = {name: values[name] for name in sorted(values)}
+    try:
+        dumped = dump(content, live, own=values, out_of_band=True)
+    except NotStorableError as error:
+        return _opaque(content, live, error.message)
+    reason = _memory_conflict(dumped)
+    return _observation(dumped, dumped.digest(), dumped if reason is None else None, reason)
+
+
+def connect(observations: Mapping[str, Observation]) -> list[frozenset[str]]:
+    """The names in groups: linked when they share an object or memory."""
+    parent = {name: name for name in observations}
+
+    def root(name: str) -> str:
+        while parent[name] != name:
+            parent[name] = name = parent[parent[name]]
+        return name
+
+    owner: dict[int, str] = {}
+    for name, observation in observations.items():
+        for identity in observation.ids | observation.borrowed:
+            first = owner.setdefault(identity, name)
+            if first is not name:
+                parent[root(name)] = root(first)
+    spans = [(*s, n) for n, o in observations.items() for s in o.spans]
+    for one, other in _overlaps(spans):
+        parent[root(one[4])] = root(other[4])
+    groups: dict[str, set[str]] = {}
+    for name in observations:
+        groups.setdefault(root(name), set()).add(name)
+    return [frozenset(group) for group in groups.values()]
+
+
+def conflicts(one: Iterable[Span], other: Iterable[Span]) -> bool:
+    """Whether two sets of arrays share memory."""
+    marked = [(*s, "one") for s in one] + [(*s, "other") for s in other]
+    return any(a[4] != b[4] for a, b in _overlaps(marked))
+
+
+def _scalar(values: Mapping[str, object]) -> Observation:
+    main = pickle.dumps(dict(values), 5)
+    dumped = Dumped(main, _NO_POSITIONS, (), _NONE, (), (), _NONE, {}, Arrays())
+    return Observation(blake3(main).digest(16), dumped)
+
+
+def _opaque(values: dict[str, object], live: dict[str, Any], reason: str) -> Observation:
+    observers: list[Observer] = []
+
+    def make(*arguments: Any) -> Observer:
+        observers.append(Observer(*arguments))
+        return observers[0]
+
+    try:
+        dumped = dump(values, live, own=values, pickler=make)  # type: ignore[arg-type]
+    except NotStorableError:  # not even that: count it as changed whenever it is touched
+        ids = frozenset(map(id, values.values()))
+        return Observation(os.urandom(16), None, reason, ids=ids, volatile=True)
+    observer = observers[0]
+    digest = os.urandom(16) if observer.volatile else dumped.digest()
+    return _observation(
+        dumped, digest, None, reason, volatile=observer.volatile, pins=tuple(observer.pins)
+    )
+
+
+def _observation(
+    found: Dumped,
+    digest: bytes,
+    stored: Dumped | None,
+    reason: str | None,
+    *,
+    volatile: bool = False,
+    pins: tuple[object, ...] = (),
+) -> Observation:
+    names, stores, sets, escapes, modules = set(found.names), set(), set(), {}, set(found.modules)
+    for code in found.codes:
+        facts = code_facts(code)
+        names |= facts.reads | facts.deletes
+        stores |= facts.stores
+        sets |= facts.attributes_set | ({"*"} if facts.indirect_sets else set())
+        escapes.update(dict.fromkeys(facts.escapes))
+        modules |= facts.imports
+    return Observation(
+        digest=digest,
+        dumped=stored,
+        reason=reason,
+        refers=found.names,
+        names=frozenset(names),
+        step_names=_step_names(found.step_codes),
+        stores=frozenset(stores),
+        attributes_set=frozenset(sets),
+        escapes=tuple(escapes),
+        modules=frozenset(modules),
+        ids=frozenset(found.objects),
+        spans=tuple(found.arrays.spans),
+        borrowed=frozenset(found.arrays.borrowed),
+        volatile=volatile,
+        pins=pins,
+    )
+
+
+def _step_names(codes: Iterable[CodeType]) -> frozenset[str]:
+    return frozenset(n for c in codes for n in code_facts(c).reads | code_facts(c).deletes)
+
+
+def _memory_conflict(dumped: Dumped) -> str | None:
+    """Sharing that the stream would lose."""
+    arrays = dumped.arrays
+    if arrays.borrowed & dumped.objects.keys():
+        return "an array shares its memory with a bytearray or the like"
+    spans = [(*s, "") for s in arrays.spans]
+    for one, other in _overlaps(spans):
+        if one[2] != other[2] and not (one[3] == other[3] == "pandas"):
+            return "a numpy array shares its memory with another object, which would be lost"
+    return None
+
+
+def _overlaps(spans: list[Any]) -> list[tuple[Any, Any]]:
+    """Pairs that overlap: enough of them to link all that do. Two pandas blocks are independent:
+    copy-on-write."""
+    found = []
+    ordered = sorted(spans, key=lambda span: (span[0], span[1]))
+    if all(one[1] <= other[0] for one, other in pairwise(ordered)):
+        return []
+    open_spans: list[Any] = []
+    for span in ordered:
+        open_spans = [other for other in open_spans if other[1] > span[0]]
+        found += [(other, span) for other in open_spans if not other[3] == span[3] == "pandas"]
+        open_spans.append(span)
+    return found

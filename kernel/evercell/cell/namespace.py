@@ -1,0 +1,303 @@
+"""The user's namespace under watch: what each cell reads, what it changes, and giving it back.
+
+    lookup(reads)            may a record answer? all it read must be what is there now
+    before(source)           fingerprints of what the cell may touch
+    ... the cell runs ...
+    after(before, source)    bindings and fingerprints compared -> Capture
+    decode(event), apply     a recorded cell's effects, all or nothing
+
+The namespace stays the exact dict that the shell runs code in; nothing watches while code runs.
+Between cells each variable has a version: what a reader's key holds for it, b"" while absent.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from blake3 import blake3
+
+from evercell.cell.ambient import AmbientState
+from evercell.cell.capture import NOTHING, Before, Capture, Decoded
+from evercell.cell.covariables import Observation, connect, observe
+from evercell.cell.project import PREFIX, Project
+from evercell.cell.reach import Reach, follow
+from evercell.cell.recording import Recording
+from evercell.cell.restore import decode_cell
+from evercell.codec.canonical import SCALARS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+
+    from evercell.cell.source import Source
+    from evercell.events import CellCompleted, Payload
+
+__all__ = ["LINEAGE", "Namespace", "is_hidden"]
+
+LINEAGE = "@lineage"
+_ABSENT = object()
+_SHELL_OWNS = frozenset({
+    "In", "Out", "_", "__", "___", "_i", "_ii", "_iii", "_ih", "_oh", "_dh", "get_ipython", "exit",
+    "quit", "open", "__builtins__", "__builtin__", "__name__", "__doc__", "__package__",
+    "__loader__", "__spec__", "__session__", "__vsc_ipynb_file__", "__file__",
+})  # fmt: skip
+_NUMBERED = re.compile(r"_i?\d+\Z")
+
+
+@lru_cache(maxsize=16384)
+def is_hidden(name: object) -> bool:
+    """Whether the shell owns `name`; such names are neither recorded nor restored."""
+    return not isinstance(name, str) or name in _SHELL_OWNS or bool(_NUMBERED.match(name))
+
+
+class Namespace:
+    """A live namespace with versions. Not thread-safe: one cell runs at a time."""
+
+    def __init__(self, ns: dict[str, Any], project_root: Path | None = None) -> None:
+        self.ns = ns
+        self.versions: dict[str, bytes] = {}
+        self.lineage = b"\0" * 16  # digest of all that came before
+        self.ambient = AmbientState(ns)
+        self.project = Project(project_root)
+        self.groups: dict[str, frozenset[str]] = {}  # name -> its co-variable
+        self._bindings: dict[str, object] = {}  # at the end of the last cell
+        self._singles: dict[str, Observation] = {}
+        self._joints: dict[frozenset[str], Observation] = {}
+        for name in self.visible():
+            # What startup files defined is known by its content.
+            seen = self.single(name)
+            stored = seen is not None and seen.dumped is not None
+            self.versions[name] = _tagged(b"initial", seen.digest) if stored else unknowable()  # type: ignore[union-attr]
+            self._bindings[name] = ns[name]
+
+    # -- looking up ------------------------------------------------------------------------------
+
+    def lookup(self, reads: Mapping[str, bytes]) -> str | None:
+        """None if everything recorded in `reads` is so now; else what differs, in words."""
+        self._notice()
+        for name, version in reads.items():
+            now = self.version(name)
+            if now != version:
+                return _difference(name, version, now)
+        return None
+
+    def version(self, name: str) -> bytes:
+        """The current version of a variable or a pseudo-name ("@cwd", "@file:tools.py", ...)."""
+        if not name.startswith("@"):
+            return self.versions.get(name, b"")
+        if name == LINEAGE:
+            return self.lineage
+        if name.startswith(PREFIX):
+            return self.project.version(name)
+        return self.ambient.versions.get(name, b"")
+
+    # -- around a run ----------------------------------------------------------------------------
+
+    def before(self, source: Source) -> Before:
+        """Look at what the cell may touch. The namespace is not changed."""
+        ambient = self._notice()
+        reach = self.reach(source)
+        prints = {group: self.joint(group).digest for group in self.groups_of(reach.names)}
+        modules = self.project.reached(reach.modules)
+        return Before(
+            bindings=dict(self._bindings),
+            versions=dict(self.versions),
+            ambient=ambient,
+            lineage=self.lineage,
+            reach=reach,
+            fingerprints=prints,
+            singles=dict(self._singles),
+            modules=self.project.fingerprint(modules.values()),
+        )
+
+    def after(
+        self,
+        before: Before,
+        source: Source,
+        *,
+        key: bytes | Callable[[Mapping[str, bytes]], bytes],
+        result: object = NOTHING,
+        untracked: str | None = None,
+    ) -> Capture:
+        """Compare, and record what the cell made.
+
+        `key` is the cell's key, or makes it from the cell's reads. `result` is the displayed value. `untracked`
+        says why the run can't be trusted (a thread that still runs, the cell failed): nothing of it
+        becomes a hit, and what it changed gets versions that nothing else has.
+        """
+        return Recording(self, before, source, key, result, untracked).capture()
+
+    # -- giving back -----------------------------------------------------------------------------
+
+    def decode(
+        self, event: CellCompleted, fetch: Callable[[Payload], bytes], *, partial: bool = False
+    ) -> Decoded:
+        """Decode a recorded cell completely; nothing is touched. `partial` leaves out what has no
+        payload, for laying the rest over a recomputed cell. Raises RestoreError."""
+        return decode_cell(self, event, fetch, partial=partial)
+
+    def apply(self, decoded: Decoded) -> object:
+        """Put a decoded cell's effects in place. Returns the value for `Out[n]`, or NOTHING."""
+        for name in decoded.deleted:
+            self.ns.pop(name, None)
+            self.forget((name,))
+            self.versions.pop(name, None)
+        self.ns.update(decoded.values)
+        self.forget(decoded.values)
+        for names, version in decoded.groups:
+            self.learn(frozenset(n for n in names if n in decoded.values), version)
+        for name, version, put_back in decoded.ambient:
+            put_back()
+            self.ambient.versions[name] = version
+        self.ambient.settle()
+        self.settle()
+        if not decoded.partial:
+            ambient = tuple((name, version) for name, version, _ in decoded.ambient)
+            self.advance(decoded.key, decoded.groups, decoded.deleted, ambient)
+        if decoded.result_name is not None and decoded.result is NOTHING:
+            return self.ns.get(decoded.result_name, NOTHING)
+        return decoded.result
+
+    # -- what the parts of this package share ------------------------------------------------------
+
+    def visible(self) -> list[str]:
+        """The user's names, in the order of the namespace."""
+        return [name for name in self.ns if not is_hidden(name)]
+
+    def single(self, name: str) -> Observation | None:
+        """One variable as it is; None if it is absent."""
+        if is_hidden(name) or name not in self.ns:
+            return None
+        known = self._singles.get(name)
+        if known is None:
+            known = self._singles[name] = observe({name: self.ns[name]}, self.ns)
+        return known
+
+    def joint(self, group: frozenset[str]) -> Observation:
+        """A co-variable as it is."""
+        if len(group) == 1:
+            (name,) = group
+            single = self.single(name)
+            assert single is not None  # noqa: S101 - groups hold present names
+            return single
+        known = self._joints.get(group)
+        if known is None:
+            known = self._joints[group] = observe({n: self.ns[n] for n in group}, self.ns)
+        return known
+
+    def groups_of(self, names: Iterable[str]) -> set[frozenset[str]]:
+        """The co-variables of the present ones among `names`."""
+        return {self.groups.get(n, frozenset((n,))) for n in names if self._present(n)}
+
+    def reach(self, source: Source) -> Reach:
+        """What the cell may touch, through the values that are there now."""
+        found = follow(source.reads, self.single, lambda name: self.groups.get(name, ()))
+        if not source.escapes and not found.escapes:
+            return found
+        everything = [*source.reads, *self.visible()]
+        found = follow(everything, self.single, lambda name: self.groups.get(name, ()))
+        return found
+
+    def suspect(self, names: Iterable[str]) -> None:
+        """What is known of their contents may be out of date."""
+        for name in names:
+            if type(self.ns.get(name)) not in SCALARS:
+                self._singles.pop(name, None)
+            group = self.groups.get(name)
+            if group is not None:
+                self._joints.pop(group, None)
+
+    def forget(self, names: Iterable[str]) -> None:
+        """They are bound to something else or gone: their co-variables go on without them."""
+        for name in names:
+            self._singles.pop(name, None)
+            group = self.groups.pop(name, None)
+            if group is not None:
+                self._joints.pop(group, None)
+                rest = group - {name}
+                self.groups.update(dict.fromkeys(rest, rest))
+
+    def learn(self, group: frozenset[str], version: bytes) -> None:
+        """`group` is a co-variable of this version."""
+        for name in group:
+            old = self.groups.get(name)
+            if old is not None and old != group:
+                self.forget((name,))
+        for name in group:
+            self.groups[name] = group
+            self.versions[name] = version
+
+    def settle(self) -> None:
+        """What is bound now is known."""
+        self._bindings = {name: self.ns[name] for name in self.visible()}
+
+    def advance(
+        self,
+        key: bytes,
+        groups: Iterable[tuple[tuple[str, ...], bytes]],
+        deleted: Iterable[str],
+        ambient: Iterable[tuple[str, bytes]],
+    ) -> None:
+        """One more cell belongs to what came before."""
+        parts = [repr(tuple(sorted(names))).encode() + version for names, version in groups]
+        parts += [b"-" + name.encode() for name in deleted]
+        parts += [name.encode() + version for name, version in ambient]
+        self.lineage = _tagged(b"lineage", self.lineage, key, *sorted(parts))
+
+    def _present(self, name: str) -> bool:
+        return not is_hidden(name) and name in self.ns
+
+    def _notice(self) -> dict[str, Any]:
+        """Give what changed outside of any cell, by a callback or a widget, a version of its own.
+        Returns the ambient state."""
+        rebound = [
+            name
+            for name in self.visible()
+            if self._bindings.get(name, _ABSENT) is not self.ns[name]
+        ]
+        gone = self._bindings.keys() - self.ns.keys()
+        if rebound or gone:
+            self.forget((*rebound, *gone))
+            for name in gone:
+                self.versions.pop(name, None)
+            for name in rebound:
+                self.versions[name] = unknowable()
+            self.lineage = unknowable()
+            self._group_anew()
+            self.settle()
+        return self.ambient.notice(unknowable)
+
+    def _group_anew(self) -> None:
+        observations = {name: self.single(name) for name in self.visible()}
+        for group in connect({n: o for n, o in observations.items() if o is not None}):
+            known = {self.groups.get(name) for name in group}
+            if len(group) > 1 and known != {group}:
+                version = unknowable()
+                self.learn(group, version)
+
+
+def unknowable() -> bytes:
+    """A version that nothing recorded has."""
+    return os.urandom(16)
+
+
+def _tagged(tag: bytes, *parts: bytes) -> bytes:
+    hasher = blake3(tag)
+    for part in parts:
+        hasher.update(len(part).to_bytes(4, "big") + part)
+    return hasher.digest(16)
+
+
+def _difference(name: str, recorded: bytes, now: bytes) -> str:
+    if name == LINEAGE:
+        return "an earlier cell (this one depends on all that came before)"
+    if name.startswith(PREFIX):
+        return f"{name.removeprefix(PREFIX)} ({'gone' if not now else 'edited'})"
+    if name.startswith("@"):
+        return f"{name.removeprefix('@')} (changed)"
+    if not now:
+        return f"{name} (not defined now)"
+    return f"{name} ({'new' if not recorded else 'changed'})"

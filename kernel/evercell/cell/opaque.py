@@ -1,0 +1,205 @@
+"""Watching what can't be stored: has a cell changed this client, this connection?
+
+The observer writes a stream that nobody reads back; only its digest counts.
+
+    a notebook's or a project's object  -> its attributes, in depth
+    a library's object                  -> its type; attributes that can be stored by content, what
+                                           it holds for its work (locks, sockets, pools) by identity
+    what hides its state                -> volatile: changed by every cell that touches it
+"""
+
+from __future__ import annotations
+
+import copyreg
+import functools
+import gc
+import os
+import sys
+import types
+from typing import TYPE_CHECKING, Any
+
+from evercell.codec import rebuild
+from evercell.codec.canonical import digest
+from evercell.codec.pickling import Pickler, dump, importable
+from evercell.errors import NotStorableError
+
+if TYPE_CHECKING:
+    import io
+    from collections.abc import Callable
+
+__all__ = ["Observer"]
+
+_DEPTH = 3  # library objects inside library objects
+_WALK = 2000  # objects looked at in search of the notebook's functions
+_SCALARS = (type(None), bool, int, float, complex, str, bytes)
+# Modules whose objects are the machinery of a client: used by every call, of no meaning after it.
+_INERT_MODULES = (
+    "_thread", "_ssl", "ssl", "_socket", "socket", "weakref", "_weakref", "concurrent.futures",
+    "asyncio.unix_events", "asyncio.base_events", "asyncio.selector_events", "uvloop",
+    "selectors", "select", "httpcore", "httpcore2", "anyio", "sniffio", "http.cookiejar",
+    "urllib3", "ipykernel", "zmq", "logging", "_contextvars",
+)  # fmt: skip
+# Inert inside a client; as a variable of its own its state is what it is there for.
+_STATEFUL = ("_thread._local", "_socket.socket", "socket.socket", "ssl.SSLSocket", "_contextvars.ContextVar")
+_SHARED_CONTAINERS = (list, dict, set, tuple, frozenset)
+
+
+class Observer(Pickler):
+    """Writes anything; `volatile` says that the digest means nothing."""
+
+    def __init__(
+        self,
+        file: io.BytesIO,
+        live: dict[str, Any],
+        own: Any = None,
+        buffer_callback: Callable[..., bool] | None = None,
+    ) -> None:
+        super().__init__(file, live, own or {}, buffer_callback)
+        self.volatile = False
+        self.pins: list[object] = []  # identities that count stay taken
+        self._depth = 0
+        self._open: set[int] = set()
+        self._storable: dict[int, bool] = {}
+
+    def reducer_override(self, obj: Any) -> Any:
+        try:
+            reduced = super().reducer_override(obj)
+        except NotStorableError:
+            return self._opaque(obj)
+        if reduced is not NotImplemented:
+            return reduced
+        if isinstance(obj, type | types.FunctionType | types.ModuleType | types.BuiltinFunctionType):
+            return NotImplemented
+        try:
+            reducer = copyreg.dispatch_table.get(type(obj))
+            reduced = obj.__reduce_ex__(5) if reducer is None else reducer(obj)
+        except Exception:  # noqa: BLE001 - user code: whatever it raises, it can't be stored
+            return self._opaque(obj)
+        if _is_users(type(obj)) or self._stores(obj):
+            return reduced
+        return self._opaque(obj)
+
+    def _stores(self, obj: Any) -> bool:
+        known = self._storable.get(id(obj))
+        if known is None:
+            try:
+                dump(obj, self.live)
+                known = True
+            except NotStorableError:
+                known = False
+            self._storable[id(obj)] = known
+            self.pins.append(obj)
+        return known
+
+    def _opaque(self, obj: Any) -> Any:
+        """A mark that stands for `obj` in the stream."""
+        kind = type(obj)
+        self.pins.append(obj)
+        name = f"{kind.__module__}.{kind.__qualname__}"
+        if isinstance(obj, type | types.FunctionType):
+            return self._definition(obj)
+        if _is_inert(kind):
+            if name in _STATEFUL and any(obj is value for value in self.own.values()):
+                self.volatile = True
+            return rebuild.named, ((name, id(obj)),)
+        self._find_functions(obj)
+        attributes = getattr(obj, "__dict__", None)
+        if not isinstance(attributes, dict) or _hides_state(kind):
+            self.volatile = True
+            return rebuild.named, ((name, id(obj), os.urandom(8)),)
+        if id(obj) in self._open:
+            return rebuild.named, ((name, id(obj)),)
+        self._open.add(id(obj))
+        seen = tuple(
+            (key, self._attribute(value))
+            for key, value in sorted(attributes.items(), key=lambda item: str(item[0]))
+            if not isinstance(_static(kind, key), functools.cached_property)
+        )
+        return rebuild.named, ((name, id(obj), seen),)
+
+    def _definition(self, obj: Any) -> Any:
+        """A class or function that can't be written: by the digest of its code and attributes."""
+        self._find_functions(obj)
+        try:
+            content = digest(obj, self.live)
+        except NotStorableError:
+            self.volatile = True
+            content = os.urandom(8)
+        return rebuild.named, ((obj.__qualname__, id(obj), content),)
+
+    def _attribute(self, value: Any) -> object:
+        kind = type(value)
+        if kind in _SCALARS or _is_users(kind):
+            return value
+        self.pins.append(value)
+        if _is_inert(kind) or kind in _SHARED_CONTAINERS:
+            if kind in _SHARED_CONTAINERS and self._stores(value):
+                return value
+            return kind.__qualname__, id(value)
+        if self._stores(value):
+            return value
+        if self._depth >= _DEPTH or isinstance(value, type | types.FunctionType):
+            return kind.__qualname__, id(value)
+        self._depth += 1
+        try:
+            _, (mark,) = self._opaque(value)
+        finally:
+            self._depth -= 1
+        return mark
+
+    def _find_functions(self, root: object) -> None:
+        """The notebook's functions that `root` holds, callbacks for example: they may run, too."""
+        queue, seen = [root], {id(root)}
+        for value in queue:
+            if isinstance(value, types.FunctionType) and value.__globals__ is self.live:
+                self.codes.append(value.__code__)
+            if isinstance(value, types.FrameType) and value.f_globals is self.live:
+                self.codes.append(value.f_code)
+            if isinstance(value, types.GeneratorType) and value.gi_code is not None:
+                self.codes.append(value.gi_code)
+            if isinstance(value, types.CoroutineType) and value.cr_code is not None:
+                self.codes.append(value.cr_code)
+            for inner in gc.get_referents(value) if len(seen) < _WALK else ():
+                skip = inner is self.live or isinstance(inner, types.ModuleType)
+                skip = skip or (isinstance(inner, type) and importable(inner, self.live))
+                if not skip and id(inner) not in seen and gc.is_tracked(inner):
+                    seen.add(id(inner))
+                    queue.append(inner)
+
+
+def _static(kind: type, name: object) -> object:
+    for base in kind.__mro__:
+        if name in vars(base):
+            return vars(base)[name]  # type: ignore[index]
+    return None
+
+
+def _is_inert(kind: type) -> bool:
+    module = kind.__module__
+    return module.startswith(_INERT_MODULES) and any(
+        module == name or module.startswith(f"{name}.") for name in _INERT_MODULES
+    )
+
+
+def _hides_state(kind: type) -> bool:
+    """Whether a class builds on C state beyond what `object` has: a cursor, a file, a process."""
+    if kind.__module__ == "subprocess":
+        return True
+    return any(
+        not base.__flags__ & (1 << 9) and base is not object  # not a heap type: made in C
+        for base in kind.__mro__
+    ) or any(
+        base.__flags__ & (1 << 8) and base.__module__ in sys.builtin_module_names
+        for base in kind.__mro__
+    )
+
+
+def _is_users(kind: type) -> bool:
+    """Whether a class was written in the notebook or beside it, not in an installed package."""
+    module = sys.modules.get(kind.__module__)
+    if module is None or kind.__module__ == "__main__":
+        return True
+    file = getattr(module, "__file__", None)
+    if file is None:
+        return False
+    return not file.startswith((sys.prefix, sys.base_prefix)) and "site-packages" not in file

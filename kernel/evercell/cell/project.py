@@ -1,0 +1,110 @@
+"""The project's own modules, as inputs by content.
+
+A module counts as the project's when its file lies below the project's folder and outside of
+installed packages. As soon as a cell can reach one of them, all that are loaded count, for they
+import each other. A module whose file changed after it was imported runs code that is nowhere on
+disk any more: nothing recorded with it can be a hit.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import types
+from typing import TYPE_CHECKING
+
+from blake3 import blake3
+
+from evercell.codec.canonical import digest
+from evercell.errors import NotStorableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+__all__ = ["PREFIX", "Project"]
+
+PREFIX = "@file:"
+
+
+class Project:
+    """Module files below `root`; None: there is no project."""
+
+    def __init__(self, root: Path | None) -> None:
+        self._root = None if root is None else f"{root.resolve()}{os.sep}"
+        self._seen: dict[str, tuple[int, bytes]] = {}  # file -> (id of the module, its digest)
+        self._known: tuple[int, dict[str, types.ModuleType]] = (0, {})
+
+    def reached(self, modules: Iterable[str]) -> dict[str, types.ModuleType]:
+        """All loaded project modules by file, if any of `modules` is one of them."""
+        loaded = self._loaded()
+        if not loaded:
+            return {}
+        names = {module.__name__ for module in loaded.values()}
+        roots = {name.partition(".")[0] for name in names}
+        hit = any(name in names or name.partition(".")[0] in roots for name in modules)
+        return loaded if hit else {}
+
+    def reads(self, files: Iterable[str]) -> dict[str, bytes]:
+        """What a cell that ran the code of these files has read."""
+        return {self._name(file): self._executed(file) for file in files}
+
+    def version(self, name: str) -> bytes:
+        """Digest of the file that the pseudo-name stands for, now; b"" if it is not there."""
+        return _digest((self._root or "") + name.removeprefix(PREFIX))
+
+    def fingerprint(self, modules: Iterable[types.ModuleType]) -> dict[str, bytes]:
+        """What the modules' variables hold, as far as it can be told."""
+        return {f"{m.__name__}.{n}": _content(v) for m in modules for n, v in _variables(m)}
+
+    def _name(self, file: str) -> str:
+        return PREFIX + file.removeprefix(self._root or "")
+
+    def _executed(self, file: str) -> bytes:
+        module = self._loaded().get(file)
+        now = _digest(file)
+        known = self._seen.setdefault(file, (id(module), now))
+        return now if known[1] == now else os.urandom(16)
+
+    def _loaded(self) -> dict[str, types.ModuleType]:
+        if self._root is None:
+            return {}
+        if self._known[0] != len(sys.modules):
+            found = {}
+            for module in list(sys.modules.values()):
+                file = getattr(module, "__file__", None)
+                if self._is_project(file) and isinstance(module, types.ModuleType):
+                    found[file] = module
+                    self._seen.setdefault(file, (id(module), _digest(file)))
+            self._known = (len(sys.modules), found)
+        return self._known[1]
+
+    def _is_project(self, file: object) -> bool:
+        if not isinstance(file, str) or self._root is None or not file.startswith(self._root):
+            return False
+        inside = file[len(self._root) :]
+        return "site-packages" not in inside and not file.startswith(
+            (f"{sys.prefix}{os.sep}", f"{sys.base_prefix}{os.sep}")
+        )
+
+
+def _variables(module: types.ModuleType) -> list[tuple[str, object]]:
+    return [(n, v) for n, v in vars(module).items() if not (n.startswith("__") and n.endswith("__"))]
+
+
+def _content(value: object) -> bytes:
+    kind = type(value)
+    if kind in (types.FunctionType, types.ModuleType) or isinstance(value, type):
+        return id(value).to_bytes(8, "big")
+    try:
+        return digest(value)
+    except NotStorableError:
+        return id(value).to_bytes(8, "big")
+
+
+def _digest(file: str) -> bytes:
+    try:
+        with open(file, "rb") as stream:  # noqa: PTH123 - a hot path, and `file` is a str
+            return blake3(stream.read()).digest(16)
+    except OSError:
+        return b""

@@ -1,0 +1,407 @@
+"""From a finished run to its Capture.
+
+    bindings that differ, and fingerprints of the co-variables that were touched
+      -> which co-variables there are now -> which of them changed
+      -> a product each: a verified stream, or the reason why there is none
+      -> versions by content, so that an unchanged result stops a chain of misses
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from blake3 import blake3
+
+from evercell.cell.capture import NOTHING, RESULT, Capture, CapturedAmbient, CapturedGroup
+from evercell.cell.covariables import Observation, connect, observe
+from evercell.codec.canonical import SCALARS, digest
+from evercell.codec.pickling import dump, load
+from evercell.errors import EvercellError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from evercell.cell.capture import Before
+    from evercell.cell.namespace import Namespace
+    from evercell.cell.reach import Reach
+    from evercell.cell.source import Source
+
+__all__ = ["Recording"]
+
+_ABSENT = object()
+Group = frozenset[str]
+
+
+class Recording:
+    """One cell's comparison of before and after; used once."""
+
+    def __init__(
+        self,
+        space: Namespace,
+        before: Before,
+        source: Source,
+        key: bytes | Callable[[Mapping[str, bytes]], bytes],
+        result: object,
+        untracked: str | None,
+    ) -> None:
+        self._space = space
+        self._before = before
+        self._source = source
+        self._key = key
+        self._result = result
+        self._untracked = untracked
+        self._old_groups = dict(space.groups)
+        now = {name: space.ns[name] for name in space.visible()}
+        old = before.bindings
+        self._rebound = {n for n, v in now.items() if old.get(n, _ABSENT) is not v}
+        self._deleted = tuple(n for n in old if n not in now)
+        self._now = now
+
+    def capture(self) -> Capture:
+        space = self._space
+        space.forget((*self._rebound, *self._deleted))
+        space.suspect(self._before.reach.names)
+        reach = space.reach(self._source)
+        space.suspect(reach.names - self._before.reach.names)
+        reach = self._widen(reach)
+        groups = self._groups_now(reach)
+        changed = [g for g in groups if self._is_changed(g, reach)]
+        changed, result_name, extra = self._place_result(changed)
+        observations = self._observe_products(changed)
+        changes = space.ambient.changes(self._before.ambient)
+        reads = self._reads(reach, {c.name for c, _, _ in changes}, changed, result_name)
+        key = self._key if isinstance(self._key, bytes) else self._key(reads)
+        products = self._products(observations, key) + extra
+        ambient = [
+            CapturedAmbient(c.name, version, data, None if data else f"{c.name[1:]} can't be put back")
+            for c, version, data in changes
+        ]
+        ambient += self._unrestorable_effects()
+        self._commit(groups, products, ambient, key)
+        return self._capture(key, reads, products, ambient, result_name)
+
+    # -- what changed ----------------------------------------------------------------------------
+
+    def _widen(self, reach: Reach) -> Reach:
+        """Names that came within reach while the cell ran may have been touched as well."""
+        from evercell.cell.reach import Reach as Joined  # noqa: PLC0415 - the type, at run time
+
+        old = self._before.reach
+        return Joined(
+            old.names | reach.names,
+            old.direct | reach.direct,
+            old.stores | reach.stores,
+            old.attributes_set | reach.attributes_set,
+            tuple(dict.fromkeys((*old.escapes, *reach.escapes))),
+            old.modules | reach.modules,
+        )
+
+    def _groups_now(self, reach: Reach) -> list[Group]:
+        """The co-variables that the cell created or may have touched."""
+        space = self._space
+        names = {n for n in reach.names | self._rebound if n in self._now}
+        for group in [space.groups.get(n) for n in names]:
+            names |= group or set()
+        # What was deleted or bound anew leaves the rest of its co-variable behind.
+        for name in (*self._deleted, *self._rebound):
+            names |= {n for n in self._old_groups.get(name, ()) if n in self._now}
+        space.suspect(names)
+        names |= self._sharing(names)
+        observations = {name: self._single(name) for name in names}
+        return connect(observations)
+
+    def _sharing(self, names: set[str]) -> set[str]:
+        """Other variables, untouched as far as is known, that share an object with `names`."""
+        ids: set[int] = set()
+        for name in names:
+            ids |= self._single(name).ids
+        if not ids:
+            return set()
+        found: set[str] = set()
+        for name, known in self._before.singles.items():
+            if name not in names and name in self._now and not ids.isdisjoint(known.ids):
+                found.add(name)
+        for name in list(found):
+            found |= self._space.groups.get(name, frozenset())
+        self._space.suspect(found)
+        return found
+
+    def _is_changed(self, group: Group, reach: Reach) -> bool:
+        if group & self._rebound or group & self._source.definite:
+            return True
+        if not group & reach.names:
+            return self._regrouped(group)
+        seen = self._space.joint(group)
+        if seen.dumped is None and not group & reach.direct:
+            return False  # a client that only steps use: the history answers for them
+        old = self._before.fingerprints.get(group)
+        if old is not None:
+            return old != seen.digest
+        if self._regrouped(group):
+            return True
+        known = [self._before.singles.get(name) for name in group]
+        return len(group) > 1 or any(
+            k is None or k.digest != self._single(n).digest for n, k in zip(group, known, strict=True)
+        )
+
+    def _regrouped(self, group: Group) -> bool:
+        """Whether names joined or left it, other than those that were deleted or bound anew."""
+        gone = self._rebound | set(self._deleted)
+        old = {self._old_groups.get(name, frozenset((name,))) - gone for name in group}
+        return old != {group}
+
+    def _single(self, name: str) -> Observation:
+        seen = self._space.single(name)
+        assert seen is not None  # noqa: S101 - only present names get here
+        return seen
+
+    # -- the displayed value ---------------------------------------------------------------------
+
+    def _place_result(
+        self, changed: list[Group]
+    ) -> tuple[list[Group], str | None, list[CapturedGroup]]:
+        """Where `Out[n]` comes from on a restore: a variable, a product, or nowhere."""
+        if self._result is NOTHING:
+            return changed, None, []
+        if type(self._result) not in SCALARS:
+            for name, value in self._now.items():
+                if value is self._result:
+                    return changed, name, []
+        own = observe({RESULT: self._result}, self._space.ns)
+        touched = [g for g in self._known_groups() if len(connect({"a": own, **{
+            f"={n}": self._single(n) for n in g
+        }})) == 1]  # fmt: skip
+        if all(group in changed for group in touched):
+            joined = frozenset((RESULT,)).union(*touched)
+            return [g for g in changed if g not in touched] + [joined], RESULT, []
+        names = ", ".join(sorted(n for g in touched for n in g))
+        version = blake3(b"result" + own.digest).digest(16)
+        reason = f"it shares objects with {names}"
+        return changed, RESULT, [CapturedGroup((RESULT,), version, None, (), reason)]
+
+    def _known_groups(self) -> set[Group]:
+        names = [n for n in self._now if n in self._space._singles]
+        return self._space.groups_of(names)
+
+    # -- products --------------------------------------------------------------------------------
+
+    def _values(self, group: Group) -> dict[str, object]:
+        return {n: self._result if n == RESULT else self._now[n] for n in group}
+
+    def _observe_products(self, changed: list[Group]) -> dict[Group, Observation]:
+        """Observe each; join those that refer to each other by name in a circle."""
+        found = {g: self._observe(g) for g in changed}
+        while True:
+            circle = _circle(found)
+            if circle is None:
+                return found
+            joined: Group = frozenset().union(*circle)
+            found = {g: o for g, o in found.items() if g not in circle}
+            found[joined] = self._observe(joined)
+
+    def _observe(self, group: Group) -> Observation:
+        if RESULT in group:
+            return observe(self._values(group), self._space.ns)
+        return self._space.joint(group)
+
+    def _products(self, observations: dict[Group, Observation], key: bytes) -> list[CapturedGroup]:
+        owner = {name: group for group in observations for name in group}
+        content: dict[Group, bytes] = {}
+        reasons: dict[Group, str | None] = {}
+        for group, seen in observations.items():
+            reasons[group] = seen.reason or self._verify(group, seen)
+            names = repr(tuple(sorted(group))).encode()
+            if reasons[group] is None and not seen.volatile:
+                content[group] = blake3(b"content" + seen.digest + names).digest(16)
+            else:
+                content[group] = blake3(b"by cell" + key + names).digest(16)
+        found = []
+        for group, seen in observations.items():
+            version = self._version(group, observations, owner, content)
+            dumped = seen.dumped if reasons[group] is None else None
+            stream = None if dumped is None else dumped.stream
+            buffers = () if dumped is None else dumped.buffers
+            found.append(
+                CapturedGroup(tuple(sorted(group)), version, stream, buffers, reasons[group])
+            )
+        return found
+
+    def _version(
+        self,
+        group: Group,
+        observations: dict[Group, Observation],
+        owner: dict[str, Group],
+        content: dict[Group, bytes],
+    ) -> bytes:
+        """By content, and by the versions of all that the content refers to by name."""
+        if self._untracked is not None:
+            from evercell.cell.namespace import unknowable  # noqa: PLC0415 - they know each other
+
+            return unknowable()
+        outside: dict[str, bytes] = {}
+        inside, queue = {group}, [group]
+        while queue:
+            for name in observations[queue.pop()].refers:
+                other = owner.get(name)
+                if other is None:
+                    outside[name] = self._before.versions.get(name, b"")
+                elif other not in inside:
+                    inside.add(other)
+                    queue.append(other)
+        hasher = blake3(b"version" + content[group])
+        for part in sorted(content[g] for g in inside - {group}):
+            hasher.update(part)
+        for name in sorted(outside):
+            hasher.update(repr((name, outside[name])).encode())
+        return hasher.digest(16)
+
+    def _verify(self, group: Group, seen: Observation) -> str | None:
+        """Load the stream into a scratch namespace: None if it gives what was stored."""
+        if seen.dumped is None:
+            return seen.reason
+        values = self._values(group)
+        if len(values) == 1 and all(type(v) in SCALARS for v in values.values()):
+            return None
+        live = self._space.ns
+        try:
+            loaded: dict[str, Any] = load(seen.dumped.stream, seen.dumped.buffers, live)
+            again = dump(loaded, live, own=loaded, out_of_band=True)
+            if again.main == seen.dumped.main and again.digest() == seen.digest:
+                return None
+            if digest(values, live, "value") == digest(loaded, live, "value"):
+                return None
+        except EvercellError as error:
+            return f"its round trip fails: {error.message}"
+        return "it comes back from its pickle as something else"
+
+    # -- the rest --------------------------------------------------------------------------------
+
+    def _reads(
+        self, reach: Reach, ambient: set[str], changed: list[Group], result_name: str | None
+    ) -> dict[str, bytes]:
+        """Every input, a superset; b"" for a name that was absent."""
+        space, versions = self._space, self._before.versions
+        names = set(reach.names)
+        # A binding that may have been skipped, or made what was there already: it depends on it.
+        made = {n for group in changed for n in group}
+        names |= {n for n in self._source.stores | reach.stores if n not in made}
+        if result_name not in (None, RESULT):
+            names.add(str(result_name))
+        reads = {name: versions.get(name, b"") for name in sorted(names)}
+        reads.update(space.ambient.read(ambient))
+        modules = reach.modules | self._source.facts.imports
+        reads.update(space.project.reads(space.project.reached(modules)))
+        if self._source.escapes or reach.escapes:
+            reads["@lineage"] = self._before.lineage
+        return reads
+
+    def _unrestorable_effects(self) -> list[CapturedAmbient]:
+        """Effects outside the namespace that nothing can put back: the cell has to run again."""
+        from evercell.cell.namespace import unknowable  # noqa: PLC0415 - they know each other
+
+        found = []
+        if self._source.shell:
+            version = blake3(b"shell" + self._source.digest).digest(16)
+            magics = ", ".join(f"%{name}" for name in self._source.shell)
+            found.append(CapturedAmbient("@shell", version, None, f"{magics} changes the shell"))
+        if "recompute" in self._source.directives:
+            version = self._space.ambient.versions.get("@asked", b"")
+            found.append(CapturedAmbient("@asked", version, None, "its author asked for it"))
+        modules = self._space.project.reached(self._before.reach.modules)
+        now = self._space.project.fingerprint(modules.values())
+        old = self._before.modules
+        names = sorted(n for n in now if n in old and now[n] != old[n])
+        if names:
+            reason = f"it changed {', '.join(names[:3])}"
+            found.append(CapturedAmbient("@modules", unknowable(), None, reason))
+        return found
+
+    def _commit(
+        self,
+        groups: list[Group],
+        products: Iterable[CapturedGroup],
+        ambient: Iterable[CapturedAmbient],
+        key: bytes,
+    ) -> None:
+        """The namespace knows its new state."""
+        from evercell.cell.namespace import unknowable  # noqa: PLC0415 - they know each other
+
+        space = self._space
+        for name in self._deleted:
+            space.versions.pop(name, None)
+        for group in groups:
+            for name in group:
+                space.groups[name] = group
+        for product in products:
+            for name in product.names:
+                if name != RESULT:
+                    space.versions[name] = product.version
+        for change in ambient:
+            space.ambient.versions[change.name] = change.version
+        space.settle()
+        if self._untracked is None:
+            made = [(p.names, p.version) for p in products]
+            space.advance(key, made, self._deleted, [(a.name, a.version) for a in ambient])
+        else:
+            space.lineage = unknowable()
+
+    def _capture(
+        self,
+        key: bytes,
+        reads: dict[str, bytes],
+        products: list[CapturedGroup],
+        ambient: list[CapturedAmbient],
+        result_name: str | None,
+    ) -> Capture:
+        reason = self._untracked
+        if reason is None and self._source.volatile:
+            reason = "it is marked volatile"
+        restorable = reason is None
+        if restorable:
+            lost = [f"{', '.join(p.names)}: {p.reason}" for p in products if _is_lost(p)]
+            lost += [str(a.reason) for a in ambient if a.data is None]
+            reason = "; ".join(lost) or None
+        return Capture(
+            key=key,
+            reads=reads,
+            products=tuple(products),
+            deleted=self._deleted,
+            ambient=tuple(ambient),
+            result_name=result_name,
+            restorable=restorable,
+            reason=reason,
+        )
+
+
+def _is_lost(product: CapturedGroup) -> bool:
+    """Whether its cell must run again; a displayed value alone is no reason for that."""
+    return product.stream is None and product.names != (RESULT,)
+
+
+def _circle(observations: dict[Group, Observation]) -> list[Group] | None:
+    """Groups that refer to each other by name, if there are any."""
+    owner = {name: group for group in observations for name in group}
+    follows = {
+        group: {owner[n] for n in seen.refers if n in owner} - {group}
+        for group, seen in observations.items()
+    }
+    for start in follows:
+        reached, queue = set(), [start]
+        while queue:
+            for other in follows[queue.pop()]:
+                if other not in reached:
+                    reached.add(other)
+                    queue.append(other)
+        if start in reached:
+            return [g for g in reached if start in _reach(g, follows)]
+    return None
+
+
+def _reach(start: Group, follows: dict[Group, set[Group]]) -> set[Group]:
+    reached, queue = set(), [start]
+    while queue:
+        for other in follows[queue.pop()]:
+            if other not in reached:
+                reached.add(other)
+                queue.append(other)
+    return reached

@@ -1,0 +1,98 @@
+"""Decoding a recorded cell: every product, in any order, before anything is touched."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from evercell.cell.capture import NOTHING, RESULT, Decoded, Unrestored
+from evercell.codec.pickling import load
+from evercell.errors import RestoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from evercell.cell.namespace import Namespace
+    from evercell.events import CellCompleted, Payload, Product
+
+__all__ = ["decode_cell"]
+
+
+class _Products:
+    """The products of one cell; what one refers to by name is decoded first."""
+
+    def __init__(
+        self,
+        space: Namespace,
+        products: tuple[Product, ...],
+        fetch: Callable[[Payload], bytes],
+        deleted: tuple[str, ...],
+    ) -> None:
+        self._live = space.ns
+        self._fetch = fetch
+        self._deleted = frozenset(deleted)
+        self._owner = {name: product for product in products for name in product.names}
+        self._done: dict[tuple[str, ...], dict[str, Any]] = {}
+
+    def decode(self, product: Product) -> dict[str, Any]:
+        known = self._done.get(product.names)
+        if known is None:
+            assert product.payload is not None  # noqa: S101 - the caller has looked
+            stream = self._fetch(product.payload)
+            buffers = [self._fetch(buffer) for buffer in product.buffers]
+            known = self._done[product.names] = load(stream, buffers, self._live, self.resolve)
+            if set(known) != set(product.names):
+                raise RestoreError("a recorded value holds other variables than its record says.")
+        return known
+
+    def resolve(self, name: str) -> Any:
+        """What a stream refers to by name."""
+        product = self._owner.get(name)
+        if product is not None and product.payload is not None:
+            return self.decode(product)[name]
+        if name in self._live and name not in self._deleted:
+            return self._live[name]
+        raise RestoreError(f"the recorded value needs {name}, which is not defined.")
+
+
+def decode_cell(
+    space: Namespace,
+    event: CellCompleted,
+    fetch: Callable[[Payload], bytes],
+    *,
+    partial: bool,
+) -> Decoded:
+    """See `Namespace.decode`."""
+    products = _Products(space, event.products, fetch, event.deleted)
+    values: dict[str, Any] = {}
+    groups: list[tuple[tuple[str, ...], bytes]] = []
+    result: object = NOTHING
+    for product in event.products:
+        if product.payload is not None:
+            values.update(products.decode(product))
+        elif product.names == (RESULT,):
+            result = Unrestored(product.reason or "it can't be stored")
+        elif not partial:
+            names = ", ".join(product.names)
+            raise RestoreError(f"{names} was not recorded: {product.reason}. Run the cell again.")
+        else:
+            continue
+        groups.append((product.names, product.version))
+    ambient = []
+    for change in event.ambient:
+        if change.payload is not None:
+            put_back = space.ambient.decode(change.name, fetch(change.payload))
+            ambient.append((change.name, change.version, put_back))
+        elif not partial:
+            raise RestoreError(f"{change.name[1:]} can't be put back. Run the cell again.")
+    if RESULT in values:
+        result = values.pop(RESULT)
+    return Decoded(
+        values=values,
+        groups=tuple(groups),
+        deleted=event.deleted,
+        ambient=tuple(ambient),
+        result_name=event.result,
+        result=result,
+        key=event.key,
+        partial=partial,
+    )

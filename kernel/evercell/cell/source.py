@@ -1,0 +1,187 @@
+"""A cell's source: its normal form, what it may read and bind, and what its author asked for.
+
+    source, transformed -> parse -> digest of the tree    (comments and layout don't count)
+                                 -> code -> bytecode facts (names, escapes)
+                                 -> directives             ("# evercell: volatile")
+
+The transformed source is what IPython's input transformer made of it: magics are calls of
+`get_ipython()` there. Each kind of magic has one of three behaviours:
+
+    %evercell ..., %%evercell ...   volatile: always run, never recorded as a hit
+    %matplotlib, %config, ...       they change the shell: the cell is recomputed
+    all others, !cmd                untrackable: the cell depends on all that came before
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import tokenize
+from dataclasses import dataclass
+from types import CodeType
+from typing import Literal
+
+from blake3 import blake3
+
+from evercell.cell.bytecode import CodeFacts, code_facts
+
+__all__ = ["Directive", "Source", "parse_source"]
+
+Directive = Literal["volatile", "recompute"]
+_DIRECTIVES: tuple[Directive, ...] = ("volatile", "recompute")
+_COMMENT = re.compile(r"^[ \t]*#[ \t]*evercell:[ \t]*([a-z, -]+?)[ \t]*$", re.MULTILINE)
+_CELL_MAGIC = re.compile(r"\A\s*%%evercell[ \t]+volatile[ \t]*(?:\n|\Z)")
+_SHELL = frozenset({
+    "matplotlib", "config", "load_ext", "reload_ext", "unload_ext", "autoreload", "precision",
+    "xmode", "colors", "alias", "alias_magic", "automagic", "autocall", "pylab", "aimport",
+})  # fmt: skip
+_NO_FACTS = CodeFacts(*([frozenset()] * 5), (), False)
+_FLAGS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A parsed cell."""
+
+    digest: bytes  # 16 bytes over the normal form
+    code: CodeType | None  # None for a syntax error
+    syntax_error: SyntaxError | None
+    facts: CodeFacts
+    directives: frozenset[Directive]
+    escapes: tuple[str, ...]  # why static tracking is unsound, in words; empty: it is sound
+    shell: tuple[str, ...]  # magics that change the shell itself: their effect can't be restored
+    definite: frozenset[str] = frozenset()  # names that it binds whatever happens
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Names whose value the cell may use; deleting a name needs it, too."""
+        return self.facts.reads | self.facts.deletes
+
+    @property
+    def stores(self) -> frozenset[str]:
+        """Names that it may bind."""
+        return self.facts.stores
+
+    @property
+    def volatile(self) -> bool:
+        """Always run, never a hit."""
+        return "volatile" in self.directives
+
+
+def parse_source(source: str, transformed: str) -> Source:
+    """Parse a cell as its user wrote it and as IPython transformed it. Never raises."""
+    directives = set(_directives(source))
+    magic = _CELL_MAGIC.match(source)
+    if magic is not None:
+        directives.add("volatile")
+        transformed = source[magic.end() :]
+    try:
+        tree = ast.parse(transformed)
+        code = compile(tree, "<cell>", "exec", _FLAGS, dont_inherit=True)
+    except (SyntaxError, ValueError) as error:  # ValueError: null characters
+        raised = error if isinstance(error, SyntaxError) else SyntaxError(str(error))
+        digest = blake3(b"text" + source.encode(errors="surrogatepass")).digest(16)
+        # The body of a volatile cell may hold magics, which only IPython understands.
+        escapes = ("its body could not be analysed",) if magic is not None else ()
+        error_of = None if magic is not None else raised
+        return Source(digest, None, error_of, _NO_FACTS, frozenset(directives), escapes, ())
+    except (RecursionError, MemoryError) as error:
+        digest = blake3(b"text" + source.encode(errors="surrogatepass")).digest(16)
+        raised = SyntaxError(f"too deeply nested: {error}")
+        return Source(digest, None, raised, _NO_FACTS, frozenset(directives), (), ())
+    facts = code_facts(code)
+    shell, evercell, others = _magics(tree)
+    if evercell and len(evercell) == len(tree.body):
+        directives.add("volatile")
+    escapes = facts.escapes
+    if not others and not _uses_shell_otherwise(tree):
+        escapes = tuple(e for e in escapes if not e.startswith("get_ipython"))
+    escapes += tuple(f"%{name} can touch any name" for name in others)
+    return Source(
+        _normal_digest(tree, transformed),
+        code,
+        None,
+        facts,
+        frozenset(directives),
+        escapes,
+        tuple(shell),
+        _definite(tree),
+    )
+
+
+def _definite(tree: ast.Module) -> frozenset[str]:
+    """Names bound by statements at the top: a cell that finishes has run each of them."""
+    bound: set[str] = set()
+    for node in tree.body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            bound.update((a.asname or a.name.partition(".")[0]) for a in node.names)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            bound.add(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names = (n for target in targets for n in ast.walk(target))
+            bound.update(
+                n.id for n in names if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+            )
+    return frozenset(bound - {"*"})
+
+
+def _normal_digest(tree: ast.Module, transformed: str) -> bytes:
+    # A closing semicolon hides the result, but the tree does not know it.
+    hidden = b";" if _ends_with_semicolon(transformed) else b""
+    return blake3(b"tree" + hidden + ast.dump(tree).encode(errors="surrogatepass")).digest(16)
+
+
+def _ends_with_semicolon(text: str) -> bool:
+    last = ""
+    ignored = (
+        tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.ENDMARKER, tokenize.DEDENT
+    )  # fmt: skip
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(text).readline):
+            if token.type not in ignored:
+                last = token.string
+    except (tokenize.TokenError, SyntaxError):
+        return text.rstrip().endswith(";")
+    return last == ";"
+
+
+def _directives(source: str) -> list[Directive]:
+    """Those in comment lines: "# evercell: volatile"."""
+    words = {w.strip() for m in _COMMENT.finditer(source) for w in m.group(1).split(",")}
+    return [directive for directive in _DIRECTIVES if directive in words]
+
+
+def _magics(tree: ast.Module) -> tuple[list[str], list[str], list[str]]:
+    """Names of the magics that change the shell, of Evercell's own, and of all others."""
+    shell, evercell, others = [], [], []
+    for node in ast.walk(tree):
+        name = _magic_name(node)
+        if name is None:
+            continue
+        (evercell if name == "evercell" else shell if name in _SHELL else others).append(name)
+    return shell, evercell, others
+
+
+def _magic_name(node: ast.AST) -> str | None:
+    """The magic that a `get_ipython().run_line_magic("name", ...)` runs; "!" for the shell."""
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+        return None
+    target = node.func.value
+    if not (
+        isinstance(target, ast.Call)
+        and isinstance(target.func, ast.Name)
+        and target.func.id == "get_ipython"
+    ):
+        return None
+    if node.func.attr in ("run_line_magic", "run_cell_magic") and node.args:
+        first = node.args[0]
+        return str(first.value) if isinstance(first, ast.Constant) else "magic"
+    return "!"
+
+
+def _uses_shell_otherwise(tree: ast.Module) -> bool:
+    """Whether `get_ipython` stands anywhere but in a magic."""
+    mentions = sum(isinstance(n, ast.Name) and n.id == "get_ipython" for n in ast.walk(tree))
+    return mentions != sum(_magic_name(n) is not None for n in ast.walk(tree))
