@@ -56,6 +56,22 @@ def test_a_dead_writers_files_go_after_the_fold(tmp_path: Path) -> None:
     alive.close()
 
 
+def test_leftovers_of_a_killed_writer_go(tmp_path: Path) -> None:
+    history = History(tmp_path)
+    journal = tmp_path / "journal"
+    journal.mkdir()
+    (journal / "dead000001.lock").touch()
+    (journal / ".dead000001-000000.log.new").write_bytes(b"half")
+    Recorder(history).start()
+    history.fold()
+
+    assert {path.name.split(".")[0] for path in journal.iterdir()} == {
+        history.writer,
+        f"{history.writer}-000000",
+    }
+    history.close()
+
+
 def test_a_living_writers_sealed_segments_go(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

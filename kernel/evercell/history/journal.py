@@ -184,7 +184,7 @@ class Journal:
                     self._enqueue(entry)
                 self._signal()
                 waiter.wait()
-            except KeyboardInterrupt as interrupt:  # noqa: PERF203 - wherever it struck, go on
+            except KeyboardInterrupt as interrupt:  # wherever it struck, go on
                 interrupted = interrupt
         if interrupted is not None:
             raise interrupted
