@@ -117,13 +117,13 @@ def translated(path: Path) -> Iterator[None]:
 
     try:
         yield
-    except duckdb.IOException as error:
-        raise HistoryWriteError(
-            f"The history {path} could not be written: {_first_line(error)}. Nothing recorded is "
-            "lost: it stays in the journal. Free some disk space or set EVERCELL_HOME to another "
-            "folder, and try again."
-        ) from error
     except duckdb.Error as error:
+        if isinstance(error, duckdb.IOException) or "Could not write" in str(error):
+            raise HistoryWriteError(
+                f"The history {path} could not be written: {_first_line(error)}. Nothing recorded "
+                "is lost: it stays in the journal. Free some disk space or set EVERCELL_HOME to "
+                "another folder, and try again."
+            ) from error
         raise HistoryError(
             f"DuckDB failed on {path}: {_first_line(error)}. What was recorded is in the file and "
             "the journal beside it; keep both and report this."

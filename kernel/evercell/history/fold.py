@@ -101,7 +101,10 @@ def fold(
         last = files[-1][0]
         finished += [path for number, path in files if number < last or not alive]
         if not alive:
-            finished += [*journal.glob(f".{writer}-*"), _lock_path(journal, writer)]
+            finished += _leftovers(journal, writer)
+    for lock in journal.glob("*.lock"):  # of a writer that died early, or whose deletion did
+        if not segments(journal, lock.stem) and not is_held(lock):
+            finished += _leftovers(journal, lock.stem)
     with translated(database):
         for state in applied.values():  # their files are gone, or damaged ones moved away
             if state.alive and not is_held(_lock_path(journal, state.writer)):
@@ -111,6 +114,11 @@ def fold(
     _delete(journal, finished)
     if damaged is not None:
         raise damaged
+
+
+def _leftovers(journal: Path, writer: str) -> list[Path]:
+    """What a dead writer has beside its segments; the lock last, by which they are found."""
+    return [*journal.glob(f".{writer}-*"), _lock_path(journal, writer)]
 
 
 def _lock_path(journal: Path, writer: str) -> Path:

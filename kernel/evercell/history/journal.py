@@ -63,16 +63,7 @@ class _Blocked:
         self._lock.release()
 
     def wait(self) -> None:
-        interrupted: KeyboardInterrupt | None = None
-        while not self.done:
-            try:
-                self._lock.acquire()
-            except KeyboardInterrupt as interrupt:
-                interrupted = interrupt
-        if interrupted is not None:
-            raise interrupted
-        if self.failure is not None:
-            raise HistoryWriteError(self.failure)
+        self._lock.acquire()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +82,8 @@ class _Entry:
     events: Sequence[bytes]
     waiter: _Waiter | None
     size: int = field(init=False)
+    queued: bool = False
+    taken: bool = False  # by the writer: an interrupt may have queued it twice
 
     def __post_init__(self) -> None:
         self.size = sum(map(len, self.events)) + EVENT_OVERHEAD * len(self.events)
@@ -114,6 +107,7 @@ class Journal:
         self._wake = threading.Lock()
         self._wake.acquire()
         self._thread: threading.Thread | None = None
+        self._running = threading.Lock()  # held by the writer while it works
         self._pid = os.getpid()
         self._closing = False
         self._failure: str | None = None  # why writing does not work, in full
@@ -172,7 +166,8 @@ class Journal:
             self._closing = True
             self._signal()
             thread.join()
-            self._release()
+            with self._running:
+                self._release()
 
     def _admit(self) -> None:
         """After a failure: let the writer try again now, and raise what it meets."""
@@ -181,8 +176,20 @@ class Journal:
 
     def _submit(self, events: Sequence[bytes]) -> None:
         waiter = _Blocked()
-        self._enqueue(_Entry(events, waiter))
-        waiter.wait()
+        entry = _Entry(events, waiter)
+        interrupted: KeyboardInterrupt | None = None
+        while not waiter.done:
+            try:
+                if not entry.queued:
+                    self._enqueue(entry)
+                self._signal()
+                waiter.wait()
+            except KeyboardInterrupt as interrupt:  # wherever it struck, go on
+                interrupted = interrupt
+        if interrupted is not None:
+            raise interrupted
+        if waiter.failure is not None:
+            raise HistoryWriteError(waiter.failure)
 
     async def _submit_async(self, events: Sequence[bytes]) -> None:
         loop = asyncio.get_running_loop()
@@ -199,16 +206,18 @@ class Journal:
         if self._closing:
             raise HistoryError("This history is closed. Open it again to record.")
         with self._lock:
-            self._queue.append(entry)
-            self._queued += entry.size
             if self._thread is None:
                 self._start()
+            self._queue.append(entry)
+            entry.queued = True
+            self._queued += entry.size
         self._signal()
 
     def _start(self) -> None:
-        self._thread = threading.Thread(target=self._run, name="evercell-journal", daemon=True)
-        self._thread.start()
         atexit.register(_close_at_exit, weakref.ref(self))
+        thread = threading.Thread(target=self._run, name="evercell-journal", daemon=True)
+        thread.start()
+        self._thread = thread
 
     def _signal(self) -> None:
         if self._wake.locked():
@@ -218,6 +227,13 @@ class Journal:
     # -- writer's side ------------------------------------------------------------------------
 
     def _run(self) -> None:
+        if self._running.acquire(blocking=False):  # else an interrupt made start() be called twice
+            try:
+                self._work()
+            finally:
+                self._running.release()
+
+    def _work(self) -> None:
         while True:
             self._wake.acquire(timeout=-1 if self._failure is None else RETRY_INTERVAL)
             while self._queue or self._unwritten:
@@ -248,8 +264,10 @@ class Journal:
         with self._lock:
             while self._queue and (not batch or size + self._queue[0].size <= BATCH_LIMIT):
                 entry = self._queue.popleft()
-                batch.append(entry)
-                size += entry.size
+                if not entry.taken:
+                    entry.taken = True
+                    batch.append(entry)
+                    size += entry.size
             self._queued = self._queued - size if self._queue else 0
             self._space.notify_all()
         return batch

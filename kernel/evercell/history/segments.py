@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from evercell.errors import HistoryError, HistoryNewerError, JournalDamagedError
+from evercell.history import failpoints
 from evercell.history.disk import create_file, sync, write_at
 from evercell.history.frames import read_frames
 from evercell.history.schema import SCHEMA, newer
@@ -57,14 +58,14 @@ def segment_path(folder: Path, writer: str, segment: int) -> Path:
     return folder / f"{writer}-{segment:06d}.log"
 
 
-def segments(folder: Path) -> dict[str, list[tuple[int, Path]]]:
-    """The segments in `folder`, by writer, in order."""
+def segments(folder: Path, writer: str = "*") -> dict[str, list[tuple[int, Path]]]:
+    """The segments in `folder`, or only a writer's, by writer, in order."""
     found: dict[str, list[tuple[int, Path]]] = {}
     if folder.is_dir():
-        for path in sorted(folder.glob("*-*.log")):
-            writer, _, number = path.stem.rpartition("-")
+        for path in sorted(folder.glob(f"{writer}-*.log")):
+            name, _, number = path.stem.rpartition("-")
             if number.isdigit():
-                found.setdefault(writer, []).append((int(number), path))
+                found.setdefault(name, []).append((int(number), path))
     return found
 
 
@@ -89,6 +90,7 @@ class SegmentWriter:
     def write(self, frame: bytes) -> None:
         """Append `frame` durably. After an OSError the same call may be tried again."""
         write_at(self._fd, frame, self._offset)
+        failpoints.reach("sync")
         sync(self._fd)
         self._offset += len(frame)
 

@@ -268,7 +268,7 @@ class History:
     def _fold_quietly(self) -> None:
         # What goes wrong here goes wrong again, and is raised, where somebody reads.
         with suppress(HistoryError):
-            if self._state() != self._folded:
+            if self._is_behind(self._state()):
                 self.fold()
 
     def _read(self, use: Callable[[duckdb.DuckDBPyConnection], T], *, read_only: bool = False) -> T:
@@ -279,7 +279,7 @@ class History:
         path = self._database.path
         with self._reading, self._database.turn():
             state = self._state()
-            if state != self._folded or state is None:
+            if self._is_behind(state):
                 with self._database.connect() as connection:
                     fold(connection, self._journal.folder, path, self._payloads.readable)
                     self._remember(state)
@@ -288,6 +288,9 @@ class History:
                             return use(connection)
             with self._database.connect(read_only=True) as connection, translated(path):
                 return use(connection)
+
+    def _is_behind(self, state: tuple[Fingerprint, int] | None) -> bool:
+        return state is None or state != self._folded
 
     def _state(self) -> tuple[Fingerprint, int] | None:
         """What changes when there is something to fold; None when it can't be told."""

@@ -1,0 +1,166 @@
+"""The DuckDB file: shared politely, refused clearly."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import duckdb
+import pytest
+from history_samples import Recorder
+
+from evercell.errors import HistoryError, HistoryLockedError, HistoryNewerError, HistoryWriteError
+from evercell.history import History
+from evercell.history.locks import FileLock
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HOLD = """
+import duckdb, sys
+connection = duckdb.connect(sys.argv[1])
+print("held", flush=True)
+sys.stdin.readline()
+connection.close()
+"""
+
+
+def hold(path: Path) -> subprocess.Popen[str]:
+    """Another program that has the file open until it reads a line."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def test_recording_goes_on_while_another_program_holds_the_file(tmp_path: Path) -> None:
+    history = History(tmp_path, wait=0.2)
+    history.fold()
+    process = hold(history.folder / "history.duckdb")
+    Recorder(history).start().attach()
+    with pytest.raises(HistoryLockedError, match=rf"process {process.pid}\)"):
+        history.runs()
+    process.communicate("go\n")
+
+    assert len(history.runs()) == 1
+    history.close()
+
+
+def test_a_query_waits_for_another_program(tmp_path: Path) -> None:
+    history = History(tmp_path, wait=30)
+    Recorder(history).start()
+    history.fold()
+    process = hold(history.folder / "history.duckdb")
+    assert process.stdin is not None
+    process.stdin.write("go\n")
+    process.stdin.flush()
+
+    assert len(history.query("FROM runs").rows) == 1
+    process.communicate()
+    history.close()
+
+
+def test_a_reading_connection_in_this_process_is_named(tmp_path: Path) -> None:
+    history = History(tmp_path, wait=0.1)
+    history.fold()
+    own = duckdb.connect(tmp_path / "history.duckdb", read_only=True)
+    Recorder(history).start()
+    with pytest.raises(HistoryLockedError, match="a connection in this process"):
+        history.runs()
+    own.close()
+    assert len(history.runs()) == 1
+    history.close()
+
+
+def test_another_evercell_process_at_work_is_named(tmp_path: Path) -> None:
+    history = History(tmp_path, wait=0.1)
+    lock = FileLock(tmp_path / "fold.lock")
+    assert lock.take(since=0)
+    with pytest.raises(HistoryLockedError, match=f"process {os.getpid()} on"):
+        history.fold()
+    lock.release()
+    history.fold()
+    history.close()
+
+
+def test_a_newer_schema_in_the_database_is_refused(tmp_path: Path) -> None:
+    history = History(tmp_path)
+    history.fold()
+    with duckdb.connect(tmp_path / "history.duckdb") as connection:
+        connection.execute("INSERT INTO store.migration VALUES (99, '9.1.0', now())")
+    Recorder(history).start()
+
+    with pytest.raises(HistoryNewerError, match=r"evercell>=9\.1\.0"):
+        history.runs()
+    history.close()
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "history.duckdb").write_bytes(b"not a database" * 1000)
+    history = History(tmp_path)
+
+    with pytest.raises(HistoryError, match="is not a DuckDB file"):
+        history.runs()
+    history.close()
+
+
+def test_migrations_apply_once(tmp_path: Path) -> None:
+    for _ in range(2):
+        history = History(tmp_path)
+        history.fold()
+        history.close()
+    with duckdb.connect(tmp_path / "history.duckdb") as connection:
+        assert connection.execute("SELECT version FROM store.migration").fetchall() == [(1,)]
+
+
+def test_a_disk_that_is_full_for_the_fold_loses_nothing(tmp_path: Path) -> None:
+    script = """
+import resource, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from evercell.errors import HistoryError, HistoryWriteError
+from evercell.history import History
+from history_samples import Recorder
+history = History(Path(sys.argv[1]))
+history.fold()
+recorder = Recorder(history).start().attach()
+for ordinal in range(300):
+    recorder.step("cell", ordinal=ordinal)
+history.commit()
+soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+try:
+    history.fold()
+except HistoryWriteError as error:
+    print(error)
+resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+print(history.query("SELECT count(*) FROM events").rows[0][0])
+history.close()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path), os.path.dirname(__file__)],  # noqa: PTH120
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "could not be" in done.stdout, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1] == "302", done.stderr
+
+
+def test_an_unwritable_folder_is_a_write_error(tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may write anywhere")
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(HistoryWriteError, match="Permission denied"):
+            History(tmp_path)
+    finally:
+        tmp_path.chmod(0o700)

@@ -1,0 +1,356 @@
+"""The journal's writer: order, durability, failures that lose nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from evercell.clock import SystemClock
+from evercell.errors import HistoryError, HistoryWriteError
+from evercell.history import segments as segment_module
+from evercell.history.journal import Journal
+from evercell.history.locks import is_held
+from evercell.history.segments import SegmentWriter, read_header, read_segment, segments
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+WRITER = "writer0001"
+
+
+def recorded(folder: Path) -> list[bytes]:
+    """Every event in the folder's journals, read as the fold reads them."""
+    events: list[bytes] = []
+    for files in segments(folder).values():
+        batch = 0
+        for _, path in files:
+            reading = read_segment(path, read_header(path), 0, batch)
+            assert reading.damage is None
+            batch = reading.batch
+            events += reading.events
+    return events
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    journal = Journal(tmp_path / "journal", WRITER, SystemClock())
+    yield journal
+    journal.close()
+
+
+class Disk:
+    """Makes the journal's writes fail, or wait, when a test says so."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.error: OSError | None = None
+        self.gate = threading.Event()
+        self.gate.set()
+        self.entered = threading.Event()
+        real: Callable[[SegmentWriter, bytes], None] = SegmentWriter.write
+
+        def write(segment: SegmentWriter, frame: bytes) -> None:
+            self.entered.set()
+            self.gate.wait()
+            if self.error is not None:
+                raise self.error
+            real(segment, frame)
+
+        monkeypatch.setattr(SegmentWriter, "write", write)
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
+    disk = Disk(monkeypatch)
+    yield disk
+    disk.error = None
+    disk.gate.set()
+
+
+def test_nothing_is_made_before_the_first_event(journal: Journal) -> None:
+    assert not journal.folder.exists()
+    journal.flush()
+    assert not journal.folder.exists()
+
+
+def test_what_commit_returned_from_is_in_the_file(journal: Journal) -> None:
+    journal.append([b"one", b"two"])
+    journal.commit([b"three"])
+
+    assert recorded(journal.folder) == [b"one", b"two", b"three"]
+    assert journal.written == 3
+
+
+def test_the_writer_holds_its_lock_until_it_is_closed(journal: Journal) -> None:
+    journal.commit([b"one"])
+    lock = journal.folder / f"{WRITER}.lock"
+    assert is_held(lock)
+    journal.close()
+    assert not is_held(lock)
+
+
+def test_each_threads_events_keep_their_order(journal: Journal) -> None:
+    def record(thread: int) -> None:
+        for number in range(50):
+            journal.commit([b"%d:%d" % (thread, number)])
+
+    threads = [threading.Thread(target=record, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    events = recorded(journal.folder)
+    assert len(events) == 400
+    for n in range(8):
+        own = [event for event in events if event.startswith(b"%d:" % n)]
+        assert own == [b"%d:%d" % (n, number) for number in range(50)]
+
+
+def test_event_loops_of_several_threads_commit(journal: Journal) -> None:
+    async def many(thread: int) -> None:
+        await asyncio.gather(*(journal.commit_async([b"%d:%d" % (thread, n)]) for n in range(100)))
+
+    threads = [threading.Thread(target=lambda n=n: asyncio.run(many(n))) for n in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(set(recorded(journal.folder))) == 300
+
+
+def test_a_cancelled_commit_keeps_its_event(journal: Journal, disk: Disk) -> None:
+    async def cancelled() -> None:
+        disk.gate.clear()
+        task = asyncio.create_task(journal.commit_async([b"paid for"]))
+        while not disk.entered.is_set():
+            await asyncio.sleep(0)
+        task.cancel()
+        disk.gate.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancelled())
+    journal.flush()
+    assert recorded(journal.folder) == [b"paid for"]
+
+
+def test_an_interrupt_waits_for_the_event(journal: Journal, disk: Disk) -> None:
+    journal.commit([b"first"])
+    disk.entered.clear()
+    disk.gate.clear()
+
+    def interrupt() -> None:
+        disk.entered.wait()
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        disk.gate.set()
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        journal.commit([b"paid for"])
+    assert journal.written == 2
+    thread.join()
+
+    assert recorded(journal.folder) == [b"first", b"paid for"]
+
+
+def test_segments_follow_each_other(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segment_module, "FIRST_SIZE", 2000)
+    monkeypatch.setattr(segment_module, "LATER_SIZE", 3000)
+    events = [b"%04d" % number * 20 for number in range(100)]
+    for event in events:
+        journal.commit([event])
+    journal.commit([bytes(10_000)])
+
+    assert recorded(journal.folder) == [*events, bytes(10_000)]
+    files = segments(journal.folder)[WRITER]
+    assert len(files) > 3
+    assert [read_header(path).segment for _, path in files] == list(range(len(files)))
+
+
+def test_a_full_disk_reaches_everybody_and_loses_nothing(journal: Journal, disk: Disk) -> None:
+    journal.commit([b"before"])
+    disk.error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with pytest.raises(HistoryWriteError, match=r"No space left on device\. Free some disk space"):
+        journal.commit([b"accepted"])
+    with pytest.raises(HistoryWriteError):
+        journal.append([b"refused"])
+    with pytest.raises(HistoryWriteError):
+        journal.commit([b"refused"])
+    with pytest.raises(HistoryWriteError):
+        asyncio.run(journal.commit_async([b"refused"]))
+
+    disk.error = None
+    journal.commit([b"after"])  # the writer tries again at once
+
+    assert recorded(journal.folder) == [b"before", b"accepted", b"after"]
+
+
+def test_those_who_wait_behind_a_failing_batch_are_told(journal: Journal, disk: Disk) -> None:
+    journal.commit([b"before"])
+    disk.entered.clear()
+    disk.gate.clear()
+    disk.error = OSError(errno.EIO, os.strerror(errno.EIO))
+    errors: list[HistoryWriteError] = []
+
+    def commit(event: bytes) -> None:
+        try:
+            journal.commit([event])
+        except HistoryWriteError as error:
+            errors.append(error)
+
+    first = threading.Thread(target=commit, args=(b"first",))
+    first.start()
+    disk.entered.wait()
+    second = threading.Thread(target=commit, args=(b"second",))
+    second.start()
+    while not journal._queue:
+        pass
+    disk.gate.set()
+    first.join()
+    second.join()
+    assert len(errors) == 2
+
+    disk.error = None
+    journal.flush()
+    journal.commit([b"after"])
+    assert recorded(journal.folder) == [b"before", b"first", b"second", b"after"]
+
+
+def test_the_writer_tries_again_by_itself(
+    journal: Journal, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evercell.history.journal.RETRY_INTERVAL", 0.01)
+    disk.error = OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+    with pytest.raises(HistoryWriteError):
+        journal.commit([b"accepted"])
+    disk.error = None
+    disk.entered.clear()
+    assert disk.entered.wait(10)
+    journal.close()
+
+    assert recorded(journal.folder) == [b"accepted"]
+
+
+def test_closing_on_a_full_disk_says_so(tmp_path: Path, disk: Disk) -> None:
+    journal = Journal(tmp_path / "journal", WRITER, SystemClock())
+    disk.error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    journal.append([b"lost"])
+    with pytest.raises(HistoryWriteError):
+        journal.close()
+    assert not is_held(journal.folder / f"{WRITER}.lock")
+
+
+def test_append_waits_when_too_much_is_queued(tmp_path: Path, disk: Disk) -> None:
+    journal = Journal(tmp_path / "journal", WRITER, SystemClock(), queue_limit=1000)
+    disk.gate.clear()
+    journal.append([b"in the writer's hands"])
+    disk.entered.wait()
+    journal.append([bytes(2000)])  # over the limit from here on
+    thread = threading.Thread(target=journal.append, args=([b"blocked"],))
+    thread.start()
+    thread.join(0.05)
+    assert thread.is_alive()
+
+    disk.gate.set()
+    thread.join()
+    journal.close()
+    assert recorded(journal.folder)[-1] == b"blocked"
+
+
+def test_a_closed_journal_refuses(journal: Journal) -> None:
+    journal.commit([b"one"])
+    journal.close()
+    with pytest.raises(HistoryError, match="closed"):
+        journal.append([b"two"])
+    journal.close()
+
+
+def run_script(script: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script), str(folder)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, **environment},
+        check=False,
+    )
+
+
+PRELUDE = """
+import os, sys
+from pathlib import Path
+from evercell.clock import SystemClock
+from evercell.errors import HistoryError, HistoryWriteError
+from evercell.history.journal import Journal
+from evercell.history.locks import is_held
+folder = Path(sys.argv[1])
+journal = Journal(folder, "writer0001", SystemClock())
+"""
+
+
+def test_a_forked_child_is_refused_and_holds_no_lock(tmp_path: Path) -> None:
+    script = PRELUDE + textwrap.dedent("""
+        journal.commit([b"parent"])
+        child = os.fork()
+        if child == 0:
+            try:
+                journal.commit([b"child"])
+            except HistoryError as error:
+                print(error, flush=True)
+            sys.stdin.read()
+            os._exit(0)
+        journal.commit([b"parent again"])
+        journal.close()
+        print("held" if is_held(folder / "writer0001.lock") else "free", flush=True)
+        os.close(0)
+    """)
+    done = run_script(script, tmp_path)
+    assert "forked child process can't record" in done.stdout, done.stderr
+    assert "free" in done.stdout
+    assert recorded(tmp_path) == [b"parent", b"parent again"]
+
+
+def test_what_is_queued_at_exit_is_written(tmp_path: Path) -> None:
+    done = run_script(PRELUDE + "journal.append([b'last words'])", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert recorded(tmp_path) == [b"last words"]
+
+
+def test_a_file_size_limit_is_a_write_error_and_recording_goes_on(tmp_path: Path) -> None:
+    script = PRELUDE + textwrap.dedent("""
+        import resource
+        journal.commit([b"before"])
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+        accepted = 0
+        try:
+            while True:
+                journal.commit([b"x" * 50_000])
+                accepted += 1
+        except HistoryWriteError as error:
+            print(error)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        journal.commit([b"after"])
+        journal.close()
+        print(accepted)
+    """)
+    done = run_script(script, tmp_path)
+    assert "File too large. Raise the file size limit" in done.stdout, done.stderr
+    accepted = int(done.stdout.split()[-1])
+    events = recorded(tmp_path)
+    assert events[0] == b"before"
+    assert events[-1] == b"after"
+    # The one that was refused was kept, and written once writing worked again.
+    assert len(events) == accepted + 3
