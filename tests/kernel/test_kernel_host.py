@@ -1,6 +1,9 @@
 """Replays, refusals and notes, as a frontend sees them; In, Out and the counter."""
 
+import json
 import re
+
+from kernel_client import kernel
 
 CODE = """import sys
 from IPython.display import HTML, display
@@ -155,3 +158,25 @@ def test_user_input_works(k):
 def test_payloads_of_a_run_are_delivered(k):
     answer = k.run("get_ipython().set_next_input('next')")
     assert answer.reply["payload"][0]["text"] == "next"
+
+
+def test_subshell_is_beside_the_order_of_cells(k):
+    asked = "len(__import__('fake_engine').current.requests)"
+    before = k.value(asked)
+    client = k.client
+    client.control_channel.send(client.session.msg("create_subshell_request", {}))
+    subshell = client.get_control_msg(timeout=30)["content"]["subshell_id"]
+    message = client.session.msg("execute_request", {"code": "beside = 1"})
+    message["header"]["subshell_id"] = subshell
+    client.shell_channel.send(message)
+    assert k.receive(message["header"]["msg_id"]).reply["status"] == "ok"
+    assert (k.value("beside"), k.value(asked)) == (1, before)
+
+
+def test_cell_index_comes_from_the_saved_notebook(tmp_path):
+    path = tmp_path / "n.ipynb"
+    path.write_text(json.dumps({"cells": [{"id": "a"}, {"id": "b"}]}))
+    with kernel(tmp_path, env={"EVERCELL_NOTEBOOK": str(path)}) as running:
+        running.run("1", metadata={"cellId": "b"})
+        asked = "__import__('fake_engine').request()"
+        assert json.loads(running.value(asked))[:2] == ["b", 1]

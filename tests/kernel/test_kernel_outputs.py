@@ -1,6 +1,7 @@
 """What a cell publishes is recorded completely, in order, and is what ipykernel publishes."""
 
 import pytest
+from kernel_client import kernel
 
 CELLS = {
     "print": "print('a'); print('b')",
@@ -166,3 +167,12 @@ def test_redrawing_a_view_of_our_own_is_published_and_not_recorded(k):
         "update_display_data",
     ]
     assert [content["data"]["text/plain"] for _, content in k.recorded()] == ["first", "theirs"]
+
+
+def test_dead_reader_of_the_pipe_hangs_nothing(tmp_path):
+    """Last resort: outputs of processes are lost then, the kernel is not."""
+    with kernel(tmp_path) as running:
+        running.run("import os, sys\nsys.stdout._should_watch = False\n_ = os.system('echo')")
+        answer = running.run("print('still here')")
+        assert (answer.text(), answer.reply["status"]) == ("still here\n", "ok")
+        assert answer.seconds < 5

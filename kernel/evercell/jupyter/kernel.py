@@ -74,7 +74,8 @@ class DurableKernel(IPythonKernel):
 
     def _on_main_shell(self) -> bool:
         """A subshell runs beside the notebook's order of cells, which is what a run records."""
-        return threading.current_thread() is threading.main_thread()
+        main = getattr(self.shell_channel_thread, "parent_thread", threading.main_thread())
+        return threading.current_thread() is main
 
     def _transform(self, code: str) -> str:
         """The cell as Python; as it is where a transformer rejects it, which running will show."""
