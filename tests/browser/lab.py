@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 import nbformat
 import psutil
 
+from evercell.jupyter.kernelspec import RESOURCES
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -97,7 +99,7 @@ class LabServer:
     def _register_kernel(self) -> None:
         """The `evercell` kernelspec of this working copy, with this interpreter."""
         target = self._data / "kernels" / "evercell"
-        shutil.copytree(ROOT / "kernel" / "kernelspec", target)
+        shutil.copytree(RESOURCES, target)
         spec = json.loads((target / "kernel.json").read_text())
         spec["argv"][0] = sys.executable
         (target / "kernel.json").write_text(json.dumps(spec))

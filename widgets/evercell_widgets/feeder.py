@@ -11,10 +11,10 @@ It works while the main thread blocks, as far as that thread lets go of the GIL.
 from __future__ import annotations
 
 import threading
-from collections import Counter, deque
+from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
-from evercell.events import CellCompleted, CellFailed, CellRestored, encode_event
+from evercell.events import CellCompleted, CellFailed, CellRestored
 from evercell_widgets.snapshot import Snapshot, delta, snapshot
 from evercell_widgets.view import RunView, apply_all
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EventSource", "Feeder"]
 
-_OVERLAP = 30 * 10**9  # ns before subscribing that are compared with what is notified afterwards
+_OVERLAP = 30 * 10**9  # ns around reading the past in which an event may come both ways
 
 _CELL_ENDS = (CellCompleted, CellFailed, CellRestored)
 
@@ -73,10 +73,11 @@ class Feeder:
         self._last_still = clock.monotonic()
         self._showing = threading.Lock()  # the view and what goes out are one thread's at a time
         self._wake, self._closed = threading.Event(), threading.Event()
-        since = clock.now() - _OVERLAP
         self._unsubscribe = source.subscribe(self._notify)
         past = list(source.events_so_far())
-        self._overlap = Counter(encode_event(event) for event in past if event.at >= since)
+        self._read_at = clock.now()
+        since = self._read_at - _OVERLAP
+        self._overlap = {_identity(event) for event in past if event.at >= since}
         apply_all(self._view, past)
         self._sent = self._view.revision  # the revision that the last frame showed
         self._thread = threading.Thread(target=self._run, name="evercell-view", daemon=True)
@@ -141,11 +142,19 @@ class Feeder:
         self._owed, self._last_still = False, self._clock.monotonic()
 
     def _new(self, events: tuple[Event, ...]) -> Iterable[Event]:
-        """`events` without those that `events_so_far` held: they can only be the first ones."""
+        """`events` without those that `events_so_far` held. Threads that record at one time may
+        notify in another order than they recorded, so each event is looked up, for a while."""
         if not self._overlap:
             return events
-        for position, event in enumerate(events):
-            if encode_event(event) not in self._overlap:
-                self._overlap.clear()
-                return events[position:]
-        return ()
+        if events[-1].at > self._read_at + _OVERLAP:
+            self._overlap.clear()
+            return events
+        new = [event for event in events if _identity(event) not in self._overlap]
+        self._overlap.difference_update(map(_identity, events))
+        return new
+
+
+def _identity(event: Event) -> tuple[type[Event], int, str | None]:
+    """What no two events of a run share."""
+    activity = getattr(event, "activity_id", None) or getattr(event, "cell", None)
+    return type(event), event.at, activity

@@ -44,6 +44,11 @@ RunState = Literal["idle", "running", "detached", "completed", "failed", "cancel
 UNNAMED = "earlier steps"  # answered from a part of the history that this view was not shown
 _RECENT = 64  # finished steps remembered per execution; the rest are counts
 _ENDED = frozenset({"completed", "restored", "failed"})
+_OF_STEPS = (
+    ev.StepStarted, ev.StepCompleted, ev.UsageRecorded, ev.StepsAnswered, ev.AttemptStarted,
+    ev.AttemptFailed, ev.StepFailed, ev.StepCanceled,
+)  # fmt: skip
+_OF_CELLS = (ev.CellStarted, ev.CellCompleted, ev.CellFailed, ev.CellRestored)
 _TEXT = 300  # characters kept of an error's message or of arguments
 
 
@@ -117,7 +122,6 @@ class RunView:
     state: RunState = "idle"
     generation: int = 0
     busy: int = 0  # ns spent in cells since the kernel attached
-    last_at: int = 0
     revision: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
@@ -136,14 +140,12 @@ def apply_all(view: RunView, events: Iterable[ev.Event]) -> None:
 def apply(view: RunView, event: ev.Event) -> None:
     """Fold one event into `view`."""
     view.revision += 1
-    view.last_at = max(view.last_at, event.at)
-    match event:
-        case ev.RunStarted() | ev.RunAttached() | ev.RunDetached() | ev.RunFinished():
-            _apply_to_run(view, event)
-        case ev.CellStarted() | ev.CellRestored() | ev.CellCompleted() | ev.CellFailed():
-            _apply_to_cell(view, event)
-        case _:
-            _apply_to_step(view, event)
+    if isinstance(event, _OF_STEPS):  # asked first: nearly every event of a long run is one
+        _apply_to_step(view, event)
+    elif isinstance(event, _OF_CELLS):
+        _apply_to_cell(view, event)
+    else:
+        _apply_to_run(view, event)
 
 
 def _apply_to_run(view: RunView, event: ev.Event) -> None:
@@ -254,18 +256,6 @@ def _leave_behind(view: RunView, execution: Execution) -> None:
 
 def _apply_to_step(view: RunView, event: ev.Event) -> None:
     match event:
-        case ev.StepsAnswered():
-            execution = view.executions.get(event.cell)
-            for activity_id in event.activity_ids:
-                _answer(view, execution, activity_id)
-        case ev.UsageRecorded():
-            _use(view, event)
-        case _:
-            _apply_to_attempt(view, event)
-
-
-def _apply_to_attempt(view: RunView, event: ev.Event) -> None:
-    match event:
         case ev.StepStarted():
             step = StepView(
                 event.activity_id,
@@ -277,6 +267,21 @@ def _apply_to_attempt(view: RunView, event: ev.Event) -> None:
             )
             view.steps[event.activity_id] = step
             _count(view, view.executions.get(event.cell), step, "running")
+        case ev.StepCompleted():
+            _end_attempt(view, event.activity_id, "completed", duration=event.duration)
+        case ev.UsageRecorded():
+            _use(view, event)
+        case ev.StepsAnswered():
+            execution = view.executions.get(event.cell)
+            for activity_id in event.activity_ids:
+                _answer(view, execution, activity_id)
+        case _:
+            _apply_to_hardship(view, event)
+
+
+def _apply_to_hardship(view: RunView, event: ev.Event) -> None:
+    """What happens to a step beside beginning and ending well."""
+    match event:
         case ev.AttemptStarted():
             if (known := view.steps.get(event.activity_id)) is not None:
                 known.attempts, known.started_at, known.retry_at = event.attempt, event.at, None
@@ -284,8 +289,6 @@ def _apply_to_attempt(view: RunView, event: ev.Event) -> None:
         case ev.AttemptFailed():
             retry_at = event.at + event.retry_delay
             _end_attempt(view, event.activity_id, "retrying", event.error, retry_at=retry_at)
-        case ev.StepCompleted():
-            _end_attempt(view, event.activity_id, "completed", duration=event.duration)
         case ev.StepFailed():
             _end_attempt(view, event.activity_id, "failed", event.error, duration=event.duration)
         case ev.StepCanceled():
