@@ -9,8 +9,7 @@ import os
 import resource
 import subprocess
 import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -19,6 +18,9 @@ from typer.testing import CliRunner, Result
 from evercell import events
 from evercell.cli.app import app
 from evercell.history import History
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 RUN, OTHER = "4k2m9x0abc", "7k2m9x0abc"
 AT = 1_700_000_000_000_000_000

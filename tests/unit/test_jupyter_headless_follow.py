@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,6 +11,9 @@ from evercell import events
 from evercell.history import History
 from evercell.jupyter.headless.follow import Counts, Follower
 from evercell.jupyter.headless.report import Tally
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 RUN, AT = "4k2m9x0abc", 1_700_000_000_000_000_000
 ERROR = events.ErrorInfo("ValueError", "no")

@@ -19,7 +19,7 @@ from evercell.history.segments import SegmentHeader, read_header, read_segment, 
 from evercell.jupyter.headless.report import Tally
 
 if TYPE_CHECKING:
-from typing import BinaryIO
+    from typing import BinaryIO
 
 __all__ = ["Counts", "Follower"]
 
