@@ -19,10 +19,10 @@ def install(*, user: bool, prefix: Path | None) -> None:
 
     Raises UsageError when both are given or the place can't be written.
     """
-    from evercell.jupyter import kernelspec
-
     if user and prefix is not None:
         raise UsageError("--user and --prefix name two places. Give one of them.")
+    from evercell.jupyter import kernelspec
+
     where = None if user else str((prefix or Path(sys.prefix)).expanduser().absolute())
     try:
         folder = kernelspec.install(user=user, prefix=where)

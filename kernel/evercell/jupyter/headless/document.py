@@ -136,9 +136,10 @@ def _upgraded(path: Path, document: Notebook) -> Notebook:
 
     try:
         node = nbformat.convert(nbformat.from_dict(document), 4)  # type: ignore[no-untyped-call]
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+    except (nbformat.ValidationError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise NotebookInvalidError(
-            f"{path} is in notebook format {document['nbformat']} and can't be upgraded: {error}"
+            f"{path} is in notebook format {document['nbformat']} and can't be upgraded: "
+            f"{str(error).splitlines()[0]}"
         ) from error
     upgraded: Notebook = json.loads(json.dumps(node))
     for index, cell in enumerate(upgraded["cells"]):

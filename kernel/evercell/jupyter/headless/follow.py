@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evercell import events
@@ -18,7 +19,7 @@ from evercell.history.segments import SegmentHeader, read_header, read_segment, 
 from evercell.jupyter.headless.report import Tally
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from typing import BinaryIO
 
 __all__ = ["Counts", "Follower"]
 
@@ -101,9 +102,18 @@ class Counts:
 
 @dataclass(slots=True)
 class _Place:
+    """How far a segment has been read. The file is held open: a fold deletes a full segment, and
+    perhaps before its last events were read here."""
+
+    file: BinaryIO
     header: SegmentHeader
     offset: int
     batch: int
+
+    def path(self) -> Path:
+        """The open file's name; /dev/fd works for a deleted one, too."""
+        self.file.seek(0)  # where /dev/fd duplicates the descriptor, it shares the position
+        return Path(f"/dev/fd/{self.file.fileno()}")
 
 
 class Follower:
@@ -111,8 +121,8 @@ class Follower:
 
     def __init__(self, history: Path) -> None:
         self._folder = history / "journal"
-        self._foreign = {path for found in segments(self._folder).values() for _, path in found}
-        self._places: dict[Path, _Place] = {}
+        self._seen = set(self._segments())
+        self._places: list[_Place] = []
         self._counts = Counts()
 
     def read(self, pid: int | None) -> Tally:
@@ -121,22 +131,44 @@ class Follower:
         A journal that can't be read counts as one that has not been written yet: the kernel says
         what is wrong with its history.
         """
-        for found in segments(self._folder).values():
-            for _, path in found:
-                if path not in self._foreign:
-                    self._read_on(path, pid)
+        for path in self._segments():
+            if path not in self._seen:
+                self._seen.add(path)
+                self._open(path, pid)
+        for place in self._places:
+            self._read_on(place)
+        latest = {place.header.writer: place for place in self._places}
+        for place in [place for place in self._places if place is not latest[place.header.writer]]:
+            place.file.close()  # full, and read to its end
+            self._places.remove(place)
         return self._counts.tally
 
-    def _read_on(self, path: Path, pid: int | None) -> None:
+    def close(self) -> None:
+        """Let go of the files."""
+        for place in self._places:
+            place.file.close()
+        self._places = []
+
+    def _segments(self) -> list[Path]:
+        return [path for found in segments(self._folder).values() for _, path in found]
+
+    def _open(self, path: Path, pid: int | None) -> None:
         try:
-            place = self._places.get(path)
-            if place is None:
-                header = read_header(path)
-                if header.pid != pid:
-                    self._foreign.add(path)
-                    return
-                place = self._places[path] = _Place(header, 0, header.batch)
-            reading = read_segment(path, place.header, place.offset, place.batch)
+            file = path.open("rb")
+        except OSError:
+            return
+        try:
+            header = read_header(path)
+        except (HistoryError, OSError):
+            header = None
+        if header is None or header.pid != pid:
+            file.close()
+            return
+        self._places.append(_Place(file, header, 0, header.batch))
+
+    def _read_on(self, place: _Place) -> None:
+        try:
+            reading = read_segment(place.path(), place.header, place.offset, place.batch)
         except (HistoryError, OSError):
             return
         place.offset, place.batch = reading.offset, reading.batch

@@ -127,7 +127,7 @@ def _parsed(source: str) -> ast.Module:
     from IPython.core.inputtransformer2 import TransformerManager  # noqa: PLC0415 - for magics
 
     try:
-        return ast.parse(TransformerManager().transform_cell(source))  # type: ignore[no-untyped-call]
+        return ast.parse(TransformerManager().transform_cell(source))
     except SyntaxError as error:
         raise UsageError(
             f"The cell tagged `parameters` is not Python: {error.msg}, line {error.lineno}."

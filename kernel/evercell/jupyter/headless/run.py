@@ -98,6 +98,7 @@ async def _run(plan: Plan, progress: Callable[[report.Progress], None]) -> repor
             session = Session(plan, runner, manager, stopper, follower, log, progress, began)
             return await session.run()
         finally:
+            follower.close()
             await kernels.stop_kernel(manager, now=stopper.killed)
 
 
