@@ -21,10 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["Kernel", "started"]
 
 ANSWER_LIMIT = 60  # seconds
-FLAGS = ("-Xfrozen_modules=off",)  # as its kernelspec has it; ours, too
 SPECS = {
     "ipykernel": KernelSpec(
-        argv=[sys.executable, *FLAGS, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+        argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
         display_name="Python 3 (ipykernel)",
         language="python",
     ),

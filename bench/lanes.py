@@ -80,9 +80,7 @@ def race(
     begin = perf_counter()
     figures: dict[str, list[float]] = {lane.label: [] for lane in lanes}
     problems = {
-        lane.label: "not installed"
-        for lane in lanes
-        if lane.needs and not _installed(lane.needs)
+        lane.label: "not installed" for lane in lanes if lane.needs and not _installed(lane.needs)
     }
     for number in range(WARM_UP if warm_up else 0, rounds):
         for lane in rotated(lanes, max(number, 0)):
