@@ -1,0 +1,103 @@
+"""LangGraph's functional API with its SQLite saver."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import ExitStack
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from langgraph.checkpoint.sqlite import SqliteSaver
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+from langgraph.func import entrypoint, task
+
+from bench.contenders import ANSWER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+@task
+def ask(number: int) -> str:
+    return ANSWER
+
+
+@task
+async def ask_async(number: int) -> str:
+    return ANSWER
+
+
+def loop(request: dict[str, Any]) -> float:
+    begin = perf_counter()
+    for number in range(request["steps"]):
+        ask(number).result()
+    return perf_counter() - begin
+
+
+async def fan_out(request: dict[str, Any]) -> float:
+    begin = perf_counter()
+    await asyncio.gather(*map(ask_async, range(request["steps"])))
+    return perf_counter() - begin
+
+
+class Contender:
+    """Tasks of an entrypoint; each round is a thread of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._stack = ExitStack()
+        saver = self._stack.enter_context(SqliteSaver.from_conn_string(str(folder / "sync.sqlite")))
+        self._loop = entrypoint(checkpointer=saver)(loop)
+
+    def sequential(self, tag: str, steps: int) -> float:
+        """Seconds for `steps` tasks, each one's result awaited."""
+        config = {"configurable": {"thread_id": tag}}
+        seconds: float = self._loop.invoke({"steps": steps}, config, durability="sync")
+        return seconds
+
+    def concurrent(self, tag: str, steps: int, limit: int) -> float:
+        """Seconds for `steps` async tasks, `limit` at a time."""
+        return asyncio.run(self._fan_out(tag, steps, limit))
+
+    async def _fan_out(self, tag: str, steps: int, limit: int) -> float:
+        path = str(self._folder / "async.sqlite")
+        async with AsyncSqliteSaver.from_conn_string(path) as saver:
+            graph = entrypoint(checkpointer=saver)(fan_out)
+            config = {"configurable": {"thread_id": tag}, "max_concurrency": limit}
+            begin = perf_counter()
+            await graph.ainvoke({"steps": steps}, config, durability="sync")
+            # Its writes go on in the background; they are durable when the invocation ends.
+            return perf_counter() - begin
+
+    def close(self) -> None:
+        """Close the database."""
+        self._stack.close()
+
+
+class Program:
+    """An entrypoint that is invoked again on its thread."""
+
+    def __init__(
+        self, folder: Path, mark: Callable[[str], None], reached: Callable[[], None]
+    ) -> None:
+        mark("imports")
+        saver = ExitStack().enter_context(SqliteSaver.from_conn_string(str(folder / "db.sqlite")))
+
+        @task
+        def last() -> None:
+            reached()
+
+        @entrypoint(checkpointer=saver)
+        def resumable(steps: int) -> None:
+            for number in range(steps):
+                ask(number).result()
+            last().result()
+
+        self._resumable = resumable
+        mark("opened")
+
+    def run(self, steps: int, *, resuming: bool) -> None:
+        """Invoke it with its input, or without one: then it resumes."""
+        config = {"configurable": {"thread_id": "resumable"}}
+        self._resumable.invoke(None if resuming else steps, config, durability="sync")
