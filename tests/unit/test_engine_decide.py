@@ -32,7 +32,13 @@ def cell(
 
 
 def decide(records: list[CellRecord], **changes: object) -> Restore | Recompute | Execute:
-    given = {"ordinal": 0, "seen": False, "volatile": False, "differs": lambda reads: None}
+    given = {
+        "ordinal": 0,
+        "seen": False,
+        "volatile": False,
+        "recompute": False,
+        "differs": lambda reads: None,
+    }
     return decide_cell(records, **(given | changes))
 
 

@@ -78,13 +78,15 @@ def decide_cell(
     ordinal: int,
     seen: bool,
     volatile: bool,
+    recompute: bool,
     differs: Callable[[Mapping[str, bytes]], str | None],
 ) -> Restore | Recompute | Execute:
     """What happens to a cell.
 
     `records`: finished executions of the same source, latest first. `ordinal`: how many cells with
     this source came before it. `seen`: it took effect in this kernel process already, so its user
-    runs it once more on purpose. `differs`: the first recorded read that is not what it was.
+    runs it once more on purpose. `volatile`, `recompute`: its author marked it so. `differs`: the
+    first recorded read that is not what it was.
     """
     if volatile:
         return Execute("volatile: it runs each time")
@@ -100,6 +102,8 @@ def decide_cell(
             reason = f"stale: {name}"
         elif (why := record.unstorable) is not None:
             return Recompute(record, why)
+        elif recompute:
+            return Recompute(record, "its author marked it")
         else:
             return Restore(record)
     return Execute(reason)

@@ -44,12 +44,17 @@ class NotebookRun:
         """Restore the cell or run it; returns the content of the execute_reply."""
         source = parse_source(request.source, request.transformed)
         place = self.run.state.places.resolve(request, source.digest)
-        volatile = source.directives.volatile or "evercell:volatile" in request.tags
+        marks = {
+            *source.directives,
+            *(t.removeprefix("evercell:") for t in request.tags if t.startswith("evercell:")),
+        }
+        volatile = "volatile" in marks
         decision = decide_cell(
             self.run.state.records(source.digest),
             ordinal=place.ordinal,
             seen=place.seen,
             volatile=volatile,
+            recompute="recompute" in marks,
             differs=self.namespace.lookup,
         )
         cell = CellExecution(self.run, self.namespace, request, source, place, host)

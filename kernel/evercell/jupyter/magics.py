@@ -118,6 +118,16 @@ def _new_run(use: _Use) -> None:
     print(f"run {session.run_id} begins with the next cell")  # noqa: T201
 
 
+def _finish(use: _Use) -> None:
+    """%evercell finish completed|failed|canceled
+    Record that the run came to its end; `evercell run` does so. Running a cell reopens it."""
+    match use.arguments:
+        case "completed" | "failed" | "canceled" as status:
+            use.cells.open().finish(status)
+        case other:
+            raise UsageError(f"A run can't finish as {other!r}: completed, failed or canceled.")
+
+
 def _sql(use: _Use) -> Any:
     """%evercell sql QUERY, or %%evercell sql [-o NAME] with the query below
     Ask the history in SQL; its views are runs, cells, steps, attempts, events and usage. With
@@ -181,6 +191,7 @@ COMMANDS: dict[str, Callable[[_Use], Any]] = {
     "status": _status,
     "run": _run,
     "new-run": _new_run,
+    "finish": _finish,
     "sql": _sql,
     "volatile": _volatile,
     "help": _help,

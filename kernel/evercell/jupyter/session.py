@@ -9,7 +9,7 @@ from __future__ import annotations
 import atexit
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from .paths import run_parameters
 
@@ -43,6 +43,10 @@ class CellSession(Protocol):
 
     def new_run(self) -> str:
         """Leave the run and begin another; its id."""
+        ...
+
+    def finish(self, status: Literal["completed", "failed", "canceled"]) -> None:
+        """Record that the run came to its end; durable on return."""
         ...
 
     def feed(self) -> Any:
