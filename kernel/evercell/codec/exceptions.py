@@ -25,7 +25,9 @@ def describe(error: BaseException) -> tuple[str, str, str]:
     """(qualified type name, message, traceback text)."""
     kind = type(error)
     module = kind.__module__
-    name = kind.__qualname__ if module in ("builtins", "__main__") else f"{module}.{kind.__qualname__}"
+    name = (
+        kind.__qualname__ if module in ("builtins", "__main__") else f"{module}.{kind.__qualname__}"
+    )
     return name, _text(error), "".join(traceback.format_exception(error))
 
 
@@ -36,7 +38,9 @@ def encode_exception(error: BaseException, live: dict[str, Any]) -> Encoded:
     try:
         restored = decode_exception(CODEC, stream, live)
     except RestoreError as failed:
-        raise NotStorableError(f"{type(error).__qualname__} can't be rebuilt: {failed.message}") from failed
+        raise NotStorableError(
+            f"{type(error).__qualname__} can't be rebuilt: {failed.message}"
+        ) from failed
     if type(restored) is not type(error) or _text(restored) != _text(error):
         raise NotStorableError(f"{type(error).__qualname__} comes back as something else.")
     return Encoded(CODEC, stream, None)
@@ -45,11 +49,13 @@ def encode_exception(error: BaseException, live: dict[str, Any]) -> Encoded:
 def decode_exception(codec: str, data: bytes, live: dict[str, Any]) -> BaseException:
     """The exception again, without a traceback. Raises RestoreError."""
     if codec != CODEC:
-        raise RestoreError(f"a recorded exception has the codec {codec!r}, which this release lacks.")
+        raise RestoreError(
+            f"a recorded exception has the codec {codec!r}, which this release lacks."
+        )
     state = load(data, (), live)
     try:
         return _build(state)
-    except Exception as error:  # noqa: BLE001 - `__new__` is other people's code
+    except Exception as error:
         raise RestoreError(f"a recorded exception can't be rebuilt: {error}.") from error
 
 

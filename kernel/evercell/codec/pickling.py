@@ -45,8 +45,18 @@ OUT_OF_BAND = 65_536  # bytes from which a buffer travels beside the stream
 _NOTHING_OWN: dict[str, object] = {}
 _METACLASSES = frozenset({type, abc.ABCMeta, enum.EnumMeta, type(typing.Protocol)})
 _METACLASS_NAMES = frozenset({"pydantic._internal._model_construction:ModelMetaclass"})
-_HOOK_MODULES = ("builtins", "typing", "typing_extensions", "enum", "abc", "pydantic", "_collections_abc")
+_HOOK_MODULES = (
+    "builtins",
+    "typing",
+    "typing_extensions",
+    "enum",
+    "abc",
+    "pydantic",
+    "_collections_abc",
+)
 _MISSING = object()
+# Of a class's attributes: where it was written, what copyreg remembers, what is given at its making.
+_CACHES = frozenset({"__firstlineno__", "__slotnames__", "__slots__"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +113,7 @@ def dump(
         positions = pickle.dumps(tuple(writer.positions), 5)
     except EvercellError:
         raise
-    except Exception as error:  # noqa: BLE001 - reducers are other people's code
+    except Exception as error:
         raise NotStorableError(_first_line(error)) from error
     return Dumped(
         file.getvalue(),
@@ -137,7 +147,7 @@ def load(
         return Unpickler(file, live, positions, resolve, [bytearray(b) for b in buffers]).load()
     except EvercellError:
         raise
-    except Exception as error:  # noqa: BLE001 - constructors are other people's code
+    except Exception as error:
         raise RestoreError(
             f"a recorded value can't be rebuilt: {type(error).__name__}: {_first_line(error)}. "
             "Is a package missing or of another version?"
@@ -167,7 +177,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         self._by_name: set[int] = set()
         self._bodies: set[int] = set()  # functions that steps wrap
 
-    def reducer_override(self, obj: Any) -> Any:  # noqa: PLR0911 - one case each
+    def reducer_override(self, obj: Any) -> Any:
         kind = type(obj)
         if kind is FunctionType:
             return self._function(obj)
@@ -266,8 +276,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         _check_class(cls)
         self._by_value.add(id(cls))
         maker, arguments, state, *rest = super().reducer_override(cls)
-        attributes = {k: v for k, v in state[0].items() if k not in ("__firstlineno__",)}
-        attributes.pop("__slots__", None)
+        attributes = {k: v for k, v in state[0].items() if k not in _CACHES}
         if maker.__name__ == "_make_skeleton_enum":
             arguments = (*arguments[:5], None, None)
         else:
@@ -359,7 +368,10 @@ def _function_state(function: FunctionType) -> dict[str, Any]:
 def _check_class(cls: type) -> None:
     """Refuse a class whose making runs code that is not ours to run twice."""
     meta = type(cls)
-    if meta not in _METACLASSES and f"{meta.__module__}:{meta.__qualname__}" not in _METACLASS_NAMES:
+    if (
+        meta not in _METACLASSES
+        and f"{meta.__module__}:{meta.__qualname__}" not in _METACLASS_NAMES
+    ):
         raise NotStorableError(f"class {cls.__qualname__}: its metaclass runs when it is made")
     for base in cls.__mro__[1:]:
         hook = "__init_subclass__" in vars(base)
@@ -370,7 +382,9 @@ def _check_class(cls: type) -> None:
     for name, value in vars(cls).items():
         hook = getattr(type(value), "__set_name__", None)
         if isinstance(hook, FunctionType) and hook.__module__ == "__main__":
-            raise NotStorableError(f"class {cls.__qualname__}: {name}.__set_name__ runs when it is made")
+            raise NotStorableError(
+                f"class {cls.__qualname__}: {name}.__set_name__ runs when it is made"
+            )
 
 
 def _exception(error: BaseException) -> Any:

@@ -115,7 +115,12 @@ _C_FIELDS = frozenset({"name", "path", "name_from", "obj"})  # of ImportError, N
 
 
 def make_array_view(
-    base: Any, dtype: Any, shape: tuple[int, ...], strides: tuple[int, ...], offset: int, writable: bool
+    base: Any,
+    dtype: Any,
+    shape: tuple[int, ...],
+    strides: tuple[int, ...],
+    offset: int,
+    writable: bool,
 ) -> Any:
     """A numpy array over the memory of `base`."""
     import numpy as np  # noqa: PLC0415 - only for those who have arrays

@@ -64,7 +64,9 @@ def decode(codec: str, data: bytes, live: dict[str, Any]) -> Any:
         try:
             return _decode(data)
         except msgspec.DecodeError as error:
-            raise RestoreError(f"a recorded value is not the JSON it should be: {error}.") from error
+            raise RestoreError(
+                f"a recorded value is not the JSON it should be: {error}."
+            ) from error
     if codec == "pickle":
         return load(data, (), live)
     raise RestoreError(f"a recorded value has the codec {codec!r}, which this release lacks.")

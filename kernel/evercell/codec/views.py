@@ -84,11 +84,19 @@ class _View:
                 return self.of(value.item(), depth)
             if isinstance(value, numpy.ndarray):
                 first = value.reshape(-1)[: min(self._items, 20)].tolist()
-                return {"dtype": str(value.dtype), "shape": list(value.shape), "first": self.of(first, depth)}
+                return {
+                    "dtype": str(value.dtype),
+                    "shape": list(value.shape),
+                    "first": self.of(first, depth),
+                }
         if pandas is not None and hasattr(pandas, "DataFrame"):
             if isinstance(value, pandas.DataFrame):
                 rows = value.head(min(self._items, 10)).to_dict(orient="records")
-                return {"columns": [str(c) for c in value.columns], "rows": len(value), "first": self.of(rows, depth)}
+                return {
+                    "columns": [str(c) for c in value.columns],
+                    "rows": len(value),
+                    "first": self.of(rows, depth),
+                }
             if isinstance(value, pandas.Series):
                 first = value.head(min(self._items, 10)).to_list()
                 return {"name": str(value.name), "rows": len(value), "first": self.of(first, depth)}
