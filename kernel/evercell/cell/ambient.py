@@ -51,6 +51,7 @@ class Component:
     change: Callable[[Any, Any], Any] | None = None
     same: Callable[[Any, Any], bool] = operator.eq
     first: Callable[[], Any] | None = None
+    essence: Callable[[Any], Any] | None = None  # of a whole state: what its version covers
 
 
 class AmbientState:
@@ -93,6 +94,8 @@ class AmbientState:
             change = new if component.change is None else component.change(old, new)
             data = None if component.restore is None else self._store(change)
             content = os.urandom(16) if data is None else data
+            if component.essence is not None:
+                content = digest(component.essence(new), self._live)
             # A whole state is its own version; a change depends on what it changed.
             previous = b"" if component.change is None else self.versions.get(component.name, b"")
             found.append((component, blake3(b"ambient" + previous + content).digest(16), data))
@@ -166,9 +169,15 @@ def _take_filters() -> list[Any]:
     return list(warnings.filters)
 
 
+def _user_filters(filters: list[Any]) -> list[Any]:
+    """Libraries add filters for messages and categories of their own when they are imported;
+    which ones are loaded must not decide whether a record fits."""
+    return [f for f in filters if f[1] is None and f[3] is None and f[2].__module__ == "builtins"]
+
+
 def _restore_filters(filters: list[Any]) -> None:
     warnings.filters[:] = filters  # type: ignore[index]
-    warnings._filters_mutated()  # type: ignore[attr-defined]  # noqa: SLF001 - as warnings does it
+    warnings._filters_mutated()  # type: ignore[attr-defined]
 
 
 def _take_levels() -> dict[str, tuple[int, bool, bool]]:
@@ -259,7 +268,7 @@ def _restore_rc(change: dict[str, Any]) -> None:
 def _take_options() -> dict[str, Any]:
     # The public functions take a hundred times as long to read them all.
     config = sys.modules["pandas._config.config"]
-    return dict(_flatten("", config._global_config))  # noqa: SLF001
+    return dict(_flatten("", config._global_config))
 
 
 def _flatten(prefix: str, options: dict[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -272,7 +281,7 @@ def _flatten(prefix: str, options: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def _first_options() -> dict[str, Any]:
     config = sys.modules["pandas._config.config"]
-    return {key: option.defval for key, option in config._registered_options.items()}  # noqa: SLF001
+    return {key: option.defval for key, option in config._registered_options.items()}
 
 
 def _options_change(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
@@ -311,6 +320,11 @@ def _take_print_options() -> Any:
     return sys.modules["numpy"].get_printoptions()
 
 
+def _first_print_options() -> Any:
+    module = sys.modules.get("numpy._core.printoptions")
+    return dict(getattr(module, "default_format_options_dict", None) or _take_print_options())
+
+
 def _restore_print_options(options: dict[str, Any]) -> None:
     options = {k: v for k, v in options.items() if k != "override_repr"}
     sys.modules["numpy"].set_printoptions(**options)
@@ -319,24 +333,22 @@ def _restore_print_options(options: dict[str, Any]) -> None:
 _ABSENT = object()
 COMPONENTS: tuple[Component, ...] = (
     Component("@cwd", _cwd, lambda cwd: os.chdir(cwd) if cwd else None),
-    Component(
-        "@environ", lambda: dict(os.environ), _restore_environ, change=_environ_change
-    ),
+    Component("@environ", lambda: dict(os.environ), _restore_environ, change=_environ_change),
     Component("@sys.path", lambda: list(sys.path), _restore_path),
     Component("@random", random.getstate, random.setstate, random=True),
-    Component(
-        "@numpy.random", _take_numpy, _restore_numpy, module="numpy.random", random=True
-    ),
+    Component("@numpy.random", _take_numpy, _restore_numpy, module="numpy.random", random=True),
     Component("@torch.random", _take_torch, _restore_torch, module="torch", random=True),
-    Component("@warnings", _take_filters, _restore_filters),
-    Component(
-        "@logging", _take_levels, _restore_levels, change=_levels_change, same=_same_levels
-    ),
+    Component("@warnings", _take_filters, _restore_filters, essence=_user_filters),
+    Component("@logging", _take_levels, _restore_levels, change=_levels_change, same=_same_levels),
     Component("@logging.handlers", _take_handlers, None),
     Component("@decimal", _take_decimal, _restore_decimal),
     Component("@recursionlimit", sys.getrecursionlimit, sys.setrecursionlimit),
     Component(
-        "@numpy.printoptions", _take_print_options, _restore_print_options, module="numpy"
+        "@numpy.printoptions",
+        _take_print_options,
+        _restore_print_options,
+        module="numpy",
+        first=_first_print_options,
     ),
     Component(
         "@matplotlib",

@@ -138,7 +138,9 @@ def code_facts(code: CodeType) -> CodeFacts:
         dict.fromkeys(_ESCAPE_ATTRIBUTES[n] for n in sorted(attributes & _ESCAPE_ATTRIBUTES.keys()))
     )
     roots = {name.partition(".")[0] for name in imports}
-    escapes.update(dict.fromkeys(_ESCAPE_MODULES[n] for n in sorted(roots & _ESCAPE_MODULES.keys())))
+    escapes.update(
+        dict.fromkeys(_ESCAPE_MODULES[n] for n in sorted(roots & _ESCAPE_MODULES.keys()))
+    )
     return CodeFacts(
         frozenset(reads),
         frozenset(stores),

@@ -12,7 +12,16 @@ if TYPE_CHECKING:
     from evercell.cell.reach import Reach
     from evercell.errors import RestoreError
 
-__all__ = ["NOTHING", "Before", "Capture", "CapturedAmbient", "CapturedGroup", "Decoded", "RESULT", "Unrestored"]
+__all__ = [
+    "NOTHING",
+    "RESULT",
+    "Before",
+    "Capture",
+    "CapturedAmbient",
+    "CapturedGroup",
+    "Decoded",
+    "Unrestored",
+]
 
 RESULT = "_"  # the name of the product that is Out[n]
 

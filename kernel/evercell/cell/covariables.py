@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from types import CodeType
 
-__all__ = ["Observation", "connect", "conflicts", "observe"]
+__all__ = ["Observation", "conflicts", "connect", "observe"]
 
 _NONE: frozenset[Any] = frozenset()
 _NO_POSITIONS = pickle.dumps((), 5)

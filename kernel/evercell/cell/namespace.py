@@ -66,6 +66,8 @@ class Namespace:
         self._bindings: dict[str, object] = {}  # at the end of the last cell
         self._singles: dict[str, Observation] = {}
         self._joints: dict[frozenset[str], Observation] = {}
+        # Restored names -> all names of their product, until somebody asks what shares with what.
+        self._ungrouped: dict[str, frozenset[str]] = {}
         for name in self.visible():
             # What startup files defined is known by its content.
             seen = self.single(name)
@@ -148,7 +150,9 @@ class Namespace:
         self.ns.update(decoded.values)
         self.forget(decoded.values)
         for names, version in decoded.groups:
-            self.learn(frozenset(n for n in names if n in decoded.values), version)
+            product = frozenset(n for n in names if n in decoded.values)
+            self.versions.update(dict.fromkeys(product, version))
+            self._ungrouped.update(dict.fromkeys(product, product))
         for name, version, put_back in decoded.ambient:
             put_back()
             self.ambient.versions[name] = version
@@ -173,6 +177,9 @@ class Namespace:
             return None
         known = self._singles.get(name)
         if known is None:
+            self._group_restored(name)
+            known = self._singles.get(name)
+        if known is None:
             known = self._singles[name] = observe({name: self.ns[name]}, self.ns)
         return known
 
@@ -190,6 +197,8 @@ class Namespace:
 
     def groups_of(self, names: Iterable[str]) -> set[frozenset[str]]:
         """The co-variables of the present ones among `names`."""
+        for name in names:
+            self._group_restored(name)
         return {self.groups.get(n, frozenset((n,))) for n in names if self._present(n)}
 
     def reach(self, source: Source) -> Reach:
@@ -213,6 +222,7 @@ class Namespace:
     def forget(self, names: Iterable[str]) -> None:
         """They are bound to something else or gone: their co-variables go on without them."""
         for name in names:
+            self._group_restored(name)
             self._singles.pop(name, None)
             group = self.groups.pop(name, None)
             if group is not None:
@@ -246,6 +256,18 @@ class Namespace:
         parts += [b"-" + name.encode() for name in deleted]
         parts += [name.encode() + version for name, version in ambient]
         self.lineage = _tagged(b"lineage", self.lineage, key, *sorted(parts))
+
+    def _group_restored(self, name: str) -> None:
+        """A product may hold more than one co-variable: tell them apart."""
+        product = self._ungrouped.pop(name, None)
+        if product is None:
+            return
+        present = [n for n in product if self._present(n)]
+        for other in present:
+            self._ungrouped.pop(other, None)
+        for group in connect({n: observe({n: self.ns[n]}, self.ns) for n in present}):
+            for other in group:
+                self.groups[other] = group
 
     def _present(self, name: str) -> bool:
         return not is_hidden(name) and name in self.ns

@@ -40,7 +40,13 @@ _INERT_MODULES = (
     "urllib3", "ipykernel", "zmq", "logging", "_contextvars",
 )  # fmt: skip
 # Inert inside a client; as a variable of its own its state is what it is there for.
-_STATEFUL = ("_thread._local", "_socket.socket", "socket.socket", "ssl.SSLSocket", "_contextvars.ContextVar")
+_STATEFUL = (
+    "_thread._local",
+    "_socket.socket",
+    "socket.socket",
+    "ssl.SSLSocket",
+    "_contextvars.ContextVar",
+)
 _SHARED_CONTAINERS = (list, dict, set, tuple, frozenset)
 
 
@@ -68,7 +74,9 @@ class Observer(Pickler):
             return self._opaque(obj)
         if reduced is not NotImplemented:
             return reduced
-        if isinstance(obj, type | types.FunctionType | types.ModuleType | types.BuiltinFunctionType):
+        if isinstance(
+            obj, type | types.FunctionType | types.ModuleType | types.BuiltinFunctionType
+        ):
             return NotImplemented
         try:
             reducer = copyreg.dispatch_table.get(type(obj))

@@ -89,7 +89,9 @@ class Project:
 
 
 def _variables(module: types.ModuleType) -> list[tuple[str, object]]:
-    return [(n, v) for n, v in vars(module).items() if not (n.startswith("__") and n.endswith("__"))]
+    return [
+        (n, v) for n, v in vars(module).items() if not (n.startswith("__") and n.endswith("__"))
+    ]
 
 
 def _content(value: object) -> bytes:

@@ -1,13 +1,14 @@
 """From a finished run to its Capture.
 
-    bindings that differ, and fingerprints of the co-variables that were touched
-      -> which co-variables there are now -> which of them changed
-      -> a product each: a verified stream, or the reason why there is none
-      -> versions by content, so that an unchanged result stops a chain of misses
+bindings that differ, and fingerprints of the co-variables that were touched
+  -> which co-variables there are now -> which of them changed
+  -> a product each: a verified stream, or the reason why there is none
+  -> versions by content, so that an unchanged result stops a chain of misses
 """
 
 from __future__ import annotations
 
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
@@ -56,6 +57,7 @@ class Recording:
         self._rebound = {n for n, v in now.items() if old.get(n, _ABSENT) is not v}
         self._deleted = tuple(n for n in old if n not in now)
         self._now = now
+        self._natural: frozenset[Group] = frozenset()  # the co-variables that were looked at
 
     def capture(self) -> Capture:
         space = self._space
@@ -65,7 +67,8 @@ class Recording:
         space.suspect(reach.names - self._before.reach.names)
         reach = self._widen(reach)
         groups = self._groups_now(reach)
-        changed = [g for g in groups if self._is_changed(g, reach)]
+        self._natural = frozenset(groups)
+        changed = self._with_holders([g for g in groups if self._is_changed(g, reach)])
         changed, result_name, extra = self._place_result(changed)
         observations = self._observe_products(changed)
         changes = space.ambient.changes(self._before.ambient)
@@ -73,7 +76,9 @@ class Recording:
         key = self._key if isinstance(self._key, bytes) else self._key(reads)
         products = self._products(observations, key) + extra
         ambient = [
-            CapturedAmbient(c.name, version, data, None if data else f"{c.name[1:]} can't be put back")
+            CapturedAmbient(
+                c.name, version, data, None if data else f"{c.name[1:]} can't be put back"
+            )
             for c, version, data in changes
         ]
         ambient += self._unrestorable_effects()
@@ -141,7 +146,8 @@ class Recording:
             return True
         known = [self._before.singles.get(name) for name in group]
         return len(group) > 1 or any(
-            k is None or k.digest != self._single(n).digest for n, k in zip(group, known, strict=True)
+            k is None or k.digest != self._single(n).digest
+            for n, k in zip(group, known, strict=True)
         )
 
     def _regrouped(self, group: Group) -> bool:
@@ -154,6 +160,37 @@ class Recording:
         seen = self._space.single(name)
         assert seen is not None  # noqa: S101 - only present names get here
         return seen
+
+    def _with_holders(self, changed: list[Group]) -> list[Group]:
+        """Join what holds a function or class that changed in place.
+
+        Restoring makes another object of it, so each value that holds it by name is stored with it.
+        One that the cell bound anew needs no such thing: the others hold the older one.
+        """
+        space = self._space
+        joined = list(changed)
+        pending = [n for g in changed for n in g if self._is_definition(n)]
+        while pending:
+            name = pending.pop()
+            home = next(g for g in joined if name in g)
+            for other in self._now:
+                if other in home or name not in self._single(other).refers:
+                    continue
+                group = next((g for g in joined if other in g), None)
+                if group is None:
+                    group = space.groups.get(other, frozenset((other,)))
+                    pending += [n for n in group if self._is_definition(n)]
+                joined = [g for g in joined if g not in (home, group)]
+                home = home | group
+                joined.append(home)
+        return joined
+
+    def _is_definition(self, name: str) -> bool:
+        """Whether it is bound to the same function, class or step as before the cell."""
+        value = self._now[name]
+        kind = type(value)
+        by_name = isinstance(value, type | FunctionType) or hasattr(kind, "__evercell_step__")
+        return name not in self._rebound and (by_name or kind.__name__ == "_lru_cache_wrapper")
 
     # -- the displayed value ---------------------------------------------------------------------
 
@@ -186,7 +223,7 @@ class Recording:
     # -- products --------------------------------------------------------------------------------
 
     def _values(self, group: Group) -> dict[str, object]:
-        return {n: self._result if n == RESULT else self._now[n] for n in group}
+        return {n: self._result if n == RESULT else self._now[n] for n in sorted(group)}
 
     def _observe_products(self, changed: list[Group]) -> dict[Group, Observation]:
         """Observe each; join those that refer to each other by name in a circle."""
@@ -200,9 +237,9 @@ class Recording:
             found[joined] = self._observe(joined)
 
     def _observe(self, group: Group) -> Observation:
-        if RESULT in group:
-            return observe(self._values(group), self._space.ns)
-        return self._space.joint(group)
+        if group in self._natural:
+            return self._space.joint(group)
+        return observe(self._values(group), self._space.ns)
 
     def _products(self, observations: dict[Group, Observation], key: bytes) -> list[CapturedGroup]:
         owner = {name: group for group in observations for name in group}

@@ -17,6 +17,7 @@ import marshal
 import sys
 import types
 from collections import OrderedDict
+from operator import itemgetter
 from pickle import PickleBuffer
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,7 @@ _DERIVED = frozenset({
     "__pydantic_decorators__", "__pydantic_complete__", "__pydantic_parent_namespace__",
     "__pydantic_generic_metadata__", "__pydantic_setattr_handlers__", "__signature__",
     "__pydantic_computed_fields__",
-    "_member_names_", "_value2member_map_", "_hashable_values_", "_unhashable_values_",
+    "__slotnames__", "_member_names_", "_value2member_map_", "_hashable_values_", "_unhashable_values_",
     "_unhashable_values_map_", "__parameters__",
 })  # fmt: skip
 _DESCRIPTORS = (
@@ -155,8 +156,12 @@ class _Encoder:
         return tag + b"".join([self.part(item, f"[{index}]") for index, item in enumerate(value)])
 
     def _pairs(self, items: Iterable[tuple[object, object]], *, ordered: bool) -> bytes:
-        parts = [self.part(key, ".key") + self.part(v, f"[{key!r}]") for key, v in items]
-        return b"".join(parts if ordered else sorted(parts))
+        keyed = [(self.part(key, ".key"), key, value) for key, value in items]
+        if not ordered:
+            # Sorted before the values are encoded: the way through a cycle must not depend on the
+            # order either.
+            keyed.sort(key=itemgetter(0))
+        return b"".join([part + self.part(value, f"[{key!r}]") for part, key, value in keyed])
 
     def _object(self, value: object) -> bytes:
         reduced = reduce(value)
@@ -175,9 +180,13 @@ class _Encoder:
 
     def _state(self, state: object) -> bytes:
         if type(state) is dict and all(type(key) is str for key in state):
-            parts = [self.part(key) + self.part(v, f".{key}") for key, v in state.items()]
-            return b"D" + b"".join(sorted(parts))
+            return b"D" + self._attributes(state)
         return self.part(state)
+
+    def _attributes(self, attributes: Mapping[str, object]) -> bytes:
+        return b"".join(
+            [self.part(key) + self.part(attributes[key], f".{key}") for key in sorted(attributes)]
+        )
 
     def _maker(self, function: object) -> bytes:
         """The callable that rebuilds an object: by name, it is the library's business."""
@@ -192,21 +201,10 @@ class _Encoder:
     def _class(self, cls: type) -> bytes:
         if _importable(cls, self._live):
             return b"C" + f"{cls.__module__}:{cls.__qualname__}".encode()
-        attributes = [
-            self.part(key) + self.part(v, f".{key}")
-            for key, v in vars(cls).items()
-            if key not in _DERIVED
-        ]
+        attributes = {k: v for k, v in vars(cls).items() if k not in _DERIVED}
         size = f"{cls.__qualname__}:{cls.__basicsize__}".encode()
-        return b"".join(
-            [
-                b"c",
-                _short(size),
-                self.part(type(cls)),
-                self.part(cls.__bases__),
-                *sorted(attributes),
-            ]
-        )
+        head = b"c" + _short(size) + self.part(type(cls)) + self.part(cls.__bases__)
+        return head + self._attributes(attributes)
 
     def function(self, value: types.FunctionType) -> bytes:
         name = f"{value.__qualname__}"
@@ -326,7 +324,7 @@ _HANDLERS: dict[type, Callable[[_Encoder, Any], bytes]] = {
     staticmethod: _tagged(b"s", lambda value: value.__func__),
     classmethod: _tagged(b"l", lambda value: value.__func__),
     property: _tagged(b"y", lambda value: (value.fget, value.fset, value.fdel)),
-    functools._lru_cache_wrapper: _tagged(  # noqa: SLF001 - the type has no public name
+    functools._lru_cache_wrapper: _tagged(
         b"u", lambda value: (value.__wrapped__, value.cache_parameters())
     ),
 }

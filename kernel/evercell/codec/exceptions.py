@@ -55,7 +55,7 @@ def decode_exception(codec: str, data: bytes, live: dict[str, Any]) -> BaseExcep
     state = load(data, (), live)
     try:
         return _build(state)
-    except Exception as error:  # noqa: BLE001 - `__new__` is other people's code
+    except Exception as error:
         raise RestoreError(f"a recorded exception can't be rebuilt: {error}.") from error
 
 

@@ -55,6 +55,8 @@ _HOOK_MODULES = (
     "_collections_abc",
 )
 _MISSING = object()
+# Of a class's attributes: where it was written, what copyreg remembers, what is given at its making.
+_CACHES = frozenset({"__firstlineno__", "__slotnames__", "__slots__"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ def dump(
         positions = pickle.dumps(tuple(writer.positions), 5)
     except EvercellError:
         raise
-    except Exception as error:  # noqa: BLE001 - reducers are other people's code
+    except Exception as error:
         raise NotStorableError(_first_line(error)) from error
     return Dumped(
         file.getvalue(),
@@ -145,7 +147,7 @@ def load(
         return Unpickler(file, live, positions, resolve, [bytearray(b) for b in buffers]).load()
     except EvercellError:
         raise
-    except Exception as error:  # noqa: BLE001 - constructors are other people's code
+    except Exception as error:
         raise RestoreError(
             f"a recorded value can't be rebuilt: {type(error).__name__}: {_first_line(error)}. "
             "Is a package missing or of another version?"
@@ -175,7 +177,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         self._by_name: set[int] = set()
         self._bodies: set[int] = set()  # functions that steps wrap
 
-    def reducer_override(self, obj: Any) -> Any:  # noqa: PLR0911 - one case each
+    def reducer_override(self, obj: Any) -> Any:
         kind = type(obj)
         if kind is FunctionType:
             return self._function(obj)
@@ -274,8 +276,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         _check_class(cls)
         self._by_value.add(id(cls))
         maker, arguments, state, *rest = super().reducer_override(cls)
-        attributes = {k: v for k, v in state[0].items() if k not in ("__firstlineno__",)}
-        attributes.pop("__slots__", None)
+        attributes = {k: v for k, v in state[0].items() if k not in _CACHES}
         if maker.__name__ == "_make_skeleton_enum":
             arguments = (*arguments[:5], None, None)
         else:

@@ -120,7 +120,7 @@ def importable_attribute(value: Any, name: str | None = None) -> bool:
 REDUCERS: dict[type, Callable[[Pickler, Any], Any]] = {
     types.CellType: _cell,
     types.ModuleType: _module,
-    functools._lru_cache_wrapper: _lru_cache,  # noqa: SLF001 - the type has no public name
+    functools._lru_cache_wrapper: _lru_cache,
     typing.TypeVar: _typevar,
     property: _property,
     types.MappingProxyType: _mapping_proxy,
@@ -150,7 +150,16 @@ class Arrays:
         if issubclass(kind, numpy.ndarray):
             self._remember(obj, id(obj), "numpy")
             return NotImplemented
-        if kind.__module__ == "pandas._libs.internals" or _is_block(kind):
+        if kind.__module__.startswith("pandas."):
+            return self._pandas(obj, kind, numpy)
+        return NotImplemented
+
+    def _pandas(self, obj: Any, kind: type, numpy: Any) -> Any:
+        internals = sys.modules["pandas.core.internals"]
+        if issubclass(kind, internals.SingleBlockManager):
+            # Its own state would write the array past its block.
+            return kind, (obj.blocks[0], obj.axes[0])
+        if issubclass(kind, internals.blocks.Block):
             return self._block(obj, numpy)
         return NotImplemented
 
@@ -179,15 +188,18 @@ class Arrays:
         return rebuild.make_array_view, arguments
 
     def _block(self, block: Any, numpy: Any) -> Any:
-        reduced = block.__reduce__()
-        if isinstance(reduced, str):
-            return NotImplemented
-        function, (values, *rest), *state = reduced
+        function, (values, *rest), *state = block.__reduce__()
         if type(values) is numpy.ndarray:
-            self._remember(values, id(block), "pandas")
+            self._remember(values, id(block), _sharing())
             values = values.copy(order="K")
-            self._kept.append(values)
-            self._blocks.add(id(values))
+        elif hasattr(values, "copy"):  # an extension array: its memory has one of these names
+            for name in ("_ndarray", "_data", "_mask"):
+                memory = getattr(values, name, None)
+                if isinstance(memory, numpy.ndarray):
+                    self._remember(memory, id(block), _sharing())
+            values = values.copy()
+        self._kept.append(values)
+        self._blocks.add(id(values))
         return (function, (values, *rest), *state)
 
     def _borrow(self, base: object) -> None:
@@ -205,9 +217,12 @@ class Arrays:
             self._kept.append(array)
 
 
-def _is_block(kind: type) -> bool:
-    blocks = sys.modules.get("pandas.core.internals.blocks")
-    return blocks is not None and issubclass(kind, blocks.Block)
+def _sharing() -> str:
+    """ "pandas" where copy-on-write makes blocks independent; before pandas 3 it is an option."""
+    pandas = sys.modules["pandas"]
+    if int(pandas.__version__.partition(".")[0]) >= 3:
+        return "pandas"
+    return "pandas" if pandas.options.mode.copy_on_write is True else "numpy"
 
 
 def _address(array: Any) -> int:
