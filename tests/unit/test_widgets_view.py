@@ -162,6 +162,8 @@ def test_cells_stand_in_the_notebooks_order() -> None:
 
 def test_a_preview_is_the_first_telling_line() -> None:
     assert preview("# why\n\nx = 1\ny = 2") == "x = 1"
+    assert preview("import os\nfrom a import b\nrun(b)") == "run(b)"
+    assert preview("import os\nimport sys") == "import os"
     assert preview("# only this") == "# only this"
     assert preview("") == ""
     assert preview("x" * 500, 10) == "x" * 9 + "…"

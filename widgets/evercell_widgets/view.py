@@ -385,9 +385,10 @@ def _use(view: RunView, event: ev.UsageRecorded) -> None:
 
 
 def preview(source: str, width: int = 100) -> str:
-    """The line of `source` that tells most: its first one that is not blank or a comment."""
+    """The line of `source` that tells most: the first that is no comment, nor an import."""
     lines = [line.strip() for line in source.splitlines() if line.strip()]
-    line = next((line for line in lines if not line.startswith("#")), lines[0] if lines else "")
+    code = [line for line in lines if not line.startswith("#")] or lines or [""]
+    line = next((line for line in code if not line.startswith(("import ", "from "))), code[0])
     return line if len(line) <= width else line[: width - 1] + "…"
 
 

@@ -26,6 +26,8 @@ _MARKS = {
 
 def duration(nanoseconds: int) -> str:
     """A length of time, short: "340 ms", "8.2 s", "3 min 05 s", "2 h 10 min"."""
+    if nanoseconds < 1_000_000:
+        return "<1 ms"
     if nanoseconds < 999_500_000:
         return f"{round(nanoseconds / 1e6)} ms"
     seconds = nanoseconds / 1e9

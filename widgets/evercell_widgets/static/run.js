@@ -34,6 +34,7 @@ const MARKS = {
 
 /** @param {number} ns nanoseconds */
 export function duration(ns) {
+  if (ns < 1e6) return "<1 ms";
   if (ns < 999.5e6) return `${Math.round(ns / 1e6)} ms`;
   const seconds = ns / 1e9;
   if (seconds < 59.95) return `${seconds.toFixed(1)} s`;
