@@ -37,6 +37,7 @@ class RunClient(NotebookClient):
             timeout=None,
             iopub_timeout=60,  # outputs may queue for a while behind the reply
             allow_errors=False,
+            record_timing=False,  # a restored cell's would tell nothing
         )
         self.kc = client
         self._cells = client  # the same, as what it is

@@ -98,9 +98,9 @@ async def connect(
     Raises KernelGoneError when the kernel process ends first, is not ready `within` so
     many seconds, or `stopped` becomes true.
     """
-    # ZeroMQ drops messages past 1000 waiting ones; no output may be lost while a file is written.
-    manager.context.setsockopt(zmq.RCVHWM, 0)
     client = cast("CellClient", manager.client())
+    # ZeroMQ drops messages past 1000 waiting ones; no output may be lost while a file is written.
+    client.context.setsockopt(zmq.RCVHWM, 0)
     client.start_channels(hb=False, stdin=False)
     deadline = time.monotonic() + within
     while time.monotonic() < deadline and not stopped():

@@ -96,7 +96,10 @@ async def _run(plan: Plan, progress: Callable[[report.Progress], None]) -> repor
             progress(report.KernelReady(time.monotonic() - began))
             runner = RunClient(node, manager, client)
             session = Session(plan, runner, manager, stopper, follower, log, progress, began)
-            return await session.run()
+            try:
+                return await session.run()
+            finally:
+                client.stop_channels()
         finally:
             follower.close()
             await kernels.stop_kernel(manager, now=stopper.killed)
