@@ -8,6 +8,7 @@ a plain file, whose bytes survive this process's death.
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ RUN = "run0000001"
 
 
 def main(folder: Path, ledger: Path, first: int) -> None:
+    faulthandler.dump_traceback_later(45, exit=True)  # a worker that hangs says where
     segment_module.FIRST_SIZE = segment_module.LATER_SIZE = 16 << 10  # roll often
     history = History(folder, wait=60)
     lock = history.attach(RUN)

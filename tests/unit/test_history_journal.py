@@ -133,8 +133,7 @@ def test_a_cancelled_commit_keeps_its_event(journal: Journal, disk: Disk) -> Non
     async def cancelled() -> None:
         disk.gate.clear()
         task = asyncio.create_task(journal.commit_async([b"paid for"]))
-        while not disk.entered.is_set():
-            await asyncio.sleep(0)
+        await asyncio.to_thread(disk.entered.wait)
         task.cancel()
         disk.gate.set()
         with pytest.raises(asyncio.CancelledError):

@@ -79,29 +79,10 @@ def fold(
 
     Raises JournalDamagedError after everything readable was folded.
     """
-    damaged: JournalDamagedError | None = None
-    finished: list[Path] = []
     with translated(database):
         applied = _load(connection)
         rows = _Rows(_generations(connection), readable)
-    for writer, files in segments(journal).items():
-        # Asked before reading: a writer that dies later is looked at again by the next fold.
-        alive = is_held(_lock_path(journal, writer))
-        try:
-            state = applied.pop(writer, None)
-            state = _fold_writer(connection, database, files, state, rows)
-        except JournalDamagedError as error:
-            damaged = damaged or error
-            continue
-        if state is None:
-            continue
-        if state.alive != alive:
-            with translated(database):
-                _save(connection, replace(state, alive=alive))
-        last = files[-1][0]
-        finished += [path for number, path in files if number < last or not alive]
-        if not alive:
-            finished += _leftovers(journal, writer)
+    finished, damage = _fold_writers(connection, journal, database, applied, rows)
     for lock in journal.glob("*.lock"):  # of a writer that died early, or whose deletion did
         if not segments(journal, lock.stem) and not is_held(lock):
             finished += _leftovers(journal, lock.stem)
@@ -112,8 +93,39 @@ def fold(
         if finished:
             connection.execute("CHECKPOINT")
     _delete(journal, finished)
-    if damaged is not None:
-        raise damaged
+    if damage is not None:
+        raise damage
+
+
+def _fold_writers(
+    connection: duckdb.DuckDBPyConnection,
+    journal: Path,
+    database: Path,
+    applied: dict[str, _Applied],
+    rows: _Rows,
+) -> tuple[list[Path], JournalDamagedError | None]:
+    """Apply every writer's segments, taking it out of `applied`.
+
+    Returns the files that nobody needs any more, and the first damage.
+    """
+    finished: list[Path] = []
+    damage: JournalDamagedError | None = None
+    for writer, files in segments(journal).items():
+        # Asked before reading: a writer that dies later is looked at again by the next fold.
+        alive = is_held(_lock_path(journal, writer))
+        try:
+            state = _fold_writer(connection, database, files, applied.pop(writer, None), rows)
+        except JournalDamagedError as error:
+            damage = damage or error
+            continue
+        if state.alive != alive:
+            with translated(database):
+                _save(connection, replace(state, alive=alive))
+        last = files[-1][0]
+        finished += [path for number, path in files if number < last or not alive]
+        if not alive:
+            finished += _leftovers(journal, writer)
+    return finished, damage
 
 
 def _leftovers(journal: Path, writer: str) -> list[Path]:
@@ -131,7 +143,7 @@ def _fold_writer(
     files: list[tuple[int, Path]],
     state: _Applied | None,
     rows: _Rows,
-) -> _Applied | None:
+) -> _Applied:
     """Apply a writer's segments in order; returns the state they lead to."""
     headers = [(path, read_header(path)) for _, path in files]
     for place, (path, header) in enumerate(headers):
@@ -155,6 +167,7 @@ def _fold_writer(
             raise reading.damage
         if successor is not None:
             check_successor(path, reading, successor)
+    assert state is not None  # noqa: S101 - a writer is listed by its files
     return state
 
 

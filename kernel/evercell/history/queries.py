@@ -132,7 +132,11 @@ def run_records(connection: duckdb.DuckDBPyConnection) -> list[RunRecord]:
     starts a run, so a clock that jumps back does not make an old run the current one.
     """
     rows: list[Any] = connection.execute(_RUNS).fetchall()
-    return [RunRecord(*row[:3], msgspec.json.decode(row[3]), *row[4:]) for row in rows]
+    records = []
+    for run_id, workflow, notebook, parameters, *rest in rows:
+        known = msgspec.json.decode(parameters, type=dict[str, Any])
+        records.append(RunRecord(run_id, workflow, notebook, known, *rest))
+    return records
 
 
 def same_parameters(one: dict[str, Any], other: dict[str, Any]) -> bool:
