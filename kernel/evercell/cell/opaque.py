@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Observer"]
 
+_HEAP_TYPE, _IMMUTABLE_TYPE = 1 << 9, 1 << 8  # flags of a type; what is made in C lacks or has
 _DEPTH = 3  # library objects inside library objects
 _WALK = 2000  # objects looked at in search of the notebook's functions
 _SCALARS = (type(None), bool, int, float, complex, str, bytes)
@@ -194,11 +195,10 @@ def _hides_state(kind: type) -> bool:
     if kind.__module__ == "subprocess":
         return True
     return any(
-        not base.__flags__ & (1 << 9) and base is not object  # not a heap type: made in C
+        not base.__flags__ & _HEAP_TYPE
+        or (base.__flags__ & _IMMUTABLE_TYPE and base.__module__ in sys.builtin_module_names)
         for base in kind.__mro__
-    ) or any(
-        base.__flags__ & (1 << 8) and base.__module__ in sys.builtin_module_names
-        for base in kind.__mro__
+        if base is not object
     )
 
 
