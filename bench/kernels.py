@@ -27,7 +27,7 @@ SPECS = {
         display_name="Python 3 (ipykernel)",
         language="python",
     ),
-    "evercell": KernelSpec.from_resource_dir(str(ROOT / "kernel" / "kernelspec")),
+    "evercell": KernelSpec.from_resource_dir(str(ROOT / "kernel/evercell/jupyter/resources")),
 }
 
 
