@@ -51,7 +51,11 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(Answer(200, json.dumps(models).encode()) if found else _not_found(self.path))
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length)
+        if len(body) < length:  # the caller was killed in the middle of asking
+            self.close_connection = True
+            return
         if not self.path.endswith("/chat/completions"):
             self._send(_not_found(self.path))
             return

@@ -1,14 +1,15 @@
 """kill -9 of the kernel at random points of the example notebook, with an outside witness.
 
-Each trial's points are drawn from its number: at the n-th line of the endpoint's ledger (a request
-came in, or an answer went out) the kernel is killed; in every third trial a second time, while it
-resumes.
+Each run is killed again and again, at points drawn from its number: when so many different calls
+have come in at the endpoint, or were answered, the next kernel dies. Each kernel resumes what the
+earlier ones left, until the last one completes the run.
 """
 
 from __future__ import annotations
 
 import random
 import subprocess
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,61 +21,68 @@ from support import scripted_endpoint, witness
 if TYPE_CHECKING:
     from pathlib import Path
 
-TRIALS = 30
-INPUTS = 5
+    from endpoint.ledger import Entry
+
+RUNS = 3
+KILLS = 10  # in each run
+INPUTS = 8
 
 
-class Setting:
-    """One endpoint and the results of an undisturbed run, for all trials."""
+@dataclass(frozen=True, slots=True)
+class Undisturbed:
+    """What every run must come to."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.undisturbed: list[dict[str, Any]] = []
-        self.lines = 0  # of the ledger in an undisturbed run
+    outputs: list[dict[str, Any]]
+    calls: int  # of the model
 
-    def endpoint(self, name: str) -> EndpointProcess:
-        return EndpointProcess(
-            [scripted_endpoint.__file__, "--delay", "0.005"], self.folder / f"{name}.jsonl"
-        )
 
-    def experiment(self, name: str, endpoint: EndpointProcess) -> Experiment:
-        prepare_folder(self.folder / name)
-        return Experiment(self.folder / name, INPUTS, endpoint.url)
+def start_endpoint(folder: Path) -> EndpointProcess:
+    return EndpointProcess(
+        [scripted_endpoint.__file__, "--delay", "0.005"], folder / "ledger.jsonl"
+    )
 
 
 @pytest.fixture(scope="module")
-def setting(tmp_path_factory: pytest.TempPathFactory) -> Setting:
-    setting = Setting(tmp_path_factory.mktemp("kills"))
-    with setting.endpoint("undisturbed") as endpoint:
-        experiment = setting.experiment("undisturbed", endpoint)
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    prepare_folder(folder / "run")
+    with start_endpoint(folder) as endpoint:
+        experiment = Experiment(folder / "run", INPUTS, endpoint.url)
         witness.complete(experiment.start("--json", output=subprocess.PIPE))
-        setting.lines = len(endpoint.entries)
-    setting.undisturbed = experiment.outputs("results")
-    assert setting.undisturbed
-    return setting
+        calls = len({entry.body for entry in endpoint.entries})
+    return Undisturbed(experiment.outputs("results"), calls)
 
 
-@pytest.mark.parametrize("trial", range(TRIALS))
-def test_kill(setting: Setting, trial: int) -> None:
-    rng = random.Random(trial)
-    points = [rng.randint(1, setting.lines - 2)]
-    if trial % 3 == 0:
-        points.append(points[0] + rng.randint(1, setting.lines - points[0]))
-    with setting.endpoint(f"trial-{trial}") as endpoint:
-        experiment = setting.experiment(f"trial-{trial}", endpoint)
-        before = None
-        for point in points:
-            killed = experiment.kill_when(
-                experiment.start("--json", output=subprocess.DEVNULL),
-                endpoint,
-                lambda entries, point=point: len(entries) >= point,  # type: ignore[misc]
-            )
-            if not killed:
-                break  # the run was quicker than the signal
-            earlier, before = before, witness.snapshot(experiment, endpoint)
-            assert earlier is None or earlier.steps <= before.steps
-        assert before is not None
-        if killed:
-            witness.complete(experiment.start("--json", output=subprocess.PIPE))
-        witness.assert_nothing_lost_or_repeated(experiment, endpoint, before)
-    assert experiment.outputs("results") == setting.undisturbed
+@dataclass(frozen=True, slots=True)
+class KillPoint:
+    """Kill when `calls` different calls have come to `event`, and something has happened since the
+    ledger had `seen` entries."""
+
+    event: str
+    calls: int
+    seen: int
+
+    def __call__(self, entries: list[Entry]) -> bool:
+        reached = {entry.body for entry in entries if entry.event == self.event}
+        return len(entries) > self.seen and len(reached) >= self.calls
+
+
+@pytest.mark.parametrize("number", range(RUNS))
+def test_run_survives_kills(tmp_path: Path, undisturbed: Undisturbed, number: int) -> None:
+    rng = random.Random(number)
+    # At most two calls are under way at a kill: with three left, the next kernel has work to do.
+    points = sorted(rng.sample(range(1, undisturbed.calls - 2), KILLS))
+    prepare_folder(tmp_path / "run")
+    kills: list[witness.Snapshot] = []
+    with start_endpoint(tmp_path) as endpoint:
+        experiment = Experiment(tmp_path / "run", INPUTS, endpoint.url)
+        for calls in points:
+            runner = experiment.start("--json", output=subprocess.DEVNULL)
+            point = KillPoint(rng.choice(["received", "answered"]), calls, len(endpoint.entries))
+            assert experiment.kill_when(runner, endpoint, point)
+            kills.append(witness.snapshot(experiment, endpoint))
+        witness.complete(experiment.start("--json", output=subprocess.PIPE))
+        witness.assert_nothing_lost_or_repeated(experiment, endpoint, kills)
+    assert experiment.outputs("results") == undisturbed.outputs
+    [(generations,)] = experiment.rows("SELECT generation FROM runs")
+    assert generations == KILLS + 1

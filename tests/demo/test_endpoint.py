@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -83,6 +84,14 @@ def test_ledger_has_two_lines_for_each_request(endpoint: EndpointProcess) -> Non
     first, _, third = requests(entries)
     assert first.body == third.body
     assert [entry.outcome for entry in entries[1::2]] == ["200", "429", "500"]
+
+
+def test_half_a_request_is_no_request(endpoint: EndpointProcess) -> None:
+    url = httpx.URL(endpoint.url)
+    with socket.create_connection((url.host, url.port or 0)) as caller:
+        caller.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nContent-Length: 100\r\n\r\n{")
+    assert ask(endpoint, "a").status_code == 200
+    assert [entry.prompt for entry in requests(endpoint.entries)] == ["a"]
 
 
 def test_requests_side_by_side_have_their_own_numbers(tmp_path: Path) -> None:

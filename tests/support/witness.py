@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from endpoint.ledger import requests
@@ -77,23 +78,26 @@ def complete(runner: subprocess.Popen[str]) -> dict[str, Any]:
 
 
 def assert_nothing_lost_or_repeated(
-    experiment: Experiment, endpoint: EndpointProcess, before: Snapshot
+    experiment: Experiment, endpoint: EndpointProcess, kills: list[Snapshot]
 ) -> None:
-    """The claims, after the run was resumed and completed; `before` is from the last kill.
+    """The claims, after the run was resumed and completed; `kills` are taken after each kill.
 
     No requests may have been made to fail on purpose.
     """
-    after = frozenset(experiment.rows(_STEPS))
-    assert before.steps <= after, "a finished step was lost, ran again, or changed its result"
     calls = finished_prompts(experiment)
-    asked_since = Counter(entry.prompt for entry in requests(endpoint.entries)[before.requests :])
-    assert asked_since == calls - before.prompts, "a finished call was asked again, or one is lost"
-    lost = before.requests - before.prompts.total()
-    assert lost >= 0, "more calls are in the history than the endpoint ever saw"
+    prompts = [entry.prompt for entry in requests(endpoint.entries)]
+    steps = frozenset(experiment.rows(_STEPS))
+    nothing = Snapshot(frozenset(), Counter(), 0, frozenset())
+    everything = Snapshot(steps, calls, len(prompts), frozenset())
+    for before, after in pairwise([nothing, *kills, everything]):
+        assert before.steps <= after.steps, "a finished step was lost, ran again, or changed"
+        asked = Counter(prompts[before.requests : after.requests])
+        assert not asked - (calls - before.prompts), "a finished call was asked again"
+        lost = asked.total() - (after.prompts - before.prompts).total()
+        assert 0 <= lost <= (0 if after is everything else CONCURRENCY), "more than was under way"
     again = experiment.rows(
         "SELECT cell_id, decision, reason FROM cells "
         "WHERE generation = (SELECT max(generation) FROM cells) AND decision = 'executed'"
     )
-    assert not before.cells & {cell_id for cell_id, _, _ in again}, again
-    unfinished = experiment.rows("SELECT name, status FROM steps WHERE status <> 'completed'")
-    assert not unfinished
+    assert not kills[-1].cells & {cell_id for cell_id, _, _ in again}, again
+    assert not experiment.rows("SELECT name, status FROM steps WHERE status <> 'completed'")
