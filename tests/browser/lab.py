@@ -217,6 +217,11 @@ class LabPage:
         each comm message on a subshell, also while a cell runs."""
         return self.page.locator(".jp-InputPrompt", has_text="[*]").count()
 
+    def errors(self) -> list[str]:
+        """What the notebook's cells show as errors."""
+        shown = self.page.locator('[data-mime-type="application/vnd.jupyter.error"]')
+        return shown.all_inner_texts()
+
     def screenshot(self, name: str) -> Path:
         """Keep a picture of the page as `artifacts/screenshots/NAME.png`."""
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)

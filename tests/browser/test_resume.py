@@ -50,7 +50,12 @@ def test_a_killed_notebook_resumes_without_repeating_a_step(
     prepare = PREPARE.format(ledger=str(ledger), gate=str(gate))
     lab = open_notebook("resume.ipynb", [SHOW, prepare, FIRST, SECOND])
     lab.run_all(wait=False)
-    wait_until("the fifth late step has ended", lambda: _ledger(ledger).total() == 8)
+
+    def eight_steps_ended() -> bool:
+        assert lab.errors() == []
+        return _ledger(ledger).total() == 8
+
+    wait_until("the fifth late step has ended", eight_steps_ended)
     lab.page.wait_for_function(
         "document.querySelector('.evercell-run .ec-cell:last-child .ec-done')"
         "?.textContent.startsWith('5')"
@@ -60,6 +65,7 @@ def test_a_killed_notebook_resumes_without_repeating_a_step(
 
     gate.touch()
     lab.run_all()
+    assert lab.errors() == []
     lab.page.wait_for_selector(".evercell-run[data-state=idle]")
     lab.screenshot("resume-2-restored")
     facts = lab.page.locator(".evercell-run .ec-facts").inner_text().split("\n")
