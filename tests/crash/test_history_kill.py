@@ -86,7 +86,7 @@ def test_killed_at_a_named_point(folder: Path, point: str) -> None:
 
 def test_killed_at_random_times(folder: Path) -> None:
     chance = random.Random(2)
-    for _ in range(15):
+    for _ in range(10):
         known = len(ledger(folder))
         process = start(folder)
         while len(ledger(folder)) <= known:  # it records
