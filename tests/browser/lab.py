@@ -219,8 +219,13 @@ class LabPage:
 
     def errors(self) -> list[str]:
         """What the notebook's cells show as errors."""
-        shown = self.page.locator('[data-mime-type="application/vnd.jupyter.error"]')
-        return shown.all_inner_texts()
+        outputs = "cell.model.outputs?.toJSON() ?? []"
+        shown: list[str] = self.page.evaluate(
+            f"window.jupyterapp.shell.currentWidget.content.widgets.flatMap(cell => {outputs})"
+            ".filter(output => output.output_type === 'error')"
+            ".map(error => error.traceback.join('\\n'))"
+        )
+        return shown
 
     def screenshot(self, name: str) -> Path:
         """Keep a picture of the page as `artifacts/screenshots/NAME.png`."""
