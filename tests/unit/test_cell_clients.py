@@ -1,3 +1,4 @@
+
 """What can't be stored is watched: a changed setting is seen, a used connection pool is not."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a cell's source on one line reads better than a wrapped one
 """A zoo of kinds: each comes back equal after a kill, or its cell is recomputed; none is wrong."""
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ def strict(value):
 
 
 @given(values)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_digest_is_equal_over_copies(value):
     expected = digest(value)
     assert digest(copy.deepcopy(value)) == expected
@@ -62,13 +62,13 @@ def test_digest_is_equal_over_copies(value):
 
 
 @given(values, values)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_digest_differs_exactly_when_content_does(one, other):
     assert (digest(one) == digest(other)) == (strict(one) == strict(other))
 
 
 @given(values)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_encode_round_trip(value):
     encoded = encode(value, {})
     assert strict(decode(encoded.codec, encoded.data, {})) == strict(value)
@@ -152,7 +152,11 @@ def test_exceptions_of_any_signature_come_back(live):
     for error in made:
         encoded = encode_exception(error, live)
         back = decode_exception(encoded.codec, encoded.data, live)
-        assert (type(back), str(back), back.args) == (type(error), str(error), error.args)
+        assert (type(back), str(back), repr(back.args)) == (
+            type(error),
+            str(error),
+            repr(error.args),
+        )
         assert back.__dict__ == error.__dict__
 
 
@@ -192,7 +196,7 @@ def test_json_view_never_raises_and_is_abridged():
 
     assert "RuntimeError" in json_view(Bad())
     assert len(json_view(list(range(100_000)))) < 20_000
-    assert json.loads(json_view({1: {2, 2}, "x": float("nan")})) == {"1": [2], "x": "nan"}
+    assert json.loads(json_view({1: {2}, "x": float("nan")})) == {"1": [2], "x": "nan"}
 
 
 def test_unknown_codec_and_damaged_data_are_restore_errors():

@@ -128,9 +128,9 @@ class Namespace:
     ) -> Capture:
         """Compare, and record what the cell made.
 
-        `key` is the cell's key, or makes it from the cell's reads. `result` is the displayed value. `untracked`
-        says why the run can't be trusted (a thread that still runs, the cell failed): nothing of it
-        becomes a hit, and what it changed gets versions that nothing else has.
+        `key` is the cell's key, or makes it from the cell's reads. `result` is the displayed value.
+        `untracked` says why the run can't be trusted (a thread that still runs, the cell failed):
+        nothing of it becomes a hit, and what it changed gets versions that nothing else has.
         """
         return Recording(self, before, source, key, result, untracked).capture()
 

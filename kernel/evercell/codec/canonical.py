@@ -44,8 +44,8 @@ _DERIVED = frozenset({
     "__pydantic_decorators__", "__pydantic_complete__", "__pydantic_parent_namespace__",
     "__pydantic_generic_metadata__", "__pydantic_setattr_handlers__", "__signature__",
     "__pydantic_computed_fields__",
-    "__slotnames__", "_member_names_", "_value2member_map_", "_hashable_values_", "_unhashable_values_",
-    "_unhashable_values_map_", "__parameters__",
+    "__slotnames__", "_member_names_", "_value2member_map_", "_hashable_values_",
+    "_unhashable_values_", "_unhashable_values_map_", "__parameters__",
 })  # fmt: skip
 _DESCRIPTORS = (
     types.MemberDescriptorType,

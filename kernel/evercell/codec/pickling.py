@@ -44,7 +44,7 @@ __all__ = ["Dumped", "Pickler", "Unpickler", "dump", "load"]
 OUT_OF_BAND = 65_536  # bytes from which a buffer travels beside the stream
 _NOTHING_OWN: dict[str, object] = {}
 _MISSING = object()
-# Of a class's attributes: where it was written, what copyreg remembers, what is given at its making.
+# Of a class: where it was written, what copyreg remembers, what is given at its making.
 _CACHES = frozenset({"__firstlineno__", "__slotnames__", "__slots__"})
 
 
