@@ -1,4 +1,3 @@
-
 """What can't be stored is watched: a changed setting is seen, a used connection pool is not."""
 
 from __future__ import annotations

@@ -67,7 +67,8 @@ def make_products(
         else:
             content[group] = blake3(b"by cell" + key + names).digest(16)
     found = []
-    for group, seen in observations.items():
+    for group in sorted(observations, key=sorted):
+        seen = observations[group]
         dumped = seen.dumped if reasons[group] is None else None
         found.append(
             CapturedGroup(

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-import cloudpickle  # type: ignore[import-untyped]
+import cloudpickle
 from blake3 import blake3
 
 from evercell.codec import rebuild
