@@ -43,7 +43,7 @@ class Bench:
             untracked=untracked,
         )
         self.records.append(self.event(capture))
-        self.sources = getattr(self, "sources", []) + [source.digest]
+        self.sources = [*getattr(self, "sources", []), source.digest]
         return capture
 
     def event(self, capture: Capture) -> CellCompleted:

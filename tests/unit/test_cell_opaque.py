@@ -22,7 +22,7 @@ def changed(client: Any, act: Any) -> bool:
 CLIENTS = [
     lambda: openai.OpenAI(api_key="x"),
     lambda: openai.AsyncOpenAI(api_key="x"),
-    lambda: httpx.Client(),
+    httpx.Client,
 ]
 
 

@@ -1,8 +1,10 @@
+# ruff: noqa: E501 - a cell's source on one line reads better than a wrapped one
 """The traps of saving notebook state, each as a notebook that is run, killed and run again."""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytest
 from cellbench import Bench
@@ -25,7 +27,9 @@ def after_kill(cells: list[str], expect: list[str] | None = None, edited: list[s
     if expect is not None:
         assert log == expect
     elif edited is None:
-        assert set(log) == {"restored"}, [(c, r.reason) for c, r in zip(cells, first.records)]
+        assert set(log) == {"restored"}, [
+            (c, r.reason) for c, r in zip(cells, first.records, strict=True)
+        ]
     return second.ns
 
 
@@ -281,7 +285,7 @@ def test_ambient_state_comes_back(tmp_path, monkeypatch):
     second = Bench()
     assert second.replay(cells, first) == ["restored", "restored"]
     assert os.environ.pop("EVERCELL_T") == "1"
-    assert os.getcwd() == str(tmp_path / "sub")
+    assert Path.cwd() == tmp_path / "sub"
     assert random.random() == expected
     assert second.ns["r"] == first.ns["r"]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from types import CodeType
 
-__all__ = ["CodeFacts", "code_facts"]
+__all__ = ["CodeFacts", "code_facts", "own_reads"]
 
 _READ = frozenset({"LOAD_NAME", "LOAD_GLOBAL", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_GLOBALS"})
 _STORE = frozenset({"STORE_NAME", "STORE_GLOBAL"})
@@ -93,7 +93,7 @@ _INDIRECT = frozenset({"setattr", "delattr", "__setattr__", "__delattr__", "__di
 
 
 @lru_cache(maxsize=4096)
-def code_facts(code: CodeType) -> CodeFacts:
+def code_facts(code: CodeType) -> CodeFacts:  # noqa: C901 - one branch per kind of operation
     """Analyse `code`."""
     reads: set[str] = set()
     stores: set[str] = set()
@@ -150,6 +150,12 @@ def code_facts(code: CodeType) -> CodeFacts:
         tuple(escapes),
         indirect,
     )
+
+
+def own_reads(code: CodeType) -> frozenset[str]:
+    """Names that `code` itself reads or deletes, without what is nested in it."""
+    operations = _READ | _DELETE
+    return frozenset(i.argval for i in dis.get_instructions(code) if i.opname in operations)
 
 
 def _is_numbered(name: str) -> bool:

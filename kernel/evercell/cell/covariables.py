@@ -134,7 +134,10 @@ def _observation(
     volatile: bool = False,
     pins: tuple[object, ...] = (),
 ) -> Observation:
-    names, stores, sets, escapes, modules = set(found.names), set(), set(), {}, set(found.modules)
+    names, modules = set(found.names), set(found.modules)
+    stores: set[str] = set()
+    sets: set[str] = set()
+    escapes: dict[str, None] = {}
     for code in found.codes:
         facts = code_facts(code)
         names |= facts.reads | facts.deletes

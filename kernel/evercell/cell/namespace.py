@@ -12,7 +12,6 @@ Between cells each variable has a version: what a reader's key holds for it, b""
 
 from __future__ import annotations
 
-import os
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from blake3 import blake3
 from evercell.cell.ambient import AmbientState
 from evercell.cell.capture import NOTHING, Before, Capture, Decoded
 from evercell.cell.covariables import Observation, connect, observe
+from evercell.cell.products import unknowable
 from evercell.cell.project import PREFIX, Project
 from evercell.cell.reach import Reach, follow
 from evercell.cell.recording import Recording
@@ -71,8 +71,10 @@ class Namespace:
         for name in self.visible():
             # What startup files defined is known by its content.
             seen = self.single(name)
-            stored = seen is not None and seen.dumped is not None
-            self.versions[name] = _tagged(b"initial", seen.digest) if stored else unknowable()  # type: ignore[union-attr]
+            known = seen is not None and seen.dumped is not None
+            self.versions[name] = (
+                _tagged(b"initial", seen.digest) if seen and known else unknowable()
+            )
             self._bindings[name] = ns[name]
 
     # -- looking up ------------------------------------------------------------------------------
@@ -126,9 +128,9 @@ class Namespace:
     ) -> Capture:
         """Compare, and record what the cell made.
 
-        `key` is the cell's key, or makes it from the cell's reads. `result` is the displayed value. `untracked`
-        says why the run can't be trusted (a thread that still runs, the cell failed): nothing of it
-        becomes a hit, and what it changed gets versions that nothing else has.
+        `key` is the cell's key, or makes it from the cell's reads. `result` is the displayed value.
+        `untracked` says why the run can't be trusted (a thread that still runs, the cell failed):
+        nothing of it becomes a hit, and what it changed gets versions that nothing else has.
         """
         return Recording(self, before, source, key, result, untracked).capture()
 
@@ -203,12 +205,23 @@ class Namespace:
 
     def reach(self, source: Source) -> Reach:
         """What the cell may touch, through the values that are there now."""
-        found = follow(source.reads, self.single, lambda name: self.groups.get(name, ()))
+        found = follow(
+            source.reads, self.single, lambda name: self.groups.get(name, ()), self._direct(source)
+        )
         if not source.escapes and not found.escapes:
             return found
         everything = [*source.reads, *self.visible()]
-        found = follow(everything, self.single, lambda name: self.groups.get(name, ()))
-        return found
+        return follow(everything, self.single, lambda name: self.groups.get(name, ()))
+
+    def _direct(self, source: Source) -> frozenset[str]:
+        """What the cell uses itself. Functions that are only defined don't run, nor do the bodies
+        of steps; another decorator may have called its function."""
+        direct = set(source.direct)
+        for name, body in source.decorated:
+            made = self.ns.get(name)
+            if made is not None and not hasattr(type(made), "__evercell_step__"):
+                direct |= body
+        return frozenset(direct)
 
     def suspect(self, names: Iterable[str]) -> None:
         """What is known of their contents may be out of date."""
@@ -299,11 +312,6 @@ class Namespace:
             if len(group) > 1 and known != {group}:
                 version = unknowable()
                 self.learn(group, version)
-
-
-def unknowable() -> bytes:
-    """A version that nothing recorded has."""
-    return os.urandom(16)
 
 
 def _tagged(tag: bytes, *parts: bytes) -> bytes:

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from evercell.codec import rebuild
 from evercell.codec.canonical import digest
-from evercell.codec.pickling import Pickler, dump, importable
+from evercell.codec.definitions import importable
+from evercell.codec.pickling import Pickler, dump
 from evercell.errors import NotStorableError
 
 if TYPE_CHECKING:
@@ -49,6 +50,17 @@ _STATEFUL = (
     "_contextvars.ContextVar",
 )
 _SHARED_CONTAINERS = (list, dict, set, tuple, frozenset)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+# What using a client changes in it, told apart from what changes it: opened counts, closed matters.
+_USED: dict[tuple[str, object], Callable[[Any], Any]] = {
+    ("httpx.Client", "_state"): lambda state: state.name == "CLOSED",
+    ("httpx.AsyncClient", "_state"): lambda state: state.name == "CLOSED",
+}
 
 
 class Observer(Pickler):
@@ -116,11 +128,12 @@ class Observer(Pickler):
         if not isinstance(attributes, dict) or _hides_state(kind):
             self.volatile = True
             return rebuild.named, ((name, id(obj), os.urandom(8)),)
+        name = _public(kind, name)
         if id(obj) in self._open:
             return rebuild.named, ((name, id(obj)),)
         self._open.add(id(obj))
         seen = tuple(
-            (key, self._attribute(value))
+            (key, self._attribute(_USED.get((name, key), _same)(value)))
             for key, value in sorted(attributes.items(), key=lambda item: str(item[0]))
             if not isinstance(_static(kind, key), functools.cached_property)
         )
@@ -176,6 +189,12 @@ class Observer(Pickler):
                     queue.append(inner)
 
 
+def _public(kind: type, name: str) -> str:
+    """A library's own subclass (openai's default client) goes by the class that it builds on."""
+    known = {f"{b.__module__}.{b.__qualname__}" for b in kind.__mro__} & {n for n, _ in _USED}
+    return next(iter(known), name)
+
+
 def _static(kind: type, name: object) -> object:
     for base in kind.__mro__:
         if name in vars(base):
@@ -195,8 +214,7 @@ def _hides_state(kind: type) -> bool:
     if kind.__module__ == "subprocess":
         return True
     return any(
-        not base.__flags__ & _HEAP_TYPE
-        or (base.__flags__ & _IMMUTABLE_TYPE and base.__module__ in sys.builtin_module_names)
+        not base.__flags__ & _HEAP_TYPE or base.__flags__ & _IMMUTABLE_TYPE
         for base in kind.__mro__
         if base is not object
     )

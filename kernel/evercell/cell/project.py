@@ -70,17 +70,17 @@ class Project:
         if self._root is None:
             return {}
         if self._known[0] != len(sys.modules):
-            found = {}
+            found: dict[str, types.ModuleType] = {}
             for module in list(sys.modules.values()):
                 file = getattr(module, "__file__", None)
-                if self._is_project(file) and isinstance(module, types.ModuleType):
+                if isinstance(file, str) and self._is_project(file):
                     found[file] = module
                     self._seen.setdefault(file, (id(module), _digest(file)))
             self._known = (len(sys.modules), found)
         return self._known[1]
 
-    def _is_project(self, file: object) -> bool:
-        if not isinstance(file, str) or self._root is None or not file.startswith(self._root):
+    def _is_project(self, file: str) -> bool:
+        if self._root is None or not file.startswith(self._root):
             return False
         inside = file[len(self._root) :]
         return "site-packages" not in inside and not file.startswith(

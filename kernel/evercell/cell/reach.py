@@ -34,15 +34,16 @@ def follow(
     names: Iterable[str],
     observation: Callable[[str], Observation | None],
     mates: Callable[[str], Iterable[str]],
+    direct_names: frozenset[str] | None = None,
 ) -> Reach:
     """Close `names` over `observation` (None for an absent name) and `mates`, the names in the same
-    co-variable."""
+    co-variable. `direct_names`: those of `names` that the cell uses itself; None: all."""
     found: dict[str, bool] = {}
     stores: set[str] = set()
     sets: set[str] = set()
     modules: set[str] = set()
     escapes: dict[str, None] = {}
-    queue = [(name, True) for name in names]
+    queue = [(name, direct_names is None or name in direct_names) for name in names]
     while queue:
         name, direct = queue.pop()
         if name in found and (found[name] or not direct):

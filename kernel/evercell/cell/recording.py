@@ -9,22 +9,21 @@ bindings that differ, and fingerprints of the co-variables that were touched
 from __future__ import annotations
 
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
 from evercell.cell.capture import NOTHING, RESULT, Capture, CapturedAmbient, CapturedGroup
 from evercell.cell.covariables import Observation, connect, observe
-from evercell.codec.canonical import SCALARS, digest
-from evercell.codec.pickling import dump, load
-from evercell.errors import EvercellError
+from evercell.cell.products import join_circles, make_products, unknowable
+from evercell.cell.reach import Reach
+from evercell.codec.canonical import SCALARS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from evercell.cell.capture import Before
     from evercell.cell.namespace import Namespace
-    from evercell.cell.reach import Reach
     from evercell.cell.source import Source
 
 __all__ = ["Recording"]
@@ -36,7 +35,7 @@ Group = frozenset[str]
 class Recording:
     """One cell's comparison of before and after; used once."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - what `Namespace.after` was given
         self,
         space: Namespace,
         before: Before,
@@ -70,11 +69,13 @@ class Recording:
         self._natural = frozenset(groups)
         changed = self._with_holders([g for g in groups if self._is_changed(g, reach)])
         changed, result_name, extra = self._place_result(changed)
-        observations = self._observe_products(changed)
+        observations = join_circles({g: self._observe(g) for g in changed}, self._observe)
         changes = space.ambient.changes(self._before.ambient)
         reads = self._reads(reach, {c.name for c, _, _ in changes}, changed, result_name)
         key = self._key if isinstance(self._key, bytes) else self._key(reads)
-        products = self._products(observations, key) + extra
+        versions = None if self._untracked is not None else self._before.versions
+        values = {g: self._values(g) for g in observations}
+        products = make_products(observations, values, key, versions, space.ns) + extra
         ambient = [
             CapturedAmbient(
                 c.name, version, data, None if data else f"{c.name[1:]} can't be put back"
@@ -89,10 +90,8 @@ class Recording:
 
     def _widen(self, reach: Reach) -> Reach:
         """Names that came within reach while the cell ran may have been touched as well."""
-        from evercell.cell.reach import Reach as Joined  # noqa: PLC0415 - the type, at run time
-
         old = self._before.reach
-        return Joined(
+        return Reach(
             old.names | reach.names,
             old.direct | reach.direct,
             old.stores | reach.stores,
@@ -225,91 +224,10 @@ class Recording:
     def _values(self, group: Group) -> dict[str, object]:
         return {n: self._result if n == RESULT else self._now[n] for n in sorted(group)}
 
-    def _observe_products(self, changed: list[Group]) -> dict[Group, Observation]:
-        """Observe each; join those that refer to each other by name in a circle."""
-        found = {g: self._observe(g) for g in changed}
-        while True:
-            circle = _circle(found)
-            if circle is None:
-                return found
-            joined: Group = frozenset().union(*circle)
-            found = {g: o for g, o in found.items() if g not in circle}
-            found[joined] = self._observe(joined)
-
     def _observe(self, group: Group) -> Observation:
         if group in self._natural:
             return self._space.joint(group)
         return observe(self._values(group), self._space.ns)
-
-    def _products(self, observations: dict[Group, Observation], key: bytes) -> list[CapturedGroup]:
-        owner = {name: group for group in observations for name in group}
-        content: dict[Group, bytes] = {}
-        reasons: dict[Group, str | None] = {}
-        for group, seen in observations.items():
-            reasons[group] = seen.reason or self._verify(group, seen)
-            names = repr(tuple(sorted(group))).encode()
-            if reasons[group] is None and not seen.volatile:
-                content[group] = blake3(b"content" + seen.digest + names).digest(16)
-            else:
-                content[group] = blake3(b"by cell" + key + names).digest(16)
-        found = []
-        for group, seen in observations.items():
-            version = self._version(group, observations, owner, content)
-            dumped = seen.dumped if reasons[group] is None else None
-            stream = None if dumped is None else dumped.stream
-            buffers = () if dumped is None else dumped.buffers
-            found.append(
-                CapturedGroup(tuple(sorted(group)), version, stream, buffers, reasons[group])
-            )
-        return found
-
-    def _version(
-        self,
-        group: Group,
-        observations: dict[Group, Observation],
-        owner: dict[str, Group],
-        content: dict[Group, bytes],
-    ) -> bytes:
-        """By content, and by the versions of all that the content refers to by name."""
-        if self._untracked is not None:
-            from evercell.cell.namespace import unknowable  # noqa: PLC0415 - they know each other
-
-            return unknowable()
-        outside: dict[str, bytes] = {}
-        inside, queue = {group}, [group]
-        while queue:
-            for name in observations[queue.pop()].refers:
-                other = owner.get(name)
-                if other is None:
-                    outside[name] = self._before.versions.get(name, b"")
-                elif other not in inside:
-                    inside.add(other)
-                    queue.append(other)
-        hasher = blake3(b"version" + content[group])
-        for part in sorted(content[g] for g in inside - {group}):
-            hasher.update(part)
-        for name in sorted(outside):
-            hasher.update(repr((name, outside[name])).encode())
-        return hasher.digest(16)
-
-    def _verify(self, group: Group, seen: Observation) -> str | None:
-        """Load the stream into a scratch namespace: None if it gives what was stored."""
-        if seen.dumped is None:
-            return seen.reason
-        values = self._values(group)
-        if len(values) == 1 and all(type(v) in SCALARS for v in values.values()):
-            return None
-        live = self._space.ns
-        try:
-            loaded: dict[str, Any] = load(seen.dumped.stream, seen.dumped.buffers, live)
-            again = dump(loaded, live, own=loaded, out_of_band=True)
-            if again.main == seen.dumped.main and again.digest() == seen.digest:
-                return None
-            if digest(values, live, "value") == digest(loaded, live, "value"):
-                return None
-        except EvercellError as error:
-            return f"its round trip fails: {error.message}"
-        return "it comes back from its pickle as something else"
 
     # -- the rest --------------------------------------------------------------------------------
 
@@ -334,8 +252,6 @@ class Recording:
 
     def _unrestorable_effects(self) -> list[CapturedAmbient]:
         """Effects outside the namespace that nothing can put back: the cell has to run again."""
-        from evercell.cell.namespace import unknowable  # noqa: PLC0415 - they know each other
-
         found = []
         if self._source.shell:
             version = blake3(b"shell" + self._source.digest).digest(16)
@@ -361,8 +277,6 @@ class Recording:
         key: bytes,
     ) -> None:
         """The namespace knows its new state."""
-        from evercell.cell.namespace import unknowable  # noqa: PLC0415 - they know each other
-
         space = self._space
         for name in self._deleted:
             space.versions.pop(name, None)
@@ -413,32 +327,3 @@ class Recording:
 def _is_lost(product: CapturedGroup) -> bool:
     """Whether its cell must run again; a displayed value alone is no reason for that."""
     return product.stream is None and product.names != (RESULT,)
-
-
-def _circle(observations: dict[Group, Observation]) -> list[Group] | None:
-    """Groups that refer to each other by name, if there are any."""
-    owner = {name: group for group in observations for name in group}
-    follows = {
-        group: {owner[n] for n in seen.refers if n in owner} - {group}
-        for group, seen in observations.items()
-    }
-    for start in follows:
-        reached, queue = set(), [start]
-        while queue:
-            for other in follows[queue.pop()]:
-                if other not in reached:
-                    reached.add(other)
-                    queue.append(other)
-        if start in reached:
-            return [g for g in reached if start in _reach(g, follows)]
-    return None
-
-
-def _reach(start: Group, follows: dict[Group, set[Group]]) -> set[Group]:
-    reached, queue = set(), [start]
-    while queue:
-        for other in follows[queue.pop()]:
-            if other not in reached:
-                reached.add(other)
-                queue.append(other)
-    return reached

@@ -24,7 +24,7 @@ from typing import Literal
 
 from blake3 import blake3
 
-from evercell.cell.bytecode import CodeFacts, code_facts
+from evercell.cell.bytecode import CodeFacts, code_facts, own_reads
 
 __all__ = ["Directive", "Source", "parse_source"]
 
@@ -36,7 +36,8 @@ _SHELL = frozenset({
     "matplotlib", "config", "load_ext", "reload_ext", "unload_ext", "autoreload", "precision",
     "xmode", "colors", "alias", "alias_magic", "automagic", "autocall", "pylab", "aimport",
 })  # fmt: skip
-_NO_FACTS = CodeFacts(*([frozenset()] * 5), (), False)
+_NONE: frozenset[str] = frozenset()
+_NO_FACTS = CodeFacts(_NONE, _NONE, _NONE, _NONE, _NONE, (), indirect_sets=False)
 _FLAGS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 
 
@@ -52,6 +53,10 @@ class Source:
     escapes: tuple[str, ...]  # why static tracking is unsound, in words; empty: it is sound
     shell: tuple[str, ...]  # magics that change the shell itself: their effect can't be restored
     definite: frozenset[str] = frozenset()  # names that it binds whatever happens
+    direct: frozenset[str] = frozenset()  # of `reads`: used while the cell runs
+    # Decorated functions that it only defines -> what their bodies read: not used by the cell if
+    # the decorator made a step of them.
+    decorated: tuple[tuple[str, frozenset[str]], ...] = ()
 
     @property
     def reads(self) -> frozenset[str]:
@@ -83,9 +88,9 @@ def parse_source(source: str, transformed: str) -> Source:
         raised = error if isinstance(error, SyntaxError) else SyntaxError(str(error))
         digest = blake3(b"text" + source.encode(errors="surrogatepass")).digest(16)
         # The body of a volatile cell may hold magics, which only IPython understands.
-        escapes = ("its body could not be analysed",) if magic is not None else ()
+        hidden = ("its body could not be analysed",) if magic is not None else ()
         error_of = None if magic is not None else raised
-        return Source(digest, None, error_of, _NO_FACTS, frozenset(directives), escapes, ())
+        return Source(digest, None, error_of, _NO_FACTS, frozenset(directives), hidden, ())
     except (RecursionError, MemoryError) as error:
         digest = blake3(b"text" + source.encode(errors="surrogatepass")).digest(16)
         raised = SyntaxError(f"too deeply nested: {error}")
@@ -107,6 +112,7 @@ def parse_source(source: str, transformed: str) -> Source:
         escapes,
         tuple(shell),
         _definite(tree),
+        *_direct(tree, code, facts),
     )
 
 
@@ -125,6 +131,31 @@ def _definite(tree: ast.Module) -> frozenset[str]:
                 n.id for n in names if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
             )
     return frozenset(bound - {"*"})
+
+
+def _direct(
+    tree: ast.Module, code: CodeType, facts: CodeFacts
+) -> tuple[frozenset[str], tuple[tuple[str, frozenset[str]], ...]]:
+    """What the cell uses while it runs, without the bodies of functions that it only defines."""
+    loaded = {
+        n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)
+    }
+    defined: dict[str, list[ast.FunctionDef | ast.AsyncFunctionDef]] = {}
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            defined.setdefault(node.name, []).append(node)
+    bodies: dict[str, frozenset[str]] = {}
+    direct = set(own_reads(code))
+    for nested in (c for c in code.co_consts if isinstance(c, CodeType)):
+        inner = code_facts(nested)
+        names = inner.reads | inner.deletes
+        only_defined = len(defined.get(nested.co_name, ())) == 1 and nested.co_name not in loaded
+        if only_defined and not inner.escapes:
+            bodies[nested.co_name] = names
+        else:
+            direct |= names
+    decorated = tuple((n, b) for n, b in bodies.items() if defined[n][0].decorator_list)
+    return frozenset(direct & (facts.reads | facts.deletes)), decorated
 
 
 def _normal_digest(tree: ast.Module, transformed: str) -> bytes:
@@ -155,7 +186,9 @@ def _directives(source: str) -> list[Directive]:
 
 def _magics(tree: ast.Module) -> tuple[list[str], list[str], list[str]]:
     """Names of the magics that change the shell, of Evercell's own, and of all others."""
-    shell, evercell, others = [], [], []
+    shell: list[str] = []
+    evercell: list[str] = []
+    others: list[str] = []
     for node in ast.walk(tree):
         name = _magic_name(node)
         if name is None:

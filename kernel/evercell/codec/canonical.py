@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from blake3 import blake3
 
 from evercell.codec.code import code_digest
+from evercell.codec.definitions import importable
 from evercell.errors import NotStorableError
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ __all__ = ["SCALARS", "code_digest", "digest"]
 
 SCALARS = frozenset({type(None), bool, int, float, complex, str, bytes})
 _are_scalars = SCALARS.issuperset
-_dumps = marshal.dumps
+_dumps: Callable[[Any, int], bytes] = marshal.dumps
 
 # Attributes of a class that follow from the others, or say where it was written.
 _DERIVED = frozenset({
@@ -43,8 +44,8 @@ _DERIVED = frozenset({
     "__pydantic_decorators__", "__pydantic_complete__", "__pydantic_parent_namespace__",
     "__pydantic_generic_metadata__", "__pydantic_setattr_handlers__", "__signature__",
     "__pydantic_computed_fields__",
-    "__slotnames__", "_member_names_", "_value2member_map_", "_hashable_values_", "_unhashable_values_",
-    "_unhashable_values_map_", "__parameters__",
+    "__slotnames__", "_member_names_", "_value2member_map_", "_hashable_values_",
+    "_unhashable_values_", "_unhashable_values_map_", "__parameters__",
 })  # fmt: skip
 _DESCRIPTORS = (
     types.MemberDescriptorType,
@@ -64,7 +65,8 @@ def digest(
     `name` begins the path in the error. Raises NotStorableError.
     """
     kind = type(value)
-    if kind in SCALARS or ((kind is tuple or kind is list) and _are_scalars(map(type, value))):  # type: ignore[call-overload]
+    flat = kind is tuple or kind is list
+    if kind in SCALARS or (flat and _are_scalars(map(type, value))):  # type: ignore[call-overload]
         return blake3(b"M" + _dumps(value, 2)).digest(16)
     try:
         return blake3(_Encoder(live).encode(value)).digest(16)
@@ -126,7 +128,7 @@ class _Encoder:
             self._lowest = min(outer, self._lowest)
         return encoded
 
-    def encode(self, value: object) -> bytes:
+    def encode(self, value: object) -> bytes:  # noqa: PLR0911 - one case each
         kind = type(value)
         if kind in SCALARS:
             return b"M" + _dumps(value, 2)
@@ -199,7 +201,7 @@ class _Encoder:
         return _short(f"{module}:{qualname}".encode())
 
     def _class(self, cls: type) -> bytes:
-        if _importable(cls, self._live):
+        if importable(cls, self._live):
             return b"C" + f"{cls.__module__}:{cls.__qualname__}".encode()
         attributes = {k: v for k, v in vars(cls).items() if k not in _DERIVED}
         size = f"{cls.__qualname__}:{cls.__basicsize__}".encode()
@@ -208,7 +210,7 @@ class _Encoder:
 
     def function(self, value: types.FunctionType) -> bytes:
         name = f"{value.__qualname__}"
-        if _importable(value, self._live):
+        if importable(value, self._live):
             name = f"{value.__module__}:{name}"
         cells = tuple(map(_cell_content, value.__closure__ or ()))
         return b"".join(
@@ -257,19 +259,6 @@ def _cell_content(cell: types.CellType) -> object:
 def _short(encoded: bytes) -> bytes:
     size = len(encoded)
     return bytes((size,)) + encoded if size < 64 else b"\xff" + blake3(encoded).digest(16)
-
-
-def _importable(value: Any, live: Mapping[str, object] | None) -> bool:
-    """Whether a class or function is found by name in a module other than the notebook."""
-    module = sys.modules.get(value.__module__) if isinstance(value.__module__, str) else None
-    if module is None or value.__module__ == "__main__":
-        return False
-    if live is not None and getattr(module, "__dict__", None) is live:
-        return False
-    found: object = module
-    for name in value.__qualname__.split("."):
-        found = getattr(found, name, None)
-    return found is value
 
 
 def _library_encoding(encoder: _Encoder, value: Any, kind: type) -> bytes | None:
@@ -324,6 +313,7 @@ _HANDLERS: dict[type, Callable[[_Encoder, Any], bytes]] = {
     staticmethod: _tagged(b"s", lambda value: value.__func__),
     classmethod: _tagged(b"l", lambda value: value.__func__),
     property: _tagged(b"y", lambda value: (value.fget, value.fset, value.fdel)),
+    functools.cached_property: _tagged(b"z", lambda value: (value.func, value.attrname)),
     functools._lru_cache_wrapper: _tagged(
         b"u", lambda value: (value.__wrapped__, value.cache_parameters())
     ),

@@ -16,7 +16,7 @@ from blake3 import blake3
 __all__ = ["Positions", "code_digest", "marshal_code", "positions_of", "unmarshal_code"]
 
 # (file name, first line, line table, positions of the nested code objects in constant order)
-Positions = tuple[str, int, bytes, tuple["Positions", ...]]  # type: ignore[misc]
+Positions = tuple[str, int, bytes, tuple["Positions", ...]]
 
 
 @lru_cache(maxsize=4096)

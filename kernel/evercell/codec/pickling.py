@@ -16,7 +16,6 @@ What differs from cloudpickle, and why:
 
 from __future__ import annotations
 
-import abc
 import enum
 import io
 import itertools
@@ -33,6 +32,7 @@ from blake3 import blake3
 
 from evercell.codec import rebuild
 from evercell.codec.code import Positions, marshal_code, positions_of, unmarshal_code
+from evercell.codec.definitions import check_class, function_state, importable
 from evercell.codec.reducers import REDUCERS, REFUSED, Arrays
 from evercell.errors import EvercellError, NotStorableError, RestoreError
 
@@ -43,19 +43,8 @@ __all__ = ["Dumped", "Pickler", "Unpickler", "dump", "load"]
 
 OUT_OF_BAND = 65_536  # bytes from which a buffer travels beside the stream
 _NOTHING_OWN: dict[str, object] = {}
-_METACLASSES = frozenset({type, abc.ABCMeta, enum.EnumMeta, type(typing.Protocol)})
-_METACLASS_NAMES = frozenset({"pydantic._internal._model_construction:ModelMetaclass"})
-_HOOK_MODULES = (
-    "builtins",
-    "typing",
-    "typing_extensions",
-    "enum",
-    "abc",
-    "pydantic",
-    "_collections_abc",
-)
 _MISSING = object()
-# Of a class's attributes: where it was written, what copyreg remembers, what is given at its making.
+# Of a class: where it was written, what copyreg remembers, what is given at its making.
 _CACHES = frozenset({"__firstlineno__", "__slotnames__", "__slots__"})
 
 
@@ -244,7 +233,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         return (
             rebuild.make_function,
             (marshal_code(code), index, scope, function.__name__, function.__closure__),
-            _function_state(function),
+            function_state(function),
             None,
             None,
             rebuild.set_function,
@@ -273,15 +262,17 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             return self.by_name(cls, name)
         if cls.__module__ in ("builtins", "types"):
             return super().reducer_override(cls)
-        _check_class(cls)
+        check_class(cls)
         self._by_value.add(id(cls))
         maker, arguments, state, *rest = super().reducer_override(cls)
         attributes = {k: v for k, v in state[0].items() if k not in _CACHES}
         if maker.__name__ == "_make_skeleton_enum":
             arguments = (*arguments[:5], None, None)
         else:
-            extra = {k: vars(cls)[k] for k in ("__slots__", "__qualname__") if k in vars(cls)}
-            extra["__qualname__"] = cls.__qualname__
+            extra: dict[str, Any] = {"__qualname__": cls.__qualname__}
+            bases = vars(cls).get("__orig_bases__", ())
+            if "__slots__" in vars(cls) and typing.NamedTuple not in bases:
+                extra["__slots__"] = vars(cls)["__slots__"]
             # No tracking of classes: a tracked one gets its recorded state again with every load.
             arguments = (*arguments[:3], arguments[3] | extra, None, None)
         return (maker, arguments, (attributes, state[1]), *rest)
@@ -333,58 +324,6 @@ class Unpickler(pickle.Unpickler):
             scope = vars(sys.modules[scope])
         positioned = unmarshal_code(code, self._positions[index])
         return FunctionType(positioned, self._live if scope is None else scope, name, None, closure)
-
-
-def importable(obj: Any, live: Mapping[str, object] | None) -> bool:
-    """Whether a module other than the notebook has `obj` under its qualified name."""
-    name = getattr(obj, "__module__", None)
-    module = sys.modules.get(name) if isinstance(name, str) else None
-    if module is None or name == "__main__" or vars(module) is live:
-        return False
-    found: object = module
-    for part in obj.__qualname__.split("."):
-        found = getattr(found, part, None)
-    return found is obj
-
-
-def _function_state(function: FunctionType) -> dict[str, Any]:
-    state: dict[str, Any] = {
-        "__dict__": function.__dict__,
-        "__qualname__": function.__qualname__,
-        "__module__": function.__module__,
-        "__doc__": function.__doc__,
-        "__defaults__": function.__defaults__,
-        "__kwdefaults__": function.__kwdefaults__,
-    }
-    if sys.version_info >= (3, 14):  # annotations are a function there; asking would evaluate it
-        state["__annotate__"] = function.__annotate__
-    else:
-        state["__annotations__"] = function.__annotations__
-    if sys.version_info >= (3, 12):
-        state["__type_params__"] = function.__type_params__
-    return state
-
-
-def _check_class(cls: type) -> None:
-    """Refuse a class whose making runs code that is not ours to run twice."""
-    meta = type(cls)
-    if (
-        meta not in _METACLASSES
-        and f"{meta.__module__}:{meta.__qualname__}" not in _METACLASS_NAMES
-    ):
-        raise NotStorableError(f"class {cls.__qualname__}: its metaclass runs when it is made")
-    for base in cls.__mro__[1:]:
-        hook = "__init_subclass__" in vars(base)
-        if hook and base.__module__.partition(".")[0] not in _HOOK_MODULES:
-            raise NotStorableError(
-                f"class {cls.__qualname__}: {base.__qualname__}.__init_subclass__ runs when it is made"
-            )
-    for name, value in vars(cls).items():
-        hook = getattr(type(value), "__set_name__", None)
-        if isinstance(hook, FunctionType) and hook.__module__ == "__main__":
-            raise NotStorableError(
-                f"class {cls.__qualname__}: {name}.__set_name__ runs when it is made"
-            )
 
 
 def _exception(error: BaseException) -> Any:

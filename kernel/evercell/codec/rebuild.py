@@ -7,6 +7,7 @@ the live namespace are bound by the unpickler (`pickling.Unpickler.find_class`);
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import types
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "make_array_view",
+    "make_cached_property",
     "make_cell",
     "make_exception",
     "make_function",
@@ -60,23 +62,32 @@ def set_cell(cell: types.CellType, content: tuple[Any]) -> None:
     (cell.cell_contents,) = content
 
 
+def make_cached_property(function: Any, name: str | None, doc: str | None) -> Any:
+    """A `functools.cached_property` that knows its attribute's name."""
+    made: Any = functools.cached_property(function)
+    made.attrname, made.__doc__ = name, doc
+    return made
+
+
 def make_lru_cache(function: Callable[..., Any], parameters: dict[str, Any]) -> Any:
     """A `functools.lru_cache` that remembers nothing yet."""
     return functools.lru_cache(**parameters)(function)
 
 
-def make_typevar(name: str, constraints: tuple[Any, ...], options: dict[str, Any]) -> Any:
+def make_typevar(
+    name: str, constraints: tuple[Any, ...], options: dict[str, Any], module: str
+) -> Any:
     """A type variable of the notebook."""
-    return TypeVar(name, *constraints, **options)  # type: ignore[misc]
+    variable: Any = TypeVar(name, *constraints, **options)  # type: ignore[misc]
+    variable.__module__ = module
+    return variable
 
 
 def make_exception(cls: type[BaseException], arguments: tuple[Any, ...]) -> BaseException:
     """An exception without calling its own `__init__`, whose signature is nobody's business."""
     error = cls.__new__(cls, *arguments)
-    try:
+    with contextlib.suppress(TypeError):  # OSError and its like check what they are given
         builtin_base(cls).__init__(error, *arguments)
-    except TypeError:  # OSError and its like check what they are given; `args` is set below anyway
-        pass
     return error
 
 
@@ -114,7 +125,7 @@ def exception_parts(error: BaseException) -> tuple[tuple[Any, ...], dict[str, An
 _C_FIELDS = frozenset({"name", "path", "name_from", "obj"})  # of ImportError, NameError, ...
 
 
-def make_array_view(
+def make_array_view(  # noqa: PLR0917 - as the stream calls it
     base: Any,
     dtype: Any,
     shape: tuple[int, ...],

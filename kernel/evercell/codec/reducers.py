@@ -93,7 +93,12 @@ def _typevar(pickler: Pickler, variable: Any) -> Any:
     options = {"covariant": variable.__covariant__, "contravariant": variable.__contravariant__}
     if variable.__bound__ is not None:
         options["bound"] = variable.__bound__
-    return rebuild.make_typevar, (variable.__name__, variable.__constraints__, options)
+    return rebuild.make_typevar, (
+        variable.__name__,
+        variable.__constraints__,
+        options,
+        variable.__module__,
+    )
 
 
 def _mapping_proxy(_pickler: Pickler, proxy: Any) -> Any:
@@ -105,6 +110,11 @@ def _property(_pickler: Pickler, value: property) -> Any:
     if type(value) is not property:
         return NotImplemented
     return property, (value.fget, value.fset, value.fdel, value.__doc__)
+
+
+def _cached_property(_pickler: Pickler, value: Any) -> Any:
+    # Its lock (up to 3.11) is no part of what it is.
+    return rebuild.make_cached_property, (value.func, value.attrname, value.__doc__)
 
 
 def importable_attribute(value: Any, name: str | None = None) -> bool:
@@ -123,6 +133,7 @@ REDUCERS: dict[type, Callable[[Pickler, Any], Any]] = {
     functools._lru_cache_wrapper: _lru_cache,
     typing.TypeVar: _typevar,
     property: _property,
+    functools.cached_property: _cached_property,
     types.MappingProxyType: _mapping_proxy,
 }
 

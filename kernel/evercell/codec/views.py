@@ -38,7 +38,7 @@ class _View:
         self._characters = characters
         self._open: set[int] = set()
 
-    def of(self, value: Any, depth: int) -> Any:
+    def of(self, value: Any, depth: int) -> Any:  # noqa: PLR0911 - one case each
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, enum.Enum):
@@ -61,7 +61,7 @@ class _View:
         if isinstance(value, dict):
             return self._pairs(value, depth)
         if isinstance(value, tuple) and hasattr(value, "_fields"):
-            return self._pairs(value._asdict(), depth)
+            return self._pairs(dict(zip(value._fields, value, strict=False)), depth)
         if isinstance(value, list | tuple | set | frozenset):
             shown = [self.of(v, depth) for _, v in zip(range(self._items), value, strict=False)]
             return shown if len(value) <= self._items else [*shown, _more(len(value), self._items)]

@@ -1,0 +1,150 @@
+"""Products: each changed co-variable as a verified stream, with a version by content.
+
+A version covers the stream and the versions of all that the stream refers to by name, so that an
+instance is new when its class is. What can't be stored has its cell's key instead of content.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from blake3 import blake3
+
+from evercell.cell.capture import CapturedGroup
+from evercell.codec.canonical import SCALARS, digest
+from evercell.codec.pickling import dump, load
+from evercell.errors import EvercellError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from evercell.cell.covariables import Observation
+
+__all__ = ["join_circles", "make_products", "unknowable"]
+
+Group = frozenset[str]
+
+
+def unknowable() -> bytes:
+    """A version that nothing recorded has."""
+    return os.urandom(16)
+
+
+def join_circles(
+    found: dict[Group, Observation], observe: Callable[[Group], Observation]
+) -> dict[Group, Observation]:
+    """Join the groups that refer to each other by name in a circle: neither could be decoded
+    first."""
+    while True:
+        circle = _circle(found)
+        if circle is None:
+            return found
+        joined: Group = frozenset().union(*circle)
+        found = {group: seen for group, seen in found.items() if group not in circle}
+        found[joined] = observe(joined)
+
+
+def make_products(
+    observations: dict[Group, Observation],
+    values: dict[Group, dict[str, object]],
+    key: bytes,
+    versions: Mapping[str, bytes] | None,
+    live: dict[str, Any],
+) -> list[CapturedGroup]:
+    """The products of a cell with `key`.
+
+    `versions` are those before the cell, for what is referred to outside of it; None: the run can't
+    be trusted, so every product gets a version of its own.
+    """
+    content: dict[Group, bytes] = {}
+    reasons: dict[Group, str | None] = {}
+    for group, seen in observations.items():
+        reasons[group] = seen.reason or _verify(values[group], seen, live)
+        names = repr(tuple(sorted(group))).encode()
+        if reasons[group] is None:
+            content[group] = blake3(b"content" + seen.digest + names).digest(16)
+        else:
+            content[group] = blake3(b"by cell" + key + names).digest(16)
+    found = []
+    for group in sorted(observations, key=sorted):
+        seen = observations[group]
+        dumped = seen.dumped if reasons[group] is None else None
+        found.append(
+            CapturedGroup(
+                tuple(sorted(group)),
+                unknowable()
+                if versions is None
+                else _version(group, observations, content, versions),
+                None if dumped is None else dumped.stream,
+                () if dumped is None else dumped.buffers,
+                reasons[group],
+            )
+        )
+    return found
+
+
+def _version(
+    group: Group,
+    observations: dict[Group, Observation],
+    content: dict[Group, bytes],
+    versions: Mapping[str, bytes],
+) -> bytes:
+    owner = {name: other for other in observations for name in other}
+    outside: dict[str, bytes] = {}
+    inside, queue = {group}, [group]
+    while queue:
+        for name in observations[queue.pop()].refers:
+            other = owner.get(name)
+            if other is None:
+                outside[name] = versions.get(name, b"")
+            elif other not in inside:
+                inside.add(other)
+                queue.append(other)
+    hasher = blake3(b"version" + content[group])
+    for part in sorted(content[other] for other in inside - {group}):
+        hasher.update(part)
+    for name in sorted(outside):
+        hasher.update(repr((name, outside[name])).encode())
+    return hasher.digest(16)
+
+
+def _verify(values: dict[str, object], seen: Observation, live: dict[str, Any]) -> str | None:
+    """Load the stream into a scratch namespace: None if it gives what was stored."""
+    if seen.dumped is None:
+        return seen.reason
+    if len(values) == 1 and all(type(value) in SCALARS for value in values.values()):
+        return None
+    try:
+        loaded: dict[str, Any] = load(seen.dumped.stream, seen.dumped.buffers, live)
+        again = dump(loaded, live, own=loaded, out_of_band=True)
+        if again.main == seen.dumped.main and again.digest() == seen.digest:
+            return None
+        if digest(values, live, "value") == digest(loaded, live, "value"):
+            return None
+    except EvercellError as error:
+        return f"its round trip fails: {error.message}"
+    return "it comes back from its pickle as something else"
+
+
+def _circle(observations: dict[Group, Observation]) -> list[Group] | None:
+    owner = {name: group for group in observations for name in group}
+    follows = {
+        group: {owner[name] for name in seen.refers if name in owner} - {group}
+        for group, seen in observations.items()
+    }
+    for start in follows:
+        reached = _reached(start, follows)
+        if start in reached:
+            return [group for group in reached if start in _reached(group, follows)]
+    return None
+
+
+def _reached(start: Group, follows: dict[Group, set[Group]]) -> set[Group]:
+    reached: set[Group] = set()
+    queue = [start]
+    while queue:
+        new = follows[queue.pop()] - reached
+        reached |= new
+        queue += new
+    return reached

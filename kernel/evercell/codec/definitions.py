@@ -1,0 +1,85 @@
+"""Functions and classes: which are found by import, what makes up one that isn't, which of the
+notebook's classes may be made a second time."""
+
+from __future__ import annotations
+
+import abc
+import enum
+import sys
+import typing
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+
+from evercell.errors import NotStorableError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["check_class", "function_state", "importable"]
+
+_METACLASSES = frozenset({type, abc.ABCMeta, enum.EnumMeta, type(typing.Protocol)})
+_METACLASS_NAMES = frozenset({"pydantic._internal._model_construction:ModelMetaclass"})
+_HOOK_MODULES = (
+    "builtins",
+    "typing",
+    "typing_extensions",
+    "enum",
+    "abc",
+    "pydantic",
+    "_collections_abc",
+)
+
+
+def importable(obj: Any, live: Mapping[str, object] | None) -> bool:
+    """Whether a module other than the notebook has the class or function under its own name."""
+    name = getattr(obj, "__module__", None)
+    module = sys.modules.get(name) if isinstance(name, str) else None
+    if module is None or name == "__main__":
+        return False
+    if live is not None and getattr(module, "__dict__", None) is live:
+        return False
+    found: object = module
+    for part in obj.__qualname__.split("."):
+        found = getattr(found, part, None)
+    return bool(found is obj)
+
+
+def function_state(function: FunctionType) -> dict[str, Any]:
+    state: dict[str, Any] = {
+        "__dict__": function.__dict__,
+        "__qualname__": function.__qualname__,
+        "__module__": function.__module__,
+        "__doc__": function.__doc__,
+        "__defaults__": function.__defaults__,
+        "__kwdefaults__": function.__kwdefaults__,
+    }
+    if sys.version_info >= (3, 14):  # annotations are a function there; asking would evaluate it
+        state["__annotate__"] = function.__annotate__
+    else:
+        state["__annotations__"] = function.__annotations__
+    if sys.version_info >= (3, 12):
+        state["__type_params__"] = function.__type_params__
+    return state
+
+
+def check_class(cls: type) -> None:
+    """Refuse a class whose making runs code that is not ours to run twice."""
+    meta = type(cls)
+    if (
+        meta not in _METACLASSES
+        and f"{meta.__module__}:{meta.__qualname__}" not in _METACLASS_NAMES
+    ):
+        raise NotStorableError(f"class {cls.__qualname__}: its metaclass runs when it is made")
+    for base in cls.__mro__[1:]:
+        hook = "__init_subclass__" in vars(base)
+        if hook and base.__module__.partition(".")[0] not in _HOOK_MODULES:
+            raise NotStorableError(
+                f"class {cls.__qualname__}: {base.__qualname__}.__init_subclass__ runs when it is "
+                "made"
+            )
+    for name, value in vars(cls).items():
+        method = getattr(type(value), "__set_name__", None)
+        if isinstance(method, FunctionType) and method.__module__ == "__main__":
+            raise NotStorableError(
+                f"class {cls.__qualname__}: {name}.__set_name__ runs when it is made"
+            )
