@@ -8,6 +8,7 @@ import inspect
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from bench import hooks
 from evercell.engine.host import NOTHING, CellRequest, Ran
 from evercell.engine.run import RunRequest
 from evercell.engine.session import Session
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 DEFINITIONS = f"""
 import asyncio
+from bench import hooks
 from evercell import step
 
 @step
@@ -32,7 +34,7 @@ async def ask_async(tag, number):
 
 @step(version=1)
 def last():
-    reached()
+    hooks.reached()
 """
 
 LOOP = """
@@ -60,7 +62,7 @@ last()
 """
 RESUME = """
 ask("resume", 0)
-mark("first answer")
+hooks.mark("first answer")
 for number in range(1, {steps}):
     ask("resume", number)
 last()
@@ -105,11 +107,12 @@ class Shell:
 class Notebook:
     """A notebook on an engine of its own, its history in `folder`."""
 
-    def __init__(self, folder: Path, **names: Any) -> None:
-        self._live: dict[str, Any] = {"__name__": "__main__", **names}
+    def __init__(self, folder: Path) -> None:
+        self._live: dict[str, Any] = {"__name__": "__main__"}
         self._count = 0
         self._runner = asyncio.Runner()
-        request = RunRequest(str(folder / "bench.ipynb"), {}, None)
+        # Not a path in `folder`: a copy of the folder holds the same notebook's history.
+        request = RunRequest("/bench.ipynb", {}, None)
         self._session = Session.open(folder / "history", request, self._live)
 
     def cell(self, cell_id: str, source: str) -> float:
@@ -155,7 +158,8 @@ class Program:
         self, folder: Path, mark: Callable[[str], None], reached: Callable[[], None]
     ) -> None:
         mark("imports")
-        self._notebook = Notebook(folder, mark=mark, reached=reached)
+        hooks.mark, hooks.reached = mark, reached
+        self._notebook = Notebook(folder)
         mark("opened")
 
     def run(self, steps: int, *, resuming: bool) -> None:

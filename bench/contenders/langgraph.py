@@ -82,7 +82,9 @@ class Program:
         self, folder: Path, mark: Callable[[str], None], reached: Callable[[], None]
     ) -> None:
         mark("imports")
-        saver = ExitStack().enter_context(SqliteSaver.from_conn_string(str(folder / "db.sqlite")))
+        self._stack = ExitStack()  # the saver is closed when this is forgotten
+        path = str(folder / "db.sqlite")
+        saver = self._stack.enter_context(SqliteSaver.from_conn_string(path))
 
         @task
         def last() -> None:
