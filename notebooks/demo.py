@@ -33,16 +33,14 @@ RUN_SECONDS = 900.0  # enough for a model on a slow and busy machine
 MODEL_CALLS = "name IN ('guess', 'decide')"
 
 CELLS = """
-WITH tokens AS (
-    SELECT s.cell_id, sum(u.input_tokens + u.output_tokens) AS tokens
-    FROM usage u JOIN steps s USING (run_id, activity_id)
-    GROUP BY s.cell_id
-), called AS (
-    SELECT cell_id, count(*) AS steps, sum(attempts) AS attempts FROM steps GROUP BY cell_id
-)
-SELECT generation AS kernel, c.cell_id AS cell, decision, status, steps, attempts,
-       round(epoch(duration), 2) AS seconds, tokens
-FROM cells c LEFT JOIN called USING (cell_id) LEFT JOIN tokens USING (cell_id)
+SELECT c.generation AS kernel, c.cell_id AS cell, c.decision, c.status,
+       nullif(count(DISTINCT a.activity_id), 0) AS steps, nullif(count(a.attempt), 0) AS attempts,
+       round(epoch(c.duration), 1) AS seconds, round(epoch(c.saved), 1) AS saved,
+       sum(u.input_tokens + u.output_tokens) AS tokens
+FROM cells c
+LEFT JOIN attempts a ON a.cell_activity_id = c.activity_id
+LEFT JOIN usage u ON u.activity_id = a.activity_id AND u.attempt = a.attempt
+GROUP BY c.generation, c.cell_id, c.decision, c.status, c.duration, c.saved, c.started_at
 ORDER BY c.started_at
 """
 
@@ -89,10 +87,16 @@ def check(console: Console, text: str, ok: bool) -> bool:
 def print_table(console: Console, title: str, experiment: Experiment, sql: str) -> None:
     """Print what SQL finds in the history."""
     columns, rows = experiment.query(sql)
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
     for n, name in enumerate(columns):
         numeric = all(row[n] is None or isinstance(row[n], int | float) for row in rows)
-        table.add_column(name, justify="right" if numeric else "left")
+        table.add_column(name, justify="right" if numeric else "left", no_wrap=True)
     for row in rows:
         table.add_row(*("" if value is None else str(value) for value in row))
     console.print(table)
@@ -106,17 +110,18 @@ def count(experiment: Experiment, condition: str) -> int:
 
 def report(console: Console, experiment: Experiment, kill: Kill, entries: list[Entry]) -> bool:
     """Compare the history with the endpoint's ledger, aloud."""
-    print_table(console, "Cells, by kernel process", experiment, CELLS)
-    print_table(console, "Steps", experiment, STEPS)
+    print_table(console, "Cells, as each kernel ran or restored them", experiment, CELLS)
+    print_table(console, "Steps, over both kernels", experiment, STEPS)
     asked = len(requests(entries))
     calls = count(experiment, f"{MODEL_CALLS} AND status = 'completed'")
     [(answers,)] = experiment.rows("SELECT coalesce(sum(restored), 0) FROM steps")
     [(cells, kept)] = experiment.rows(RESTORED)
     console.print(
-        f"{count(experiment, 'true')} steps, of them {calls} model calls. {kept + answers} steps "
-        f"came back from the history:\n{kept} with {cells} restored cells, {answers} one by one in "
-        f"the interrupted cell. The endpoint counted {asked} requests,\n{kill.requests} before the "
-        f"kill and {asked - kill.requests} after it.\n"
+        f"  {count(experiment, 'true')} steps, of them {calls} model calls\n"
+        f"  {kept + answers} steps came back from the history: {kept} with {cells} restored cells, "
+        f"{answers} one by one in the interrupted cell\n"
+        f"  {asked} requests by the endpoint's own count: {kill.requests} before the kill, "
+        f"{asked - kill.requests} after it\n"
     )
     distinct = len({entry.body for entry in entries})
     lost = kill.requests - kill.calls
@@ -124,8 +129,8 @@ def report(console: Console, experiment: Experiment, kill: Kill, entries: list[E
         check(console, "every model call of the run is in the history", calls == distinct),
         check(
             console,
-            f"no finished call was asked again: {asked - calls} more request(s) than calls, and "
-            f"{lost} were under way at the kill",
+            f"no finished call was asked again: {asked - calls} more requests than calls, "
+            f"{lost} calls were under way at the kill",
             asked - calls <= lost <= CONCURRENCY,
         ),
         check(console, "steps came back from the history", answers > 0),
@@ -139,7 +144,9 @@ def main() -> int:
     parser.add_argument("--inputs", type=int, default=60, help="questions to ask (default 60)")
     parser.add_argument("--folder", type=Path, default=Path("artifacts/demo"))
     options = parser.parse_args()
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        console.width = 100
     folder = options.folder.resolve()
     prepare_folder(folder)
     with EndpointProcess(["-m", "endpoint.model"], folder / "ledger.jsonl") as endpoint:
