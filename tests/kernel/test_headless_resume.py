@@ -179,7 +179,6 @@ def test_parameters_and_fresh_begin_runs_of_their_own(lab: Lab) -> None:
     first = lab.run("-p", "n=4")
     assert first["output"].endswith("exp.out.ipynb")
     assert lab.outputs("exp.out.ipynb")[4][0]["text"][0].startswith("4 ")
-    assert lab.run("-p", "n=4")["run_id"] == first["run_id"]
     other = lab.run("-p", "n=5", "-o", "five.ipynb")
     fresh = lab.run("-p", "n=4", "--fresh")
     assert len({first["run_id"], other["run_id"], fresh["run_id"]}) == 3
