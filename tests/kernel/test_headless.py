@@ -305,9 +305,7 @@ def test_the_first_signal_interrupts_the_cell_once_and_the_second_kills(
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, "nb.ipynb"], cwd=tmp_path, env=dict(os.environ)
     )
-    began = 0
-    for number in signals:
-        began += 1
+    for began, number in enumerate(signals, 1):
         wait_until(lambda: marks.exists() and marks.read_text().count("began") >= began)  # noqa: B023
         process.send_signal(number)
     assert process.wait(timeout=30) == code

@@ -162,7 +162,8 @@ def as_text(value: object) -> str:
         case None:
             return ""
         case datetime():
-            return value.isoformat(sep=" ", timespec="seconds")
+            local = value.astimezone().replace(tzinfo=None) if value.tzinfo else value
+            return local.isoformat(sep=" ", timespec="seconds")
         case timedelta():
             return as_duration(value.total_seconds())
         case dict() | list():

@@ -7,6 +7,7 @@ Needs jupyter_client only: nbclient and nbformat are imported while the kernel s
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 from queue import Empty
@@ -34,6 +35,7 @@ __all__ = [
 ]
 
 _LOG_LINES = 20
+_CHATTER = re.compile(r"\[\w+\] (DEBUG|INFO|WARNING) \|")  # what traitlets applications log
 _SHUTDOWN_SECONDS = 20.0  # a kernel may have to finish a large write
 
 
@@ -142,9 +144,10 @@ async def kernel_death(
 ) -> CellFailure:
     """What is known about the end of the kernel process while it ran this cell."""
     log.seek(0)
-    lines = log.read().decode(errors="replace").splitlines()[-_LOG_LINES:]
+    lines = log.read().decode(errors="replace").splitlines()
+    telling = [line for line in lines if not _CHATTER.match(line)][-_LOG_LINES:]
     message = await _how_it_ended(manager)
-    return CellFailure(index, number, source, "", message, "\n".join(lines))
+    return CellFailure(index, number, source, "", message, "\n".join(telling))
 
 
 async def _how_it_ended(manager: AsyncKernelManager) -> str:

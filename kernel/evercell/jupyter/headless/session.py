@@ -142,7 +142,10 @@ class Session:
     def _heard(self, kind: str) -> None:
         if kind == "execute_input":
             self.stopper.cell_began()
-        self.dirty = True
+        # An error alone may be the kernel's refusal of the run, which must leave the file alone;
+        # it is written with the cell's end.
+        if kind not in {"status", "execute_input", "error"}:
+            self.dirty = True
 
     async def _tick(self) -> None:
         while True:
