@@ -55,4 +55,4 @@ def progress() -> None:
 
     session = current_session()
     session.cells.mark_volatile("it shows the run live")
-    show(session.feed())
+    show(session.feed(), live=os.environ.get("EVERCELL_HEADLESS") != "1")

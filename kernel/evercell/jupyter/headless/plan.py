@@ -107,6 +107,7 @@ def _environment(path: Path, parameters: str, *, fresh: bool, history: Path) -> 
     env["EVERCELL_NOTEBOOK"] = str(path)
     env["EVERCELL_PARAMETERS"] = parameters
     env["EVERCELL_HOME"] = str(history)
+    env["EVERCELL_HEADLESS"] = "1"  # nobody watches: evercell.progress() shows a table only
     if fresh:
         env["EVERCELL_FRESH"] = "1"
     return env
