@@ -47,7 +47,8 @@ def locate(
                 _absolute_notebook(environ.get("JPY_SESSION_NAME")),
                 _absolute_notebook(namespace.get("__vsc_ipynb_file__")),
             )
-            if name and (path := cwd / name)
+            # Resolved, so that a notebook reached through a link is the same one everywhere.
+            if name and (path := (cwd / name).resolve())
         ),
         None,
     )
