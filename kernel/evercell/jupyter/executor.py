@@ -83,8 +83,8 @@ class CellExecutor:
         kind = requests.kind_of(call.code)
         if kind is requests.CellKind.CONTROL:
             return await call.run_plain()
-        # The trap puts get_ipython() into the builtins, as run_cell does for a cell that runs: what a
-        # restore imports asks it where it is. pandas lays out its tables by the answer.
+        # The trap puts get_ipython() into the builtins, as run_cell does for a cell that runs: what
+        # a restore imports asks it where it is. pandas lays out its tables by the answer.
         with HeldInterrupts() as interrupts, self._shell.builtin_trap:
             host = KernelHost(self._kernel, self._capture, interrupts, call)
             try:
