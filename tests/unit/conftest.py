@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from evercell.engine.run import RunRequest, open_run
-from evercell.engine.scope import Scope, enter_scope
+from evercell.engine.run import Run, RunRequest, open_run
+from evercell.engine.scope import Scope, enter_scope, forget_scopes
 from evercell.history import History
 from evercell.testing import ManualClock
 
@@ -30,32 +30,42 @@ class Kernel:
         self.folder = folder
         self.clock = ManualClock()
         self.live: dict[str, Any] = {"__name__": "__main__"}
-        self._cells = 0
 
     @contextmanager
-    def cell(self, *, slot: str = "id:a", resuming: bool = False) -> Iterator[Scope]:
-        """Run the body of the `with` as a cell of the notebook's current run."""
+    def attached(self) -> Iterator[Run]:
+        """Attach to the notebook's current run, as a kernel process does."""
         history = History(self.folder, clock=self.clock)
         try:
             run = open_run(history, RunRequest("/nb.ipynb", {}, None), self.clock)
-            scope = Scope(
-                history=history,
-                clock=self.clock,
-                run_id=run.run_id,
-                cell=history.new_activity_id(),
-                slot=slot,
-                live=self.live,
-                resuming=resuming,
-                load=lambda: run.steps(slot),
-                data_version=lambda name: None,
-            )
             try:
-                with enter_scope(scope):
-                    yield scope
+                yield run
             finally:
+                forget_scopes()
                 run.detach()
         finally:
             history.close()
+
+    def scope(self, run: Run, *, slot: str = "id:a", resuming: bool = False) -> Scope:
+        """A new execution of a cell."""
+        return Scope(
+            history=run.history,
+            clock=self.clock,
+            run_id=run.run_id,
+            cell=run.history.new_activity_id(),
+            slot=slot,
+            live=self.live,
+            resuming=resuming,
+            load=lambda: run.steps(slot),
+            data_version=lambda name: None,
+        )
+
+    @contextmanager
+    def cell(self, *, slot: str = "id:a", resuming: bool = False) -> Iterator[Scope]:
+        """Run the body of the `with` as a cell of a kernel process of its own."""
+        with self.attached() as run:
+            scope = self.scope(run, slot=slot, resuming=resuming)
+            with enter_scope(scope):
+                yield scope
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Rows of a query over the history."""

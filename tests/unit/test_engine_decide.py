@@ -95,7 +95,7 @@ def step(status: str, **more: object) -> StepRecord:
 @pytest.mark.parametrize("at_most_once", [True, False])
 def test_a_finished_step_is_always_answered(resuming: bool, at_most_once: bool) -> None:
     decision = decide_step(step("completed"), resuming=resuming, at_most_once=at_most_once)
-    assert decision == Answer("a-2", RESULT)
+    assert decision == Answer("a-2", 3, RESULT)
 
 
 def test_a_failed_step_is_raised_again_on_resume_and_tried_again_by_its_user() -> None:

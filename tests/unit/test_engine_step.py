@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from evercell.engine.retry import RetryPolicy
-from evercell.engine.scope import current_scope
+from evercell.engine.scope import current_scope, enter_scope
 from evercell.engine.step import step
 from evercell.engine.usage import record_usage
 from evercell.errors import (
@@ -227,7 +227,7 @@ def test_a_result_that_cannot_be_stored_fails_at_once(kernel: Kernel) -> None:
         calls.append(1)
         return threading.Lock()
 
-    with kernel.cell(), pytest.raises(NotStorableError, match="'.*make' returned a value"):
+    with kernel.cell(), pytest.raises(NotStorableError, match=r"make' returned a value"):
         make()
     assert calls == [1]
 
@@ -414,6 +414,33 @@ class Asker:
     def ask(self, prompt: str) -> str:
         calls.append(self.name)
         return f"{self.name}:{prompt}"
+
+
+def test_a_result_whose_file_is_gone_is_asked_for_again(kernel: Kernel) -> None:
+    @step(version=1)
+    def long() -> str:
+        calls.append(1)
+        return "x" * 100_000
+
+    with kernel.cell():
+        long()
+    for blob in (kernel.folder / "blobs").rglob("*"):
+        if blob.is_file():
+            blob.unlink()
+    with kernel.cell() as scope:
+        assert long() == "x" * 100_000
+        assert "runs again" in scope.notes[0]
+    assert calls == [1, 1]
+    assert kernel.query("SELECT status, attempts FROM steps") == [("completed", 2)]
+
+
+def test_a_thread_that_outlives_its_cell_still_records(kernel: Kernel) -> None:
+    with kernel.attached() as run:
+        with enter_scope(kernel.scope(run)):
+            thread = threading.Thread(target=double, args=(21,))
+        thread.start()
+        thread.join()
+    assert kernel.query("SELECT name, status FROM steps") == [("double", "completed")]
 
 
 def test_wrong_use_is_refused_at_once() -> None:

@@ -114,6 +114,7 @@ class Answer:
     """The history holds the result."""
 
     activity_id: str
+    attempts: int
     result: Payload
 
 
@@ -152,7 +153,7 @@ def decide_step(
     if record is None:
         return Attempt(None, 1)
     if record.status == "completed" and record.result is not None:
-        return Answer(record.activity_id, record.result)
+        return Answer(record.activity_id, record.attempts, record.result)
     if record.status == "failed":
         if resuming and record.error is not None:
             return RaiseAgain(record.activity_id, record.error)

@@ -98,6 +98,8 @@ class CellExecution:
         with enter_scope(scope):
             ran = await self.host.run()
         duration = self._since(begin)
+        for note in scope.notes:
+            self.host.note(f"evercell: {note}\n")
         failed = ran.error is not None or ran.reply["status"] != "ok"
         untracked = "it failed" if failed else still_running(self.namespace.ns)
         capture = self.namespace.after(

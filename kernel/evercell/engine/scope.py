@@ -9,24 +9,34 @@ the scope, so the n-th sample of one prompt stays the n-th, in whatever order ta
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from evercell.codec import canonical, exceptions, values
 from evercell.engine.decide import Answer, Attempt, RaiseAgain, Refuse, decide_step
-from evercell.errors import InDoubtError, StepFailedError
+from evercell.errors import InDoubtError, PayloadError, RestoreError, StepFailedError
 from evercell.events import StepsAnswered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from evercell.clock import Clock
     from evercell.engine.function import FunctionVersion, Reached
     from evercell.events import ErrorInfo
     from evercell.history import History, StepRecord
 
-__all__ = ["Answered", "Call", "Raised", "Scope", "StepIdentity", "current_scope", "enter_scope"]
+__all__ = [
+    "Answered",
+    "Call",
+    "Raised",
+    "Scope",
+    "StepIdentity",
+    "current_scope",
+    "enter_scope",
+    "forget_scopes",
+]
 
 _FLUSH_ANSWERED = 1024  # ids in one StepsAnswered event
 
@@ -81,6 +91,7 @@ class Scope:
     data_version: Callable[[str], bytes | None]
     asked: int = 0
     answered: int = 0
+    notes: list[str] = field(default_factory=list)  # for the user, about recorded results
     _table: StepTable | None = None
     _ordinals: dict[bytes, int] = field(default_factory=dict)
     _versions: dict[FunctionVersion, Reached] = field(default_factory=dict)
@@ -98,9 +109,13 @@ class Scope:
             self.asked += 1
         decision = decide_step(record, resuming=self.resuming, at_most_once=step.at_most_once)
         match decision:
-            case Answer(activity_id, result):
-                data = self.history.get(result)
-                value = values.decode(result.codec, data, self.live)
+            case Answer(activity_id, attempts, result):
+                try:
+                    data = self.history.get(result)
+                    value = values.decode(result.codec, data, self.live)
+                except (PayloadError, RestoreError) as error:
+                    self.notes.append(f"{step.name} runs again: {error}")
+                    return Call(activity_id, key, ordinal, attempts + 1, first=False)
                 self._report(activity_id)
                 return Answered(value)
             case RaiseAgain(activity_id, error):
@@ -128,8 +143,11 @@ class Scope:
     def exception(self, name: str, error: ErrorInfo) -> BaseException:
         """The exception that a step's recorded failure raises, on the first run and on replay."""
         if error.payload is not None:
-            data = self.history.get(error.payload)
-            return exceptions.decode_exception(error.payload.codec, data, self.live)
+            try:
+                data = self.history.get(error.payload)
+                return exceptions.decode_exception(error.payload.codec, data, self.live)
+            except (PayloadError, RestoreError) as failed:
+                self.notes.append(f"the exception of {name} can't be given back: {failed}")
         return StepFailedError(
             f"step {name!r} failed for good with {error.type}: {error.message}. The exception "
             "itself can't be stored. Run the cell once more to try the step again."
@@ -167,29 +185,29 @@ def _in_doubt(name: str, attempt: int) -> InDoubtError:
 
 
 _scope: ContextVar[Scope | None] = ContextVar("evercell_scope", default=None)
-_fallback: Scope | None = None
+_latest: Scope | None = None
 
 
 def current_scope() -> Scope | None:
     """The scope of the calling code: its context's, or, in a thread that inherited no context, that
-    of the cell that runs now. None outside a recorded cell."""
-    return _scope.get() or _fallback
+    of the latest cell. None before the first recorded cell."""
+    return _scope.get() or _latest
 
 
-class enter_scope:  # noqa: N801 - reads as a statement: `with enter_scope(scope)`
+@contextmanager
+def enter_scope(scope: Scope) -> Iterator[Scope]:
     """Make `scope` current for the time of a cell."""
+    global _latest  # noqa: PLW0603 - threads carry no context, and outlive their cell
+    token = _scope.set(scope)
+    _latest = scope
+    try:
+        yield scope
+    finally:
+        _scope.reset(token)
+        scope.flush()
 
-    def __init__(self, scope: Scope) -> None:
-        self._scope = scope
 
-    def __enter__(self) -> Scope:
-        global _fallback
-        self._token = _scope.set(self._scope)
-        self._outer, _fallback = _fallback, self._scope
-        return self._scope
-
-    def __exit__(self, *_: object) -> None:
-        global _fallback  # noqa: PLW0603
-        _scope.reset(self._token)
-        _fallback = self._outer
-        self._scope.flush()
+def forget_scopes() -> None:
+    """Nothing is recorded from here on: a thread's later steps run plain."""
+    global _latest  # noqa: PLW0603
+    _latest = None

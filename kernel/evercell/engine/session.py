@@ -8,6 +8,7 @@ from evercell.clock import SystemClock
 from evercell.engine.feed import RunFeed
 from evercell.engine.notebook import NotebookRun
 from evercell.engine.run import begin_run, open_run
+from evercell.engine.scope import forget_scopes
 from evercell.errors import NotInKernelError
 from evercell.history import History
 
@@ -97,6 +98,7 @@ class Session:
         if _current is not self:
             return
         _current = None
+        forget_scopes()
         try:
             self.cells.run.detach()
         finally:
