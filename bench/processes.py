@@ -24,8 +24,11 @@ def environment(folder: Path) -> dict[str, str]:
     """The children's environment: our packages importable, nothing of the user's touched."""
     paths = [str(ROOT), str(ROOT / "kernel"), str(ROOT / "widgets")]
     inherited = os.environ.get("PYTHONPATH")
+    mine = {name: text for name, text in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return {
-        **os.environ,
+        **mine,
+        # Compiled once, by the warm-up round, whatever each package's installer did about it.
+        "PYTHONPYCACHEPREFIX": str(ROOT / "artifacts" / "pycache"),
         "PYTHONPATH": os.pathsep.join([*paths, *([inherited] if inherited else [])]),
         "EVERCELL_KEY_FILE": str(folder / "key"),
         "EVERCELL_HOME": str(folder / "history"),
