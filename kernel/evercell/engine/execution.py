@@ -180,7 +180,7 @@ class CellExecution:
             run_id=self.run.run_id,
             at=self.run.clock.now(),
             activity_id=activity_id,
-            key=self._key(capture.reads),
+            key=capture.key,
             duration=duration,
             reads=capture.reads,
             products=tuple(
