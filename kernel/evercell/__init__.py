@@ -3,6 +3,7 @@
 step, RetryPolicy      make a function's calls durable
 record_usage           say what a model call cost
 sql                    query the history
+load                   a step's recorded result, as the value that it was
 progress               show the run live
 run_id                 the current run
 errors                 everything that can be raised
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from evercell import errors
-    from evercell.api import progress, run_id, sql
+    from evercell.api import load, progress, run_id, sql
     from evercell.engine.retry import RetryPolicy
     from evercell.engine.step import Step, step
     from evercell.engine.usage import record_usage
@@ -27,6 +28,7 @@ __all__ = [
     "RetryPolicy",
     "Step",
     "errors",
+    "load",
     "load_ipython_extension",
     "progress",
     "record_usage",
@@ -40,6 +42,7 @@ __all__ = [
 _HOMES = {
     "RetryPolicy": "evercell.engine.retry",
     "Step": "evercell.engine.step",
+    "load": "evercell.api",
     "load_ipython_extension": "evercell.jupyter.extension",
     "progress": "evercell.api",
     "record_usage": "evercell.engine.usage",

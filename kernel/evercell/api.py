@@ -1,43 +1,96 @@
-"""The functions that a notebook calls: `evercell.sql`, `evercell.progress`, `evercell.run_id`."""
+"""The functions that a notebook calls: `evercell.sql`, `evercell.load`, `evercell.progress`,
+`evercell.run_id`."""
 
 from __future__ import annotations
 
 import os
+import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evercell.codec import values
 from evercell.engine.session import current_session
-from evercell.errors import NotInKernelError
-from evercell.history import History
+from evercell.errors import NotInKernelError, UsageError
+from evercell.history import History, bind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from duckdb import DuckDBPyRelation
 
-__all__ = ["progress", "run_id", "sql"]
+__all__ = ["load", "progress", "run_id", "sql"]
 
 
 def sql(query: str, parameters: Mapping[str, Any] | None = None) -> DuckDBPyRelation:
     """The result of `query` over the history, as a DuckDB relation (`.df()`, `.pl()`,
     `.to_arrow_table()`, `.fetchall()`).
 
-    `parameters` fill `$name` in the query. In a kernel it is the notebook's history, elsewhere the
-    one in `EVERCELL_HOME` or in `.evercell/` of the working directory. The relation holds a copy:
-    no lock stays on the history.
+    `parameters` fill `$name` in the query: {"name": value}. In a kernel it is the notebook's
+    history, elsewhere the one in `EVERCELL_HOME` or in `.evercell/` of the working directory. The
+    relation holds a copy: no lock stays on the history.
 
-    Raises QueryError, HistoryLockedError, HistoryNewerError, JournalDamagedError.
+    Raises QueryError, UsageError for a parameter that is missing, not asked for, or of no SQL type,
+    HistoryLockedError, HistoryNewerError, JournalDamagedError.
     """
+    given = dict(parameters or {})
+    with _history() as history:
+        bound = bind(query, given, "`parameters`")
+        if unused := given.keys() - bound.keys():
+            raise UsageError(f"The query has no ${min(unused)}, which `parameters` gives.")
+        return history.relation(query, bound)
+
+
+def load(identity: str) -> Any:
+    """The value that a step returned, as Python: `identity` is the step's activity_id (as in the
+    view `steps`) or the payload id of its result (as in the view `events`).
+
+    Only what this user's key signed is decoded. Which history it is read from, see `sql`.
+
+    Raises UsageError where there is no such step, or it has no result; PayloadError if the value is
+    missing, was changed, or was written by another user; RestoreError if it can't be decoded here;
+    and what `sql` raises.
+    """
+    with _history() as history:
+        found = history.result(identity)
+        if found.payload is None:
+            why = f": {found.error}" if found.error else ""
+            raise UsageError(
+                f"Step {found.name!r} ({identity}) is {found.status} and has no result{why}. "
+                "The view steps says what is known of it."
+            )
+        return values.decode(found.payload.codec, history.get(found.payload), _namespace())
+
+
+@contextmanager
+def _history() -> Iterator[History]:
+    """This kernel's history; elsewhere the one that the environment or the folder names."""
     try:
         history = current_session().history
     except NotInKernelError:
-        folder = Path(os.environ.get("EVERCELL_HOME", ".evercell"))
-        history = History(folder)
-        try:
-            return history.relation(query, parameters)
-        finally:
-            history.close()
-    return history.relation(query, parameters)
+        pass
+    else:
+        yield history
+        return
+    folder = Path(os.environ.get("EVERCELL_HOME", ".evercell"))
+    if not folder.is_dir():
+        raise UsageError(
+            f"There is no history in {folder.absolute()}. Set EVERCELL_HOME to a history's folder, "
+            "or call this in the notebook."
+        )
+    history = History(folder)
+    try:
+        yield history
+    finally:
+        history.close()
+
+
+def _namespace() -> dict[str, Any]:
+    """Where a stored value finds the notebook's classes and functions."""
+    try:
+        return current_session().cells.namespace.ns
+    except NotInKernelError:
+        return vars(sys.modules["__main__"])
 
 
 def run_id() -> str:

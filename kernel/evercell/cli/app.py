@@ -127,19 +127,32 @@ def show(
 
 @app.command(epilog=EXIT_CODES)
 @reports_errors
-def sql(
+def sql(  # noqa: PLR0917 - typer fills them by name
     query: Annotated[
         str,
         typer.Argument(metavar="QUERY", help="SQL over the history, or - to read it from stdin."),
     ],
     as_json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
+    parquet: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--parquet", metavar="FILE", help="Write a Parquet file instead of printing."),
+    ] = None,
+    parameters: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            "-p",
+            "--parameter",
+            metavar="NAME=VALUE",
+            help="Give $NAME in the query a value: JSON, else a text. Repeatable.",
+        ),
+    ] = None,
     history: History = None,
 ) -> None:
     """Ask the history with DuckDB's SQL: runs, cells, steps, attempts, usage, events."""
-    from evercell.cli.query import run_query
+    from evercell.cli.query import Form, run_query
 
-    run_query(query, history, as_json=as_json, as_csv=as_csv)
+    run_query(query, history, parameters or [], Form(as_json, as_csv, parquet))
 
 
 @app.command("install-kernel", epilog=EXIT_CODES)

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
 import typer
 
+from evercell import readable
 from evercell.errors import EvercellError, QueryError, RunNotFoundError, UsageError
+from evercell.readable import as_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from evercell.history import History
+    from evercell.history import Table as Result
 
 __all__ = [
     "as_csv_field",
@@ -34,6 +37,7 @@ __all__ = [
     "open_history",
     "plain",
     "print_json",
+    "print_result",
     "print_table",
     "reports_errors",
 ]
@@ -156,37 +160,32 @@ def print_table(
     make_console().print(table)
 
 
+def print_result(table: Result) -> None:
+    """A query's result as a table on stdout, its number of rows on stderr."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column, kind in zip(table.columns, table.types, strict=True):
+        shown.add_column(Text(column), justify="right" if readable.is_number(kind) else "left")
+    for row in table.rows:
+        cells = [
+            Text(readable.as_text(value, kind), style="dim" if value is None else "")
+            for value, kind in zip(row, table.types, strict=True)
+        ]
+        shown.add_row(*cells)
+    make_console().print(shown)
+    count = len(table.rows)
+    typer.echo(f"{count:,} row{'' if count == 1 else 's'}", err=True)
+
+
 def as_text(value: object) -> str:
-    """A value as a table's cell shows it."""
-    match value:
-        case None:
-            return ""
-        case datetime():
-            local = value.astimezone().replace(tzinfo=None) if value.tzinfo else value
-            return local.isoformat(sep=" ", timespec="seconds")
-        case timedelta():
-            return as_duration(value.total_seconds())
-        case dict() | list():
-            return json.dumps(plain(value), ensure_ascii=False)
-        case float():
-            return f"{value:.6g}"
-        case _:
-            return str(plain(value))
+    """A value as a table's cell shows it; nothing where there is none."""
+    return "" if value is None else readable.as_text(value)
 
 
 def as_csv_field(value: object) -> object:
     """A value as CSV holds it: exact, and nested ones as JSON."""
     value = plain(value)
     return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value
-
-
-def as_duration(seconds: float) -> str:
-    """3 ms, 8.2 s, 2 min 05 s, 3 h 10 min."""
-    if seconds < 0.9995:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 59.95:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"

@@ -2,6 +2,7 @@
 
 from evercell.history.keys import key_file
 from evercell.history.locks import RunLock
+from evercell.history.parameters import bind
 from evercell.history.queries import RunRecord, RunStatus, StepRecord, StepStatus, Table
 from evercell.history.store import History, Listener
 
@@ -14,5 +15,6 @@ __all__ = [
     "StepRecord",
     "StepStatus",
     "Table",
+    "bind",
     "key_file",
 ]

@@ -28,6 +28,7 @@ from evercell.history.locks import RunLock
 from evercell.history.payloads import PayloadStore
 from evercell.history.queries import RunRecord, StepRecord, Table
 from evercell.history.reread import run_events
+from evercell.history.results import Result, no_result, result_of, write_parquet
 from evercell.history.schema import claim_folder
 
 if TYPE_CHECKING:
@@ -169,6 +170,23 @@ class History:
                 return own.table("result")
 
         return self._read(run, read_only=True)
+
+    def write_parquet(
+        self, path: Path, sql: str, parameters: Mapping[str, object] | None = None
+    ) -> None:
+        """Write the result to a Parquet file, whole or not at all; durations in seconds.
+
+        Raises UsageError where `path` can't be written, and what `query` raises.
+        """
+        write_parquet(self.relation(sql, parameters), path)
+
+    def result(self, identity: str) -> Result:
+        """The step with this activity_id, or with a result of this payload id, and its latest
+        state. Raises UsageError where there is none."""
+        found = self._read(lambda connection: result_of(connection, identity), read_only=True)
+        if found is None:
+            raise no_result(identity, self.folder)
+        return found
 
     def runs(self) -> list[RunRecord]:
         """Every run, in the order in which they were started."""

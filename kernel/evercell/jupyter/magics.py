@@ -16,8 +16,8 @@ from IPython.core.magic import no_var_expand
 
 from evercell.errors import EvercellError, UsageError
 
+from .completion import MATCHER, make_matcher
 from .session import reading
-from .table import TableView
 from .tracebacks import message_only
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class _Use:
 
 
 def register_magics(shell: Any, cells: CellExecutor) -> None:
-    """Give `shell` the magics, and the input transformer behind `%%evercell volatile`."""
+    """Give `shell` the magics, what opens `%%evercell volatile` cells, and completion."""
 
     def evercell(line: str, cell: str | None = None) -> Any:
         try:
@@ -57,6 +57,7 @@ def register_magics(shell: Any, cells: CellExecutor) -> None:
     transformers = shell.input_transformers_cleanup
     if open_volatile not in transformers:
         transformers.append(open_volatile)
+    shell.Completer.custom_matchers.append(make_matcher(shell, COMMANDS))
 
 
 def unregister_magics(shell: Any) -> None:
@@ -64,6 +65,8 @@ def unregister_magics(shell: Any) -> None:
     for magics in shell.magics_manager.magics.values():
         magics.pop("evercell", None)
     shell.input_transformers_cleanup.remove(open_volatile)
+    matchers = shell.Completer.custom_matchers
+    matchers[:] = [it for it in matchers if getattr(it, "matcher_identifier", "") != MATCHER]
 
 
 def open_volatile(lines: list[str]) -> list[str]:
@@ -129,46 +132,20 @@ def _finish(use: _Use) -> None:
 
 
 def _sql(use: _Use) -> Any:
-    """%evercell sql QUERY, or %%evercell sql [-o NAME] with the query below
-    Ask the history in SQL; its views are runs, cells, steps, attempts, events and usage. With
-    -o, the result becomes the variable NAME: a pandas DataFrame where pandas is installed."""
-    name, query = _parse_sql(use)
+    """%evercell sql QUERY, or %%evercell sql [-o NAME [--polars|--arrow|--relation]] with the query
+    below
+    Ask the history in SQL; its views are runs, cells, steps, attempts, events and usage, and $name
+    stands for the notebook's variable of that name. With -o, the result becomes the variable NAME:
+    a pandas DataFrame, or what the second option says."""
+    from .sql import ask, parse_sql  # noqa: PLC0415 - loads the history
+
+    request = parse_sql(use.arguments, use.body)
     with reading(use.cells.session, use.cells.place()) as history:
-        table = history.query(query)
-    if name is None:
-        return TableView(table.columns, table.rows)
-    use.shell.user_ns[name] = _frame(table)
+        result = ask(request, history, use.shell.user_ns)
+    if request.name is None:
+        return result
+    use.shell.user_ns[request.name] = result
     return None
-
-
-def _parse_sql(use: _Use) -> tuple[str | None, str]:
-    """The variable's name and the query, whose quotes and blanks stay as they are."""
-    option, _, rest = use.arguments.partition(" ")
-    name: str | None = None
-    query = use.arguments
-    if option in ("-o", "--output"):
-        name, *queries = rest.split(maxsplit=1) or [""]
-        query = queries[0] if queries else ""
-    if use.body is not None:
-        if query:
-            raise UsageError(f"Can't read {query!r} beside a query below. {_SQL_USAGE}")
-        query = use.body
-    if name is not None and not name.isidentifier():
-        raise UsageError(f"{name!r} can't be a variable's name. {_SQL_USAGE}")
-    if not query.strip():
-        raise UsageError(f"There is no query. {_SQL_USAGE}")
-    return name, query
-
-
-_SQL_USAGE = "Write `%evercell sql SELECT ...`, or `%%evercell sql -o name` with the query below."
-
-
-def _frame(table: Any) -> Any:
-    try:
-        import pandas as pd  # noqa: PLC0415 - heavy, and not everybody has it
-    except ImportError:
-        return table
-    return pd.DataFrame(table.rows, columns=list(table.columns))
 
 
 def _volatile(use: _Use) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
+from .options import leading_options
+
 __all__ = ["VOLATILE_TAG", "CellKind", "cell_index", "kind_of", "tags"]
 
 VOLATILE_TAG = "evercell:volatile"
@@ -40,7 +42,7 @@ def _kind_of_command(words: list[str]) -> CellKind:
     command = words[:1]
     if command == ["volatile"]:
         return CellKind.VOLATILE
-    if command == ["sql"] and any(word.startswith(("-o", "--output")) for word in words[1:2]):
+    if command == ["sql"] and leading_options(" ".join(words[1:])).output is not None:
         return CellKind.VOLATILE
     return CellKind.CONTROL
 

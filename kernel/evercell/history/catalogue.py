@@ -1,0 +1,36 @@
+"""The views and their columns as views.sql comments them: for completion and for docs/sql.md, which
+must not wait for a lock or load DuckDB."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+__all__ = ["View", "views"]
+
+_COMMENT = re.compile(r"COMMENT ON (VIEW|COLUMN) (\w+)(?:\.(\w+))? IS '((?:[^']|'')*)';")
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A view that people query; `columns` are its columns' comments by name, in order."""
+
+    name: str
+    comment: str
+    columns: dict[str, str]
+
+
+@cache
+def views() -> dict[str, View]:
+    """The views by name, in the order of views.sql."""
+    text = resources.files("evercell.history").joinpath("views.sql").read_text(encoding="utf-8")
+    found: dict[str, View] = {}
+    for kind, view, column, quoted in _COMMENT.findall(text):
+        comment = quoted.replace("''", "'")
+        if kind == "VIEW":
+            found[view] = View(view, comment, {})
+        else:
+            found[view].columns[column] = comment
+    return found

@@ -1,0 +1,93 @@
+"""What leaves the history one by one: a step's stored result, a query's result as a file."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from evercell.errors import UsageError
+from evercell.events import Payload
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import duckdb
+
+__all__ = ["Result", "no_result", "result_of", "write_parquet"]
+
+_BY_ACTIVITY = """
+SELECT
+    s.activity_id, s.name, s.status, s.error, e.payload_id, e.codec, e.payload_size, e.payload_data
+FROM steps s
+LEFT JOIN store.event e
+    ON e.type = 'StepCompleted' AND e.run_id = s.run_id AND e.activity_id = s.activity_id
+WHERE s.activity_id = $id
+ORDER BY e.seq DESC LIMIT 1
+"""
+_BY_PAYLOAD = """
+SELECT
+    activity_id, NULL, 'completed', NULL, payload_id, codec, payload_size, payload_data
+FROM store.event WHERE type = 'StepCompleted' AND payload_id = unhex($id)
+ORDER BY payload_data IS NULL LIMIT 1
+"""
+_PAYLOAD_ID = 32  # hexadecimal digits
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A step and its stored result; without one, `status` and `error` say why."""
+
+    activity_id: str
+    name: str | None
+    status: str
+    error: str | None
+    payload: Payload | None
+
+
+def result_of(connection: duckdb.DuckDBPyConnection, identity: str) -> Result | None:
+    """The step with this activity_id, or one whose result has this payload id."""
+    rows: list[Any] = connection.execute(_BY_ACTIVITY, {"id": identity}).fetchall()
+    if not rows and _is_payload_id(identity):
+        rows = connection.execute(_BY_PAYLOAD, {"id": identity}).fetchall()
+    for activity, name, status, error, key, codec, size, data in rows:
+        done = status == "completed" and key is not None
+        payload = Payload(key, codec, size, data) if done else None
+        return Result(activity, name, status, error, payload)
+    return None
+
+
+def no_result(identity: str, folder: Path) -> UsageError:
+    """The error for an id that is no step's and no stored result's."""
+    return UsageError(
+        f"{folder} has no step and no step's result with the id {identity!r}. An id is what the "
+        "column activity_id of the view steps holds, or the payload id of a StepCompleted event."
+    )
+
+
+def write_parquet(relation: duckdb.DuckDBPyRelation, path: Path) -> None:
+    """Write `relation` to `path`, which is whole or what it was before; durations as seconds,
+    because most readers of Parquet know no intervals. Raises UsageError."""
+    import duckdb  # noqa: PLC0415 - costs tens of milliseconds
+
+    columns = [
+        f"epoch({_quoted(name)}) AS {_quoted(name)}" if str(kind) == "INTERVAL" else _quoted(name)
+        for name, kind in zip(relation.columns, relation.types, strict=True)
+    ]
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        relation.project(", ".join(columns)).write_parquet(str(draft), compression="zstd")
+        draft.replace(path)
+    except (duckdb.IOException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"{path} could not be written: {reason}.") from error
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _is_payload_id(identity: str) -> bool:
+    return len(identity) == _PAYLOAD_ID and all(it in "0123456789abcdef" for it in identity)
