@@ -61,7 +61,7 @@ class _Part(msgspec.Struct, frozen=True, array_like=True):
     """A value inside an event."""
 
 
-class Payload(_Part, frozen=True):
+class Payload(_Part, frozen=True, gc=False):  # plain data, and many
     """An encoded value. `id` is the keyed BLAKE3 digest (16 bytes) of the stored bytes: it is the
     content address and it proves that this user wrote them."""
 

@@ -179,6 +179,8 @@ class Step(Generic[P, R]):
         return tuple(v for name, v in bound.arguments.items() if name not in self.ignore)
 
     def _view(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        if len(args) == self._arity and not kwargs:
+            return values.json_view(dict(zip(self.signature.parameters, args, strict=True)))
         return values.json_view(dict(self.signature.bind(*args, **kwargs).arguments))
 
 

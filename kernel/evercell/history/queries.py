@@ -57,7 +57,7 @@ class RunRecord(msgspec.Struct, frozen=True):
     steps: int
 
 
-class StepRecord(msgspec.Struct, frozen=True):
+class StepRecord(msgspec.Struct, frozen=True, gc=False):  # a tree of plain data, and many
     """The latest state of a logical step.
 
     "in doubt": an attempt began and its end is not in the history. "retrying": the latest attempt
@@ -106,9 +106,17 @@ history AS (
     GROUP BY e.activity_id
 )
 SELECT
-    s.activity_id, s.key, s.ordinal, s.at_most_once, h.attempts, e.type,
-    e.codec, e.payload_id, e.payload_size, e.payload_data,
-    e.error_type, e.error_message, e.error_traceback
+    s.activity_id, s.key, s.ordinal, e.payload_id, e.payload_data,
+    -- Nearly all steps are alike in the rest, and a value costs more to fetch than to find.
+    CASE
+        WHEN e.type = 'StepCompleted' AND h.attempts = 1 AND NOT s.at_most_once
+            AND e.codec = 'json' AND e.payload_size = octet_length(e.payload_data) THEN NULL
+        ELSE {
+            'attempts': h.attempts, 'once': s.at_most_once, 'type': e.type, 'codec': e.codec,
+            'size': e.payload_size, 'error': e.error_type, 'message': e.error_message,
+            'traceback': e.error_traceback
+        }
+    END
 FROM started s
 JOIN history h USING (activity_id)
 JOIN store.event e ON e.seq = h.seq AND e.activity_id = s.activity_id AND e.run_id = $run_id
@@ -177,25 +185,24 @@ def step_records(connection: duckdb.DuckDBPyConnection, run_id: str, slot: str) 
     """The latest state of each step in the slot, in the order of their first calls."""
     rows: list[Any] = connection.execute(_STEPS, {"run_id": run_id, "slot": slot}).fetchall()
     records = []
-    for (
-        activity_id,
-        key,
-        ordinal,
-        once,
-        attempts,
-        kind,
-        codec,
-        identity,
-        size,
-        data,
-        *error,
-    ) in rows:
-        payload = Payload(identity, codec, size, data) if codec is not None else None
-        failed = None
-        if kind in {"StepFailed", "AttemptFailed"}:
-            failed = ErrorInfo(error[0], error[1], error[2], payload)
-            payload = None
-        records.append(
-            StepRecord(activity_id, key, ordinal, _STATUS[kind], attempts, once, payload, failed)
-        )
+    for activity_id, key, ordinal, identity, data, rest in rows:
+        if rest is None:
+            payload = Payload(identity, "json", len(data), data)
+            record = StepRecord(activity_id, key, ordinal, "completed", 1, False, payload, None)
+        else:
+            result, error = _outcome(identity, data, rest)
+            status, attempts, once = _STATUS[rest["type"]], rest["attempts"], rest["once"]
+            record = StepRecord(activity_id, key, ordinal, status, attempts, once, result, error)
+        records.append(record)
     return records
+
+
+def _outcome(
+    identity: bytes | None, data: bytes | None, rest: dict[str, Any]
+) -> tuple[Payload | None, ErrorInfo | None]:
+    codec, payload = rest["codec"], None
+    if identity is not None and codec is not None:
+        payload = Payload(identity, codec, rest["size"], data)
+    if rest["type"] in {"StepFailed", "AttemptFailed"}:
+        return None, ErrorInfo(rest["error"], rest["message"], rest["traceback"], payload)
+    return payload, None
