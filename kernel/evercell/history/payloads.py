@@ -79,10 +79,7 @@ class PayloadStore:
                     f"A recorded value is missing: {path}: {error.strerror}. Restore the file "
                     "from a backup, or run the cell or step again."
                 ) from error
-        if (
-            len(data) != payload.size
-            or self._identify(data, payload.codec) != payload.id
-        ):
+        if len(data) != payload.size or self._identify(data, payload.codec) != payload.id:
             raise PayloadError(
                 f"A recorded value ({place}) was changed, or another user wrote it; it was not "
                 "decoded. Run the cell or step again, or start a new run."
