@@ -117,13 +117,19 @@ class Recording:
     def _sharing(self, names: set[str]) -> set[str]:
         """Other variables, untouched as far as is known, that share an object with `names`."""
         ids: set[int] = set()
+        held: set[int] = set()
         for name in names:
             ids |= self._single(name).ids
-        if not ids:
+            held |= self._single(name).held
+        if not ids and not held:
             return set()
         found: set[str] = set()
         for name, known in self._before.singles.items():
-            if name not in names and name in self._now and not ids.isdisjoint(known.ids):
+            if name in names or name not in self._now:
+                continue
+            if not (
+                ids.isdisjoint(known.ids) and held.isdisjoint(known.ids) and ids.isdisjoint(known.held)
+            ):
                 found.add(name)
         for name in list(found):
             found |= self._space.groups.get(name, frozenset())
