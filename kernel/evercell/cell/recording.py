@@ -78,7 +78,11 @@ class Recording:
         products = make_products(observations, values, key, versions, space.ns) + extra
         ambient = [
             CapturedAmbient(
-                c.name, version, data, None if data else f"{c.name[1:]} can't be put back"
+                c.name,
+                # What can't be put back is known by the cell that makes it, whenever it runs.
+                version if data else blake3(b"by cell" + key + c.name.encode()).digest(16),
+                data,
+                None if data else f"{c.name[1:]} can't be put back",
             )
             for c, version, data in changes
         ]
