@@ -123,6 +123,8 @@ def code_facts(code: CodeType) -> CodeFacts:  # noqa: C901 - one branch per kind
     # getattr(sys, "_getframe") says it in a string.
     attributes.update(c for c in code.co_consts if type(c) is str and c in _ESCAPE_ATTRIBUTES)
     indirect = bool(_INDIRECT & (reads | attributes))
+    if indirect:  # setattr(module, "name", ...)
+        sets.update(c for c in code.co_consts if type(c) is str and c.isidentifier())
     for nested in (c for c in code.co_consts if isinstance(c, CodeType)):
         inner = code_facts(nested)
         reads |= inner.reads

@@ -48,6 +48,7 @@ class Before:
     fingerprints: dict[frozenset[str], bytes]  # of the co-variables it may touch
     singles: dict[str, Observation] = field(repr=False)  # what was known of each variable
     modules: dict[str, bytes] = field(repr=False)  # what the project's modules hold
+    attributes: dict[str, dict[str, object]] = field(repr=False)  # of modules, that it may set
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from blake3 import blake3
 from evercell.cell.ambient import AmbientState
 from evercell.cell.capture import NOTHING, Before, Capture, Decoded
 from evercell.cell.covariables import Observation, connect, observe
+from evercell.cell.patches import look
 from evercell.cell.products import unknowable
 from evercell.cell.project import PREFIX, Project
 from evercell.cell.reach import Reach, follow
@@ -42,7 +43,7 @@ _ABSENT = object()
 _SHELL_OWNS = frozenset({
     "In", "Out", "_", "__", "___", "_i", "_ii", "_iii", "_ih", "_oh", "_dh", "get_ipython", "exit",
     "quit", "open", "__builtins__", "__builtin__", "__name__", "__doc__", "__package__",
-    "__loader__", "__spec__", "__session__", "__vsc_ipynb_file__", "__file__",
+    "__loader__", "__spec__", "__warningregistry__", "__session__", "__vsc_ipynb_file__", "__file__",
 })  # fmt: skip
 _NUMBERED = re.compile(r"_i?\d+\Z")
 
@@ -115,6 +116,10 @@ class Namespace:
             fingerprints=prints,
             singles=dict(self._singles),
             modules=self.project.fingerprint(modules.values()),
+            attributes=look(
+                reach.modules | source.facts.imports,
+                reach.attributes_set | source.facts.attributes_set,
+            ),
         )
 
     def after(

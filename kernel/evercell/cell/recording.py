@@ -15,6 +15,7 @@ from blake3 import blake3
 
 from evercell.cell.capture import NOTHING, RESULT, Capture, CapturedAmbient, CapturedGroup
 from evercell.cell.covariables import Observation, connect, observe
+from evercell.cell.patches import patched
 from evercell.cell.products import join_circles, make_products, unknowable
 from evercell.cell.reach import Reach
 from evercell.codec.canonical import SCALARS
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Recording"]
 
+MODULES = "@modules"  # what cells changed in modules; every cell after them depends on it
 _ABSENT = object()
 Group = frozenset[str]
 
@@ -86,7 +88,7 @@ class Recording:
             )
             for c, version, data in changes
         ]
-        ambient += self._unrestorable_effects()
+        ambient += self._unrestorable_effects(reach, key)
         self._commit(groups, products, ambient, key)
         return self._capture(key, reads, products, ambient, result_name)
 
@@ -254,13 +256,14 @@ class Recording:
             names.add(str(result_name))
         reads = {name: versions.get(name, b"") for name in sorted(names)}
         reads.update(space.ambient.read(ambient))
+        reads[MODULES] = space.ambient.versions.get(MODULES, b"")
         modules = reach.modules | self._source.facts.imports
         reads.update(space.project.reads(space.project.reached(modules)))
         if self._source.escapes or reach.escapes:
             reads["@lineage"] = self._before.lineage
         return reads
 
-    def _unrestorable_effects(self) -> list[CapturedAmbient]:
+    def _unrestorable_effects(self, reach: Reach, key: bytes) -> list[CapturedAmbient]:
         """Effects outside the namespace that nothing can put back: the cell has to run again."""
         found = []
         if self._source.shell:
@@ -274,9 +277,15 @@ class Recording:
         now = self._space.project.fingerprint(modules.values())
         old = self._before.modules
         names = sorted(n for n in now if n in old and now[n] != old[n])
+        names += patched(
+            self._before.attributes,
+            reach.modules | self._source.facts.imports,
+            self._before.reach.attributes_set | self._source.facts.attributes_set,
+        )
         if names:
             reason = f"it changed {', '.join(names[:3])}"
-            found.append(CapturedAmbient("@modules", unknowable(), None, reason))
+            version = blake3(b"by cell" + key + MODULES.encode()).digest(16)
+            found.append(CapturedAmbient(MODULES, version, None, reason))
         return found
 
     def _commit(
