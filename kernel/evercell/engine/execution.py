@@ -176,6 +176,9 @@ class CellExecution:
         duration: int,
     ) -> CellCompleted:
         recorded = {product.names: product for product in kept}
+        volatile = self.volatile
+        if volatile is None and ran.reply.get("payload"):
+            volatile = "it opened the pager or wrote into the next cell"
         return CellCompleted(
             run_id=self.run.run_id,
             at=self.run.clock.now(),
@@ -190,8 +193,8 @@ class CellExecution:
             ambient=tuple(self._ambient(change) for change in capture.ambient),
             outputs=self._outputs(ran),
             result=capture.result_name,
-            restorable=capture.restorable and self.volatile is None,
-            reason=self.volatile or capture.reason,
+            restorable=capture.restorable and volatile is None,
+            reason=volatile or capture.reason,
         )
 
     def _product(self, group: CapturedGroup) -> Product:
