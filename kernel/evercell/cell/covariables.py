@@ -125,7 +125,12 @@ def _opaque(values: dict[str, object], live: dict[str, Any], reason: str) -> Obs
     observer = observers[0]
     digest = os.urandom(16) if observer.volatile else dumped.digest()
     return _observation(
-        dumped, digest, None, reason, volatile=observer.volatile, pins=tuple(observer.pins),
+        dumped,
+        digest,
+        None,
+        reason,
+        volatile=observer.volatile,
+        pins=tuple(observer.pins),
         held=frozenset(observer.held),
     )
 

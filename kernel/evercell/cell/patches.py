@@ -36,7 +36,7 @@ def look(modules: Iterable[str], attributes: frozenset[str]) -> Bound:
 
 def patched(before: Bound, modules: Iterable[str], attributes: frozenset[str]) -> list[str]:
     """Dotted names that the cell bound anew or removed, sorted."""
-    found = set()
+    found: set[str] = set()
     for name, now in look(modules, attributes).items():
         old = before.get(name)
         if old is None:

@@ -134,7 +134,9 @@ class Recording:
             if name in names or name not in self._now:
                 continue
             if not (
-                ids.isdisjoint(known.ids) and held.isdisjoint(known.ids) and ids.isdisjoint(known.held)
+                ids.isdisjoint(known.ids)
+                and held.isdisjoint(known.ids)
+                and ids.isdisjoint(known.held)
             ):
                 found.add(name)
         for name in list(found):
