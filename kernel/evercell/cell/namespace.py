@@ -43,7 +43,8 @@ _ABSENT = object()
 _SHELL_OWNS = frozenset({
     "In", "Out", "_", "__", "___", "_i", "_ii", "_iii", "_ih", "_oh", "_dh", "get_ipython", "exit",
     "quit", "open", "__builtins__", "__builtin__", "__name__", "__doc__", "__package__",
-    "__loader__", "__spec__", "__warningregistry__", "__session__", "__vsc_ipynb_file__", "__file__",
+    "__loader__", "__spec__", "__session__", "__vsc_ipynb_file__", "__file__",
+    "__warningregistry__",
 })  # fmt: skip
 _NUMBERED = re.compile(r"_i?\d+\Z")
 
