@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from evercell.cell.namespace import Namespace
     from evercell.cell.source import Source
 
-__all__ = ["Recording"]
+__all__ = ["FAILED", "Recording"]
 
 MODULES = "@modules"  # what cells changed in modules; every cell after them depends on it
+FAILED = "it failed"  # such a cell may have left nothing behind
 _ABSENT = object()
 Group = frozenset[str]
 
@@ -270,8 +271,8 @@ class Recording:
         found = []
         if self._source.shell:
             version = blake3(b"shell" + self._source.digest).digest(16)
-            magics = ", ".join(f"%{name}" for name in self._source.shell)
-            found.append(CapturedAmbient("@shell", version, None, f"{magics} changes the shell"))
+            ways = ", ".join(f"%{n}" if n.isidentifier() else n for n in self._source.shell)
+            found.append(CapturedAmbient("@shell", version, None, f"{ways} may change the shell"))
         if "recompute" in self._source.directives:
             version = self._space.ambient.versions.get("@asked", b"")
             found.append(CapturedAmbient("@asked", version, None, "its author asked for it"))
@@ -299,6 +300,8 @@ class Recording:
     ) -> None:
         """The namespace knows its new state."""
         space = self._space
+        products, ambient = tuple(products), tuple(ambient)
+        left_something = bool(products or self._deleted or ambient)
         for name in self._deleted:
             space.versions.pop(name, None)
         for group in groups:
@@ -314,7 +317,7 @@ class Recording:
         if self._untracked is None:
             made = [(p.names, p.version) for p in products]
             space.advance(key, made, self._deleted, [(a.name, a.version) for a in ambient])
-        else:
+        elif self._untracked != FAILED or left_something:
             space.lineage = unknowable()
 
     def _capture(

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from evercell.cell.identity import cell_key
 from evercell.cell.outputs import decode_messages, encode_messages
+from evercell.cell.recording import FAILED
 from evercell.codec import exceptions
 from evercell.engine.liveness import still_running
 from evercell.engine.scope import Scope, enter_scope
@@ -101,7 +102,7 @@ class CellExecution:
         for note in scope.notes:
             self.host.note(f"evercell: {note}\n")
         failed = ran.error is not None or ran.reply["status"] != "ok"
-        untracked = "it failed" if failed else still_running(self.namespace.ns)
+        untracked = FAILED if failed else still_running(self.namespace.ns)
         capture = self.namespace.after(
             before, self.source, key=self._key, result=ran.result, untracked=untracked
         )
