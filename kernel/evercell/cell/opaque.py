@@ -195,7 +195,8 @@ class Observer(Pickler):
                 skip = skip or (type(inner) is dict and "__spec__" in inner)  # a module's own
                 if skip or id(inner) in seen or type(inner) in _SCALARS:
                     continue
-                self.held.add(id(inner))
+                if not isinstance(inner, type | types.FunctionType):  # those join nobody
+                    self.held.add(id(inner))
                 if gc.is_tracked(inner):
                     seen.add(id(inner))
                     queue.append(inner)

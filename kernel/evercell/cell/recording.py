@@ -259,9 +259,9 @@ class Recording:
             names.add(str(result_name))
         reads = {name: versions.get(name, b"") for name in sorted(names)}
         reads.update(space.ambient.read(ambient))
-        reads[MODULES] = space.ambient.versions.get(MODULES, b"")
         modules = reach.modules | self._source.facts.imports
         reads.update(space.project.reads(space.project.reached(modules)))
+        reads[MODULES] = space.ambient.versions.get(MODULES, b"")
         if self._source.escapes or reach.escapes:
             reads["@lineage"] = self._before.lineage
         return reads
