@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ __all__ = [
     "CapturedGroup",
     "Decoded",
     "Unrestored",
+    "lost_capture",
 ]
 
 RESULT = "_"  # the name of the product that is Out[n]
@@ -85,6 +87,11 @@ class Capture:
     result_name: str | None
     restorable: bool
     reason: str | None
+
+
+def lost_capture(reason: str) -> Capture:
+    """Of a cell whose effects could not be recorded: never a hit."""
+    return Capture(os.urandom(16), {}, (), (), (), None, restorable=False, reason=reason)
 
 
 @dataclass(frozen=True, slots=True)

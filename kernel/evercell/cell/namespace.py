@@ -62,6 +62,7 @@ class Namespace:
         self.ns = ns
         self.versions: dict[str, bytes] = {}
         self.lineage = b"\0" * 16  # digest of all that came before
+        self.lost: str | None = None  # why versions can't be trusted any more
         self.ambient = AmbientState(ns)
         self.project = Project(project_root)
         self.groups: dict[str, frozenset[str]] = {}  # name -> its co-variable
@@ -83,6 +84,8 @@ class Namespace:
 
     def lookup(self, reads: Mapping[str, bytes]) -> str | None:
         """None if everything recorded in `reads` is so now; else what differs, in words."""
+        if self.lost is not None:
+            return f"the state of this kernel (a cell before: {self.lost})"
         self._notice()
         for name, version in reads.items():
             now = self.version(name)
