@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from types import CodeType
 
-__all__ = ["CodeFacts", "code_facts", "own_reads"]
+__all__ = ["SHOWS", "CodeFacts", "code_facts", "own_reads"]
+
+SHOWS = ("IPython.display", "IPython.lib.display")  # the parts of IPython that only show things
 
 _READ = frozenset({"LOAD_NAME", "LOAD_GLOBAL", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_GLOBALS"})
 _STORE = frozenset({"STORE_NAME", "STORE_GLOBAL"})
@@ -123,6 +125,8 @@ def code_facts(code: CodeType) -> CodeFacts:  # noqa: C901 - one branch per kind
     # getattr(sys, "_getframe") says it in a string.
     attributes.update(c for c in code.co_consts if type(c) is str and c in _ESCAPE_ATTRIBUTES)
     indirect = bool(_INDIRECT & (reads | attributes))
+    if indirect:  # setattr(module, "name", ...)
+        sets.update(c for c in code.co_consts if type(c) is str and c.isidentifier())
     for nested in (c for c in code.co_consts if isinstance(c, CodeType)):
         inner = code_facts(nested)
         reads |= inner.reads
@@ -137,7 +141,8 @@ def code_facts(code: CodeType) -> CodeFacts:  # noqa: C901 - one branch per kind
     escapes.update(
         dict.fromkeys(_ESCAPE_ATTRIBUTES[n] for n in sorted(attributes & _ESCAPE_ATTRIBUTES.keys()))
     )
-    roots = {name.partition(".")[0] for name in imports}
+    shows = "IPython" not in stores  # `import IPython.display` binds all of it
+    roots = {n.partition(".")[0] for n in imports if not (shows and n.startswith(SHOWS))}
     escapes.update(
         dict.fromkeys(_ESCAPE_MODULES[n] for n in sorted(roots & _ESCAPE_MODULES.keys()))
     )

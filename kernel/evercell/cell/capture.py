@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ __all__ = [
     "CapturedGroup",
     "Decoded",
     "Unrestored",
+    "lost_capture",
 ]
 
 RESULT = "_"  # the name of the product that is Out[n]
@@ -48,6 +50,7 @@ class Before:
     fingerprints: dict[frozenset[str], bytes]  # of the co-variables it may touch
     singles: dict[str, Observation] = field(repr=False)  # what was known of each variable
     modules: dict[str, bytes] = field(repr=False)  # what the project's modules hold
+    attributes: dict[str, dict[str, object]] = field(repr=False)  # of modules, that it may set
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,11 @@ class Capture:
     result_name: str | None
     restorable: bool
     reason: str | None
+
+
+def lost_capture(reason: str) -> Capture:
+    """Of a cell whose effects could not be recorded: never a hit."""
+    return Capture(os.urandom(16), {}, (), (), (), None, restorable=False, reason=reason)
 
 
 @dataclass(frozen=True, slots=True)

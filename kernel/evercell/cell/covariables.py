@@ -53,6 +53,7 @@ class Observation:
     borrowed: frozenset[int] = _NONE
     volatile: bool = False
     pins: tuple[object, ...] = field(default=(), repr=False)
+    held: frozenset[int] = _NONE  # ids of what hides in it; other variables may share them
 
 
 def observe(values: Mapping[str, object], live: dict[str, Any]) -> Observation:
@@ -85,6 +86,9 @@ def connect(observations: Mapping[str, Observation]) -> list[frozenset[str]]:
             first = owner.setdefault(identity, name)
             if first is not name:
                 parent[root(name)] = root(first)
+    for name, observation in observations.items():
+        for identity in observation.held & owner.keys():
+            parent[root(name)] = root(owner[identity])
     spans = [(*s, n) for n, o in observations.items() for s in o.spans]
     for one, other in _overlaps(spans):
         parent[root(one[4])] = root(other[4])
@@ -121,7 +125,13 @@ def _opaque(values: dict[str, object], live: dict[str, Any], reason: str) -> Obs
     observer = observers[0]
     digest = os.urandom(16) if observer.volatile else dumped.digest()
     return _observation(
-        dumped, digest, None, reason, volatile=observer.volatile, pins=tuple(observer.pins)
+        dumped,
+        digest,
+        None,
+        reason,
+        volatile=observer.volatile,
+        pins=tuple(observer.pins),
+        held=frozenset(observer.held),
     )
 
 
@@ -133,6 +143,7 @@ def _observation(
     *,
     volatile: bool = False,
     pins: tuple[object, ...] = (),
+    held: frozenset[int] = _NONE,
 ) -> Observation:
     names, modules = set(found.names), set(found.modules)
     stores: set[str] = set()
@@ -161,6 +172,7 @@ def _observation(
         borrowed=frozenset(found.arrays.borrowed),
         volatile=volatile,
         pins=pins,
+        held=held,
     )
 
 

@@ -21,6 +21,7 @@ from blake3 import blake3
 from evercell.cell.ambient import AmbientState
 from evercell.cell.capture import NOTHING, Before, Capture, Decoded
 from evercell.cell.covariables import Observation, connect, observe
+from evercell.cell.patches import look
 from evercell.cell.products import unknowable
 from evercell.cell.project import PREFIX, Project
 from evercell.cell.reach import Reach, follow
@@ -43,6 +44,7 @@ _SHELL_OWNS = frozenset({
     "In", "Out", "_", "__", "___", "_i", "_ii", "_iii", "_ih", "_oh", "_dh", "get_ipython", "exit",
     "quit", "open", "__builtins__", "__builtin__", "__name__", "__doc__", "__package__",
     "__loader__", "__spec__", "__session__", "__vsc_ipynb_file__", "__file__",
+    "__warningregistry__",
 })  # fmt: skip
 _NUMBERED = re.compile(r"_i?\d+\Z")
 
@@ -60,6 +62,7 @@ class Namespace:
         self.ns = ns
         self.versions: dict[str, bytes] = {}
         self.lineage = b"\0" * 16  # digest of all that came before
+        self.lost: str | None = None  # why versions can't be trusted any more
         self.ambient = AmbientState(ns)
         self.project = Project(project_root)
         self.groups: dict[str, frozenset[str]] = {}  # name -> its co-variable
@@ -81,6 +84,8 @@ class Namespace:
 
     def lookup(self, reads: Mapping[str, bytes]) -> str | None:
         """None if everything recorded in `reads` is so now; else what differs, in words."""
+        if self.lost is not None:
+            return f"the state of this kernel (a cell before: {self.lost})"
         self._notice()
         for name, version in reads.items():
             now = self.version(name)
@@ -115,6 +120,10 @@ class Namespace:
             fingerprints=prints,
             singles=dict(self._singles),
             modules=self.project.fingerprint(modules.values()),
+            attributes=look(
+                reach.modules | source.facts.imports,
+                reach.attributes_set | source.facts.attributes_set,
+            ),
         )
 
     def after(

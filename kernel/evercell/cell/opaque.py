@@ -16,6 +16,7 @@ import gc
 import os
 import sys
 import types
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from evercell.codec import rebuild
@@ -76,6 +77,7 @@ class Observer(Pickler):
         super().__init__(file, live, own or {}, buffer_callback)
         self.volatile = False
         self.pins: list[object] = []  # identities that count stay taken
+        self.held: set[int] = set()  # ids of what the opaque objects hold on to
         self._depth = 0
         self._open: set[int] = set()
         self._storable: dict[int, bool] = {}
@@ -119,6 +121,8 @@ class Observer(Pickler):
         name = f"{kind.__module__}.{kind.__qualname__}"
         if isinstance(obj, type | types.FunctionType):
             return self._definition(obj)
+        if isinstance(obj, weakref.ref):
+            self.held.add(id(obj()))
         if _is_inert(kind):
             if name in _STATEFUL and any(obj is value for value in self.own.values()):
                 self.volatile = True
@@ -170,7 +174,8 @@ class Observer(Pickler):
         return mark
 
     def _find_functions(self, root: object) -> None:
-        """The notebook's functions that `root` holds, callbacks for example: they may run, too."""
+        """The notebook's functions that `root` holds, callbacks for example: they may run, too.
+        All else that it holds is noted by identity: a generator goes on reading its list."""
         queue, seen = [root], {id(root)}
         for value in queue:
             if isinstance(value, types.FunctionType) and value.__globals__ is self.live:
@@ -181,10 +186,18 @@ class Observer(Pickler):
                 self.codes.append(value.gi_code)
             if isinstance(value, types.CoroutineType) and value.cr_code is not None:
                 self.codes.append(value.cr_code)
-            for inner in gc.get_referents(value) if len(seen) < _WALK else ():
+            referents = gc.get_referents(value) if len(seen) < _WALK else []
+            if isinstance(value, weakref.ref):
+                referents.append(value())
+            for inner in referents:
                 skip = inner is self.live or isinstance(inner, types.ModuleType)
                 skip = skip or (isinstance(inner, type) and importable(inner, self.live))
-                if not skip and id(inner) not in seen and gc.is_tracked(inner):
+                skip = skip or (type(inner) is dict and "__spec__" in inner)  # a module's own
+                if skip or id(inner) in seen or type(inner) in _SCALARS:
+                    continue
+                if not isinstance(inner, type | types.FunctionType):  # those join nobody
+                    self.held.add(id(inner))
+                if gc.is_tracked(inner):
                     seen.add(id(inner))
                     queue.append(inner)
 

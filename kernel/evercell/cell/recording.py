@@ -15,6 +15,7 @@ from blake3 import blake3
 
 from evercell.cell.capture import NOTHING, RESULT, Capture, CapturedAmbient, CapturedGroup
 from evercell.cell.covariables import Observation, connect, observe
+from evercell.cell.patches import patched
 from evercell.cell.products import join_circles, make_products, unknowable
 from evercell.cell.reach import Reach
 from evercell.codec.canonical import SCALARS
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
     from evercell.cell.namespace import Namespace
     from evercell.cell.source import Source
 
-__all__ = ["Recording"]
+__all__ = ["FAILED", "Recording"]
 
+MODULES = "@modules"  # what cells changed in modules; every cell after them depends on it
+FAILED = "it failed"  # such a cell may have left nothing behind
 _ABSENT = object()
 Group = frozenset[str]
 
@@ -78,11 +81,15 @@ class Recording:
         products = make_products(observations, values, key, versions, space.ns) + extra
         ambient = [
             CapturedAmbient(
-                c.name, version, data, None if data else f"{c.name[1:]} can't be put back"
+                c.name,
+                # What can't be put back is known by the cell that makes it, whenever it runs.
+                version if data else blake3(b"by cell" + key + c.name.encode()).digest(16),
+                data,
+                None if data else f"{c.name[1:]} can't be put back",
             )
             for c, version, data in changes
         ]
-        ambient += self._unrestorable_effects()
+        ambient += self._unrestorable_effects(reach, key)
         self._commit(groups, products, ambient, key)
         return self._capture(key, reads, products, ambient, result_name)
 
@@ -117,13 +124,21 @@ class Recording:
     def _sharing(self, names: set[str]) -> set[str]:
         """Other variables, untouched as far as is known, that share an object with `names`."""
         ids: set[int] = set()
+        held: set[int] = set()
         for name in names:
             ids |= self._single(name).ids
-        if not ids:
+            held |= self._single(name).held
+        if not ids and not held:
             return set()
         found: set[str] = set()
         for name, known in self._before.singles.items():
-            if name not in names and name in self._now and not ids.isdisjoint(known.ids):
+            if name in names or name not in self._now:
+                continue
+            if not (
+                ids.isdisjoint(known.ids)
+                and held.isdisjoint(known.ids)
+                and ids.isdisjoint(known.held)
+            ):
                 found.add(name)
         for name in list(found):
             found |= self._space.groups.get(name, frozenset())
@@ -246,17 +261,18 @@ class Recording:
         reads.update(space.ambient.read(ambient))
         modules = reach.modules | self._source.facts.imports
         reads.update(space.project.reads(space.project.reached(modules)))
+        reads[MODULES] = space.ambient.versions.get(MODULES, b"")
         if self._source.escapes or reach.escapes:
             reads["@lineage"] = self._before.lineage
         return reads
 
-    def _unrestorable_effects(self) -> list[CapturedAmbient]:
+    def _unrestorable_effects(self, reach: Reach, key: bytes) -> list[CapturedAmbient]:
         """Effects outside the namespace that nothing can put back: the cell has to run again."""
         found = []
         if self._source.shell:
             version = blake3(b"shell" + self._source.digest).digest(16)
-            magics = ", ".join(f"%{name}" for name in self._source.shell)
-            found.append(CapturedAmbient("@shell", version, None, f"{magics} changes the shell"))
+            ways = ", ".join(f"%{n}" if n.isidentifier() else n for n in self._source.shell)
+            found.append(CapturedAmbient("@shell", version, None, f"{ways} may change the shell"))
         if "recompute" in self._source.directives:
             version = self._space.ambient.versions.get("@asked", b"")
             found.append(CapturedAmbient("@asked", version, None, "its author asked for it"))
@@ -264,9 +280,15 @@ class Recording:
         now = self._space.project.fingerprint(modules.values())
         old = self._before.modules
         names = sorted(n for n in now if n in old and now[n] != old[n])
+        names += patched(
+            self._before.attributes,
+            reach.modules | self._source.facts.imports,
+            self._before.reach.attributes_set | self._source.facts.attributes_set,
+        )
         if names:
             reason = f"it changed {', '.join(names[:3])}"
-            found.append(CapturedAmbient("@modules", unknowable(), None, reason))
+            version = blake3(b"by cell" + key + MODULES.encode()).digest(16)
+            found.append(CapturedAmbient(MODULES, version, None, reason))
         return found
 
     def _commit(
@@ -278,6 +300,8 @@ class Recording:
     ) -> None:
         """The namespace knows its new state."""
         space = self._space
+        products, ambient = tuple(products), tuple(ambient)
+        left_something = bool(products or self._deleted or ambient)
         for name in self._deleted:
             space.versions.pop(name, None)
         for group in groups:
@@ -293,7 +317,7 @@ class Recording:
         if self._untracked is None:
             made = [(p.names, p.version) for p in products]
             space.advance(key, made, self._deleted, [(a.name, a.version) for a in ambient])
-        else:
+        elif self._untracked != FAILED or left_something:
             space.lineage = unknowable()
 
     def _capture(

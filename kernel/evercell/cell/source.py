@@ -8,8 +8,10 @@ The transformed source is what IPython's input transformer made of it: magics ar
 `get_ipython()` there. Each kind of magic has one of three behaviours:
 
     %evercell ..., %%evercell ...   volatile: always run, never recorded as a hit
-    %matplotlib, %config, ...       they change the shell: the cell is recomputed
-    all others, !cmd                untrackable: the cell depends on all that came before
+    %%bash, %time, %cd, !cmd, ...   untrackable: the cell depends on all that came before
+    all others, get_ipython().x     they may change the shell: the cell is recomputed
+
+docs/magics.md has the list.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from typing import Literal
 
 from blake3 import blake3
 
-from evercell.cell.bytecode import CodeFacts, code_facts, own_reads
+from evercell.cell.bytecode import SHOWS, CodeFacts, code_facts, own_reads
 
 __all__ = ["Directive", "Source", "parse_source"]
 
@@ -32,9 +34,19 @@ Directive = Literal["volatile", "recompute"]
 _DIRECTIVES: tuple[Directive, ...] = ("volatile", "recompute")
 _COMMENT = re.compile(r"^[ \t]*#[ \t]*evercell:[ \t]*([a-z, -]+?)[ \t]*$", re.MULTILINE)
 _CELL_MAGIC = re.compile(r"\A\s*%%evercell[ \t]+volatile[ \t]*(?:\n|\Z)")
-_SHELL = frozenset({
+# Magics that set something up and touch no variable.
+_SETTINGS = frozenset({
     "matplotlib", "config", "load_ext", "reload_ext", "unload_ext", "autoreload", "precision",
     "xmode", "colors", "alias", "alias_magic", "automagic", "autocall", "pylab", "aimport",
+})  # fmt: skip
+# Magics whose effects are outputs, variables and captured process state. Any other may change the
+# shell or an extension's own state, of which nothing is recorded.
+_RESTORABLE = frozenset({
+    "!", "HTML", "SVG", "bash", "capture", "cat", "cd", "conda", "dhist", "env", "file", "hist",
+    "history", "html", "javascript", "js", "latex", "ls", "lsmagic", "macro", "magic", "mamba",
+    "markdown", "perl", "pfile", "pinfo", "pinfo2", "pip", "prun", "psearch", "psource", "pwd",
+    "pycat", "python", "python3", "quickref", "ruby", "run", "script", "set_env", "sh", "store",
+    "svg", "sx", "system", "time", "timeit", "uv", "who", "who_ls", "whos", "writefile",
 })  # fmt: skip
 _NONE: frozenset[str] = frozenset()
 _NO_FACTS = CodeFacts(_NONE, _NONE, _NONE, _NONE, _NONE, (), indirect_sets=False)
@@ -96,11 +108,15 @@ def parse_source(source: str, transformed: str) -> Source:
         raised = SyntaxError(f"too deeply nested: {error}")
         return Source(digest, None, raised, _NO_FACTS, frozenset(directives), (), ())
     facts = code_facts(code)
-    shell, evercell, others = _magics(tree)
-    if evercell and len(evercell) == len(tree.body):
+    magics, otherwise = _magics(tree), _uses_shell_otherwise(tree)
+    if magics.count("evercell") == len(tree.body) > 0:
         directives.add("volatile")
+    others = [name for name in magics if name not in _SETTINGS and name != "evercell"]
+    shell = [name for name in magics if name not in _RESTORABLE and name != "evercell"]
+    shell += ["get_ipython()"] if otherwise else []
+    shell += [f"import {name}" for name in sorted(facts.imports) if _reaches_shell(name)]
     escapes = facts.escapes
-    if not others and not _uses_shell_otherwise(tree):
+    if not others and not otherwise:
         escapes = tuple(e for e in escapes if not e.startswith("get_ipython"))
     escapes += tuple(f"%{name} can touch any name" for name in others)
     return Source(
@@ -184,17 +200,14 @@ def _directives(source: str) -> list[Directive]:
     return [directive for directive in _DIRECTIVES if directive in words]
 
 
-def _magics(tree: ast.Module) -> tuple[list[str], list[str], list[str]]:
-    """Names of the magics that change the shell, of Evercell's own, and of all others."""
-    shell: list[str] = []
-    evercell: list[str] = []
-    others: list[str] = []
-    for node in ast.walk(tree):
-        name = _magic_name(node)
-        if name is None:
-            continue
-        (evercell if name == "evercell" else shell if name in _SHELL else others).append(name)
-    return shell, evercell, others
+def _magics(tree: ast.Module) -> list[str]:
+    """Names of all magics."""
+    return [name for node in ast.walk(tree) if (name := _magic_name(node)) is not None]
+
+
+def _reaches_shell(module: str) -> bool:
+    """Whether importing `module` is a way to the shell: to register magics, for example."""
+    return module.partition(".")[0] == "IPython" and not module.startswith(SHOWS)
 
 
 def _magic_name(node: ast.AST) -> str | None:
@@ -210,8 +223,8 @@ def _magic_name(node: ast.AST) -> str | None:
         return None
     if node.func.attr in ("run_line_magic", "run_cell_magic") and node.args:
         first = node.args[0]
-        return str(first.value) if isinstance(first, ast.Constant) else "magic"
-    return "!"
+        return str(first.value) if isinstance(first, ast.Constant) else "get_ipython()"
+    return "!" if node.func.attr in ("system", "getoutput") else f"get_ipython().{node.func.attr}()"
 
 
 def _uses_shell_otherwise(tree: ast.Module) -> bool:

@@ -8,6 +8,9 @@ moving a function to another line or another process's temporary file changes no
 from __future__ import annotations
 
 import marshal
+import os
+import re
+import tempfile
 from functools import lru_cache
 from types import CodeType
 
@@ -17,6 +20,11 @@ __all__ = ["Positions", "code_digest", "marshal_code", "positions_of", "unmarsha
 
 # (file name, first line, line table, positions of the nested code objects in constant order)
 Positions = tuple[str, int, bytes, tuple["Positions", ...]]
+
+# ipykernel names a cell's code by the source and the process id. The part for the process is left
+# open, so that a traceback through a restored function finds its cell's source.
+_CELL = "<cell>"
+_CELL_FILE = re.compile(r"\A.*[\\/]ipykernel_\d+(?=[\\/]\d+\.py\Z)")
 
 
 @lru_cache(maxsize=4096)
@@ -35,12 +43,16 @@ def code_digest(code: CodeType) -> bytes:
 def positions_of(code: CodeType) -> Positions:
     """What `marshal_code` leaves out."""
     nested = tuple(positions_of(c) for c in code.co_consts if type(c) is CodeType)
-    return code.co_filename, code.co_firstlineno, code.co_linetable, nested
+    return _CELL_FILE.sub(_CELL, code.co_filename), code.co_firstlineno, code.co_linetable, nested
 
 
 def unmarshal_code(data: bytes, positions: Positions) -> CodeType:
     """The code object again, with its positions."""
     return _place(marshal.loads(data), positions)  # noqa: S302 - authenticated before it gets here
+
+
+def _cell_folder() -> str:
+    return f"{tempfile.gettempdir()}{os.sep}ipykernel_{os.getpid()}"
 
 
 def _strip(code: CodeType) -> CodeType:
@@ -54,6 +66,8 @@ def _strip(code: CodeType) -> CodeType:
 
 def _place(code: CodeType, positions: Positions) -> CodeType:
     filename, line, table, nested = positions
+    if filename.startswith(_CELL):
+        filename = f"{_cell_folder()}{filename.removeprefix(_CELL)}"
     inner = iter(nested)
     return code.replace(
         co_filename=filename,

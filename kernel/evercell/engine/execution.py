@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec.structs import replace
 
+from evercell.cell.capture import lost_capture
 from evercell.cell.identity import cell_key
 from evercell.cell.outputs import decode_messages, encode_messages
+from evercell.cell.recording import FAILED
 from evercell.codec import exceptions
 from evercell.engine.liveness import still_running
 from evercell.engine.scope import Scope, enter_scope
@@ -24,7 +27,7 @@ from evercell.events import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from evercell.cell.capture import Before, Capture, CapturedAmbient, CapturedGroup
     from evercell.cell.namespace import Namespace
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CellExecution"]
 
+T = TypeVar("T")
 _SECOND = 1_000_000_000
 
 
@@ -91,7 +95,7 @@ class CellExecution:
         was computed from them stays valid.
         """
         run = self.run
-        before = self.namespace.before(self.source)
+        before = self._guard(lambda: self.namespace.before(self.source))
         scope = self._scope(before)
         self._append(self._started(scope.cell, decision, reason))
         begin = run.clock.monotonic()
@@ -101,17 +105,34 @@ class CellExecution:
         for note in scope.notes:
             self.host.note(f"evercell: {note}\n")
         failed = ran.error is not None or ran.reply["status"] != "ok"
-        untracked = "it failed" if failed else still_running(self.namespace.ns)
-        capture = self.namespace.after(
-            before, self.source, key=self._key, result=ran.result, untracked=untracked
+        untracked = FAILED if failed else still_running(self.namespace.ns)
+        capture = before and self._guard(
+            lambda: self.namespace.after(
+                before, self.source, key=self._key, result=ran.result, untracked=untracked
+            )
         )
         if failed:
             self._commit(self._failed(scope.cell, ran, duration))
             return ran.reply
+        capture = capture or lost_capture(self.namespace.lost or "")
         kept = () if overlay is None else self._lay_over(capture, overlay)
         self._commit(self._completed(scope.cell, ran, capture, kept, duration))
         run.state.places.finished(self.place.slot)
         return ran.reply
+
+    def _guard(self, look: Callable[[], T]) -> T | None:
+        """What `look` gives; None once it has failed in this kernel. A fault of ours, or an object
+        that breaks whoever looks at it, must not cost the cell its result: from there on, cells
+        run, their steps are recorded, and nothing is restored until the kernel starts again."""
+        if self.namespace.lost is not None:
+            return None
+        try:
+            return look()
+        except Exception as error:  # noqa: BLE001 - see above
+            self.namespace.lost = f"its effects could not be recorded ({type(error).__name__})"
+            lines = "".join(traceback.format_exception(error))
+            self.host.note(f"evercell: {self.namespace.lost}; please report this:\n{lines}")
+            return None
 
     def _key(self, reads: Mapping[str, bytes]) -> bytes:
         return cell_key(self.source.digest, self.place.ordinal, reads, self.run.request.parameters)
@@ -130,10 +151,12 @@ class CellExecution:
         self.namespace.apply(decoded)
         return kept
 
-    def _scope(self, before: Before) -> Scope:
+    def _scope(self, before: Before | None) -> Scope:
         run, slot, live = self.run, self.place.slot, self.namespace.ns
 
         def data_version(name: str) -> bytes | None:
+            if before is None:
+                return None
             seen = before.singles.get(name)
             if seen is None or seen.dumped is None or before.bindings[name] is not live.get(name):
                 return None
@@ -176,6 +199,9 @@ class CellExecution:
         duration: int,
     ) -> CellCompleted:
         recorded = {product.names: product for product in kept}
+        volatile = self.volatile
+        if volatile is None and ran.reply.get("payload"):
+            volatile = "it opened the pager or wrote into the next cell"
         return CellCompleted(
             run_id=self.run.run_id,
             at=self.run.clock.now(),
@@ -190,8 +216,8 @@ class CellExecution:
             ambient=tuple(self._ambient(change) for change in capture.ambient),
             outputs=self._outputs(ran),
             result=capture.result_name,
-            restorable=capture.restorable and self.volatile is None,
-            reason=self.volatile or capture.reason,
+            restorable=capture.restorable and volatile is None,
+            reason=volatile or capture.reason,
         )
 
     def _product(self, group: CapturedGroup) -> Product:

@@ -110,6 +110,8 @@ class KernelHost:
         outcome: Any = ExecutionResult(info)
         outcome.execution_count = self._count
         self._enter()
+        # Tracebacks through the functions that it defined show their lines.
+        shell.compile.cache(self._call.transformed, self._count, raw_code=self._call.code)
         shell.events.trigger("pre_execute")
         shell.events.trigger("pre_run_cell", info)
         for message in messages:
