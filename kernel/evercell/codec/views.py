@@ -17,11 +17,15 @@ import msgspec
 __all__ = ["json_view"]
 
 _DEPTH = 12
+_PLAIN = frozenset({str, bool, type(None)})
+_LARGE = 2**63
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
 def json_view(value: object, limit: int = 16_384) -> str:
     """JSON text of at most about `limit` characters."""
+    if (plain := _plain_view(value)) is not None and len(plain) <= limit:
+        return plain
     for items, characters in ((1000, limit), (50, 2000), (5, 200)):
         try:
             text = _encode(_View(items, characters).of(value, 0)).decode()
@@ -30,6 +34,21 @@ def json_view(value: object, limit: int = 16_384) -> str:
         if len(text) <= limit:
             return text
     return _encode(_clip(_repr(value), limit - 100)).decode()
+
+
+def _plain_view(value: object) -> str | None:
+    """The JSON of a flat dict of scalars, as most steps' arguments are; None for others."""
+    if type(value) is not dict or len(value) > 100:
+        return None
+    for name, part in value.items():
+        kind = type(part)
+        small = kind is int and -_LARGE < part < _LARGE
+        if type(name) is not str or not (small or kind in _PLAIN):
+            return None
+    try:
+        return _encode(value).decode()
+    except UnicodeEncodeError:
+        return None
 
 
 class _View:
