@@ -126,8 +126,9 @@ def start(folder: Path, model: str, *, fresh: bool = False, die: str | None = No
 
 
 if __name__ == "__main__":
-    from support import plain_notebook as world  # the module that the cells import
+    from importlib import import_module
 
+    world = import_module("support.plain_notebook")  # as the cells import it
     orders = json.loads(sys.argv[2])
     world._die = orders["die"]
     run_all(Path(sys.argv[1]), orders["model"], fresh=orders["fresh"])
