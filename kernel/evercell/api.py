@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +24,13 @@ __all__ = ["load", "progress", "run_id", "sql"]
 
 def sql(query: str, parameters: Mapping[str, Any] | None = None) -> DuckDBPyRelation:
     """The result of `query` over the history, as a DuckDB relation (`.df()`, `.pl()`,
-    `.to_arrow_table()`, `.fetchall()`).
+    `.to_arrow_table()`, `.fetchall()`). polars has no intervals: for `.pl()`, ask for
+    `epoch(duration)`.
 
     `parameters` fill `$name` in the query: {"name": value}. In a kernel it is the notebook's
     history, elsewhere the one in `EVERCELL_HOME` or in `.evercell/` of the working directory. The
-    relation holds a copy: no lock stays on the history.
+    relation holds a copy: no lock stays on the history. The cell that asks runs each time: the
+    history grows, and a restored answer would be an old one.
 
     Raises QueryError, UsageError for a parameter that is missing, not asked for, or of no SQL type,
     HistoryLockedError, HistoryNewerError, JournalDamagedError.
@@ -38,6 +40,8 @@ def sql(query: str, parameters: Mapping[str, Any] | None = None) -> DuckDBPyRela
         bound = bind(query, given, "`parameters`")
         if unused := given.keys() - bound.keys():
             raise UsageError(f"The query has no ${min(unused)}, which `parameters` gives.")
+        with suppress(NotInKernelError):
+            current_session().cells.mark_volatile("it asks the history, which grows")
         return history.relation(query, bound)
 
 

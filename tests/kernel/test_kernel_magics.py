@@ -83,8 +83,31 @@ def test_refused_run_leaves_the_magics_as_the_way_out(refused):
 
 def test_braces_and_dollars_belong_to_the_query(k):
     k.run(
-        "import fake_engine\nasked = []\nTable = fake_engine.Table\n"
-        "fake_engine.History.query = lambda self, sql, p=None: asked.append(sql) or Table()"
+        "import fake_engine\nasked = []\nx = 5\nTable = fake_engine.Table\n"
+        "fake_engine.History.query = lambda self, sql, p=None: asked.append((sql, p)) or Table()"
     )
     k.run("%evercell sql SELECT {'a': 1}, $x, '{asked}'")
-    assert k.value("asked") == ["SELECT {'a': 1}, $x, '{asked}'"]
+    assert k.value("asked") == [("SELECT {'a': 1}, $x, '{asked}'", {"x": 5})]
+    answer = k.run("%evercell sql SELECT $nowhere")
+    assert "the notebook has no nowhere" in answer.reply["evalue"]
+
+
+def complete(k, code):
+    msg_id = k.client.complete(code, len(code))
+    while True:
+        reply = k.client.get_shell_msg(timeout=30)
+        if reply["parent_header"].get("msg_id") == msg_id:
+            return reply["content"]
+
+
+def test_sql_is_completed(k):
+    content = complete(k, "%%evercell sql\nSELECT s.resul FROM steps s WHERE s.resul")
+    assert content["matches"] == ["result", "result_size", "result_codec"]
+    code = "%%evercell sql\nSELECT 'é😀' FROM ru"
+    content = complete(k, code)
+    assert content["matches"] == ["runs"]
+    assert content["metadata"]["_jupyter_types_experimental"][0]["type"] == "view"
+    assert complete(k, "%evercell new")["matches"] == ["new-run"]
+    k.run("elsewhere = 1")
+    assert complete(k, "%%evercell sql\nSELECT $else")["matches"] == ["$elsewhere"]
+    assert "elsewhere" in complete(k, "elsew")["matches"]

@@ -315,3 +315,57 @@ def test_install_kernel_refuses_two_places() -> None:
     result = run("install-kernel", "--user", "--prefix", "/nowhere")
     assert result.exit_code == 2
     assert "Give one of them" in result.stderr
+
+
+# -- sql: parameters and files ------------------------------------------------------------------
+
+
+def test_sql_parameters_are_json_or_text(folder: Path) -> None:
+    query = "select typeof($a) as a, $b as b, $c as c, $d as d"
+    words = ("-p", "a=5", "-p", "b=it's = text", "--parameter", "c=[1, 2]", "-p", "$d=null")
+    assert document("sql", query, *words) == [
+        {"a": "INTEGER", "b": "it's = text", "c": [1, 2], "d": None}
+    ]
+    rows = document("sql", "select run_id from runs where run_id = $run", "-p", f"run={RUN}")
+    assert rows == [{"run_id": RUN}]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("select $x",), "asks for $x, and -p has no x"),
+        (("select $modle", "-p", "model=1"), "Did you mean $model?"),
+        (("select 1", "-p", "x=1"), "has no $x"),
+        (("select $x", "-p", "x"), "not of the form name=value"),
+        (("select $x", "-p", "x=1", "-p", "x=2"), "given twice"),
+        (("select 1", "--csv", "--parquet", "x"), "Give one of them"),
+    ],
+)
+def test_sql_parameters_that_do_not_fit_are_usage(
+    folder: Path, words: tuple[str, ...], said: str
+) -> None:
+    result = run("sql", *words)
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+def test_sql_writes_parquet(folder: Path, tmp_path: Path) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    query = "select name, duration + interval 1 ms as d from steps order by 2"
+    result = run("sql", query, "--parquet", "s.parquet")
+    assert (result.exit_code, result.stdout) == (0, "")
+    found = duckdb.connect().from_parquet(str(tmp_path / "s.parquet")).fetchall()
+    assert found == [("ask", 1.001), ("ask", 2.001)]
+    failed = run("sql", "select 1", "--parquet", "absent/x.parquet")
+    assert failed.exit_code == 2
+    assert "absent/x.parquet could not be written" in failed.stderr
+
+
+def test_sql_table_is_for_people(folder: Path) -> None:
+    query = (
+        "select 1234567 as n, interval 125 second as took, null as nothing, arguments from steps"
+    )
+    line = run("sql", query).stdout.splitlines()[-2]
+    assert [word.strip() for word in line.split("  ") if word.strip()] == [
+        "1,234,567", "2 min 05 s", "NULL", '{"q": "how?"}',
+    ]  # fmt: skip

@@ -2,8 +2,7 @@ import inspect
 
 import pytest
 
-from evercell.errors import UsageError
-from evercell.jupyter.magics import COMMANDS, _parse_sql, _Use, open_volatile
+from evercell.jupyter.magics import COMMANDS, open_volatile
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -26,27 +25,3 @@ def test_every_command_documents_its_use(name):
 )
 def test_volatile_line_leaves_an_ordinary_cell(lines, opened):
     assert open_volatile(lines) == opened
-
-
-@pytest.mark.parametrize(
-    ("arguments", "body", "parsed"),
-    [
-        ("SELECT 'it''s' FROM t", None, (None, "SELECT 'it''s' FROM t")),
-        ("-o df SELECT 1", None, ("df", "SELECT 1")),
-        ("-o df SELECT 'a  b' -- {x} $y", None, ("df", "SELECT 'a  b' -- {x} $y")),
-        ("", "SELECT 1\n", (None, "SELECT 1\n")),
-        ("-o df", "SELECT 1", ("df", "SELECT 1")),
-        ("--output df", "SELECT 1", ("df", "SELECT 1")),
-    ],
-)
-def test_sql_arguments(arguments, body, parsed):
-    assert _parse_sql(_Use(None, None, arguments, body)) == parsed
-
-
-@pytest.mark.parametrize(
-    ("arguments", "body"),
-    [("", None), ("-o", "SELECT 1"), ("-o 1x", "SELECT 1"), ("-x df", "SELECT 1"), ("", "  ")],
-)
-def test_sql_misuse_says_how_to_write_it(arguments, body):
-    with pytest.raises(UsageError, match="Write `%evercell sql"):
-        _parse_sql(_Use(None, None, arguments, body))

@@ -16,6 +16,8 @@ KINDS = {
     "%%evercell sql -o df\nSELECT 1": CellKind.VOLATILE,
     "%evercell sql -o df SELECT 1": CellKind.VOLATILE,
     "%%evercell sql --output df\nSELECT 1": CellKind.VOLATILE,
+    "%%evercell sql --polars -o df\nSELECT 1": CellKind.VOLATILE,
+    "%evercell sql --relation SELECT 1": CellKind.CONTROL,
     "%evercell status\n%evercell sql -o df SELECT 1": CellKind.VOLATILE,
     "%evercell sql SELECT -o": CellKind.CONTROL,
     "%%evercell volatile\nx = 1": CellKind.VOLATILE,

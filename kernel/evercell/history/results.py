@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-__all__ = ["Result", "no_result", "result_of", "write_parquet"]
+__all__ = ["Result", "as_arrow", "as_polars", "no_result", "result_of", "write_parquet"]
 
 _BY_ACTIVITY = """
 SELECT
@@ -70,19 +70,48 @@ def write_parquet(relation: duckdb.DuckDBPyRelation, path: Path) -> None:
     because most readers of Parquet know no intervals. Raises UsageError."""
     import duckdb  # noqa: PLC0415 - costs tens of milliseconds
 
-    columns = [
-        f"epoch({_quoted(name)}) AS {_quoted(name)}" if str(kind) == "INTERVAL" else _quoted(name)
-        for name, kind in zip(relation.columns, relation.types, strict=True)
-    ]
+    plain, _ = _without_intervals(relation, "epoch")
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        relation.project(", ".join(columns)).write_parquet(str(draft), compression="zstd")
+        plain.write_parquet(str(draft), compression="zstd")
         draft.replace(path)
     except (duckdb.IOException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise UsageError(f"{path} could not be written: {reason}.") from error
     finally:
         draft.unlink(missing_ok=True)
+
+
+def as_arrow(relation: duckdb.DuckDBPyRelation) -> Any:
+    """The relation as an Arrow table, intervals as Arrow's durations, which everybody can read."""
+    import pyarrow as pa  # noqa: PLC0415 - heavy, and not everybody has it
+
+    plain, durations = _without_intervals(relation, "epoch_us")
+    table = plain.to_arrow_table()
+    for index in durations:
+        column = table.column(index).cast(pa.duration("us"))
+        table = table.set_column(index, table.column_names[index], column)
+    return table
+
+
+def as_polars(relation: duckdb.DuckDBPyRelation) -> Any:
+    """The relation as a polars DataFrame, which knows durations and no intervals."""
+    import polars  # noqa: PLC0415 - heavy, and not everybody has it
+
+    return polars.from_arrow(as_arrow(relation))
+
+
+def _without_intervals(
+    relation: duckdb.DuckDBPyRelation, convert: str
+) -> tuple[duckdb.DuckDBPyRelation, list[int]]:
+    """The relation with `convert` around its intervals, and the places of these columns."""
+    kinds = [str(kind) for kind in relation.types]
+    columns = [
+        f"{convert}({_quoted(name)}) AS {_quoted(name)}" if kind == "INTERVAL" else _quoted(name)
+        for name, kind in zip(relation.columns, kinds, strict=True)
+    ]
+    places = [index for index, kind in enumerate(kinds) if kind == "INTERVAL"]
+    return relation.project(", ".join(columns)), places
 
 
 def _quoted(name: str) -> str:

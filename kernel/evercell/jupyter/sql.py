@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from evercell.errors import UsageError
 from evercell.history import bind
+from evercell.history.results import as_arrow, as_polars
 
 from .options import Form, leading_options
 from .table import TableView
@@ -66,9 +67,9 @@ def ask(request: SqlRequest, history: History, namespace: Mapping[str, Any]) -> 
             case "pandas":
                 return relation.df()
             case "polars":
-                return relation.pl()
+                return as_polars(relation)
             case "arrow":
-                return relation.to_arrow_table()
+                return as_arrow(relation)
             case "relation":
                 return relation
     except ImportError as error:
