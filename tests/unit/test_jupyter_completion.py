@@ -83,9 +83,7 @@ def test_nothing_is_known_inside_texts_and_comments(text):
     assert complete(text) == []
 
 
-@pytest.mark.parametrize(
-    "query", ["SELECT 'x' -- y\n, sel|", "SELECT a->>'b' - 1 / 2, sel|"]
-)
+@pytest.mark.parametrize("query", ["SELECT 'x' -- y\n, sel|", "SELECT a->>'b' - 1 / 2, sel|"])
 def test_texts_and_comments_end(query):
     assert complete(f"%%evercell sql\n{query}") == ["select"]
 
