@@ -178,28 +178,45 @@ class Observer(Pickler):
         All else that it holds is noted by identity: a generator goes on reading its list."""
         queue, seen = [root], {id(root)}
         for value in queue:
-            if isinstance(value, types.FunctionType) and value.__globals__ is self.live:
-                self.codes.append(value.__code__)
-            if isinstance(value, types.FrameType) and value.f_globals is self.live:
-                self.codes.append(value.f_code)
-            if isinstance(value, types.GeneratorType) and value.gi_code is not None:
-                self.codes.append(value.gi_code)
-            if isinstance(value, types.CoroutineType) and value.cr_code is not None:
-                self.codes.append(value.cr_code)
-            referents = gc.get_referents(value) if len(seen) < _WALK else []
-            if isinstance(value, weakref.ref):
-                referents.append(value())
-            for inner in referents:
-                skip = inner is self.live or isinstance(inner, types.ModuleType)
-                skip = skip or (isinstance(inner, type) and importable(inner, self.live))
-                skip = skip or (type(inner) is dict and "__spec__" in inner)  # a module's own
-                if skip or id(inner) in seen or type(inner) in _SCALARS:
+            code = self._notebook_code(value)
+            if code is not None:
+                self.codes.append(code)
+            for inner in _referents(value) if len(seen) < _WALK else ():
+                if id(inner) in seen or self._leads_nowhere(inner):
                     continue
                 if not isinstance(inner, type | types.FunctionType):  # those join nobody
                     self.held.add(id(inner))
                 if gc.is_tracked(inner):
                     seen.add(id(inner))
                     queue.append(inner)
+
+    def _notebook_code(self, value: object) -> types.CodeType | None:
+        match value:
+            case types.FunctionType() if value.__globals__ is self.live:
+                return value.__code__
+            case types.FrameType() if value.f_globals is self.live:
+                return value.f_code
+            case types.GeneratorType():
+                return value.gi_code
+            case types.CoroutineType():
+                return value.cr_code
+            case _:
+                return None
+
+    def _leads_nowhere(self, value: Any) -> bool:
+        """Whether behind it are only modules, which everything holds, or nothing."""
+        if value is self.live or isinstance(value, types.ModuleType) or type(value) in _SCALARS:
+            return True
+        if type(value) is dict:
+            return "__spec__" in value  # a module's own
+        return isinstance(value, type) and importable(value, self.live)
+
+
+def _referents(value: object) -> list[object]:
+    found: list[object] = gc.get_referents(value)
+    if isinstance(value, weakref.ref):
+        found.append(value())
+    return found
 
 
 def _public(kind: type, name: str) -> str:
