@@ -351,7 +351,7 @@ def test_sql_parameters_that_do_not_fit_are_usage(
 
 def test_sql_writes_parquet(folder: Path, tmp_path: Path) -> None:
     duckdb = pytest.importorskip("duckdb")
-    query = "select name, duration + interval 1 ms as d from steps order by 2"
+    query = "select name, duration + interval 1 millisecond as d from steps order by 2"
     result = run("sql", query, "--parquet", "s.parquet")
     assert (result.exit_code, result.stdout) == (0, "")
     found = duckdb.connect().from_parquet(str(tmp_path / "s.parquet")).fetchall()
