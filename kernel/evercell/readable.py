@@ -9,7 +9,7 @@ import re
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-__all__ = ["abridged", "as_duration", "as_text", "clipped", "exact", "is_number"]
+__all__ = ["NULL", "abridged", "as_duration", "as_text", "clipped", "exact", "is_number"]
 
 _NUMBER = re.compile(
     r"U?(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT)|DOUBLE|FLOAT|DECIMAL(\(.*\))?|BIGNUM|INTERVAL"

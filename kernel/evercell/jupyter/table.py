@@ -6,7 +6,7 @@ import html
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from evercell.readable import as_text, clipped, exact, is_number
+from evercell.readable import NULL, as_text, clipped, exact, is_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ _STYLE = """<style>
 .evercell-table th, .evercell-table td { padding: .25em .75em; vertical-align: top;
   border-bottom: 1px solid color-mix(in srgb, currentColor 15%, transparent); }
 .evercell-table td { text-align: left; max-width: 32em; white-space: pre-wrap;
-  overflow-wrap: anywhere; }
+  overflow-wrap: break-word; }
 .evercell-table .number { text-align: right; white-space: nowrap; }
 .evercell-table td.time { white-space: nowrap; }
 .evercell-table td.json { font-family: var(--jp-code-font-family, monospace); font-size: .9em; }
@@ -89,8 +89,8 @@ def _line(value: object, kind: str) -> str:
 
 def _html_cell(value: object, kind: str) -> str:
     if value is None:
-        return '<td class="null">NULL</td>'
-    whole = as_text(value, kind, limit=_MAX_HTML)
+        return f"<td{_class(f'null {_class_of(kind)}'.strip())}>{NULL}</td>"
+    whole = as_text(value, kind, limit=_MAX_HTML).strip("\n")
     lines = whole.splitlines()
     text = "\n".join(lines[:_MAX_LINES]) + ("\n…" if len(lines) > _MAX_LINES else "")
     text = clipped(text, _MAX_HTML)
