@@ -53,6 +53,7 @@ class Lane:
     needs: str | None = None  # package that must be importable
     target: Target | None = None
     note: str = ""
+    baseline: str | None = None  # instead of the subject's
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +95,13 @@ def race(
             else:
                 if number != WARM_UP:
                     figures[lane.label].append(figure)
-    baseline = None if subject.baseline in problems else figures.get(subject.baseline or "")
+
+    def against(lane: Lane) -> list[float] | None:
+        name = lane.baseline or subject.baseline
+        return None if name is None or name in problems else figures[name]
+
     lines = tuple(
-        _line(subject, lane, figures[lane.label], problems.get(lane.label), baseline)
+        _line(subject, lane, figures[lane.label], problems.get(lane.label), against(lane))
         for lane in lanes
     )
     return Section(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
-from bench.stats import Spread, Target, differences, ratios, spread
+from bench.stats import Spread, Target, differences, ratios, spread, steady
 
 __all__ = ["Line", "Machine", "Report", "Section", "judge"]
 
@@ -35,7 +35,7 @@ class Line:
     ratio: Spread | None = None  # of the value to the baseline's, within each round
     difference: Spread | None = None
     target: str | None = None
-    met: bool | None = None
+    met: bool | None = None  # None: no target, or undecided
     problem: str | None = None  # why there is no value: not installed, or what failed
     note: str = ""
     rounds: tuple[float, ...] = ()
@@ -94,6 +94,9 @@ def judge(
     difference = differences(rounds, baseline) if baseline else None
     figures = {"value": value, "ratio": ratio, "difference": difference}
     figure = figures[target.of] if target else None
+    if baseline and target and target.of != "value" and not steady(baseline):
+        figure = None
+        note = f"undecided, the baseline was unsteady; {note}".rstrip("; ")
     return Line(
         contender=contender,
         unit=unit,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Spread", "Target", "differences", "ratios", "rotated", "spread"]
+__all__ = ["Spread", "Target", "differences", "ratios", "rotated", "spread", "steady"]
 
 T = TypeVar("T")
 
@@ -56,6 +56,13 @@ def spread(figures: Sequence[float]) -> Spread:
     if len(ordered) < 4:
         return Spread(median(ordered), ordered[0], ordered[-1])
     return Spread(median(ordered), _quantile(ordered, 0.25), _quantile(ordered, 0.75))
+
+
+def steady(figures: Sequence[float]) -> bool:
+    """Whether half of the rounds agree within a factor of two: a baseline that does not says more
+    of what else the machine did than of what is compared with it."""
+    found = spread(figures)
+    return found.high <= 2 * found.low
 
 
 def ratios(figures: Sequence[float], baseline: Sequence[float]) -> Spread:

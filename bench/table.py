@@ -62,7 +62,7 @@ def _compared(section: Section, line: Line) -> str:
 def _verdict(line: Line) -> Text:
     if line.target is None:
         return Text("")
-    word, style = {None: ("?", "yellow"), True: ("met", "green"), False: ("missed", "red")}[
+    word, style = {None: ("undecided", "yellow"), True: ("met", "green"), False: ("missed", "red")}[
         line.met
     ]
     return Text.assemble(f"{line.target} ", (word, style))

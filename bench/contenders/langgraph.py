@@ -52,9 +52,9 @@ class Contender:
 
     def sequential(self, tag: str, steps: int) -> float:
         """Seconds for `steps` tasks, each one's result awaited."""
-        config = {"configurable": {"thread_id": tag}}
-        seconds: float = self._loop.invoke({"steps": steps}, config, durability="sync")
-        return seconds
+        config: Any = {"configurable": {"thread_id": tag}}
+        seconds: Any = self._loop.invoke({"steps": steps}, config, durability="sync")
+        return float(seconds)
 
     def concurrent(self, tag: str, steps: int, limit: int) -> float:
         """Seconds for `steps` async tasks, `limit` at a time."""
@@ -64,7 +64,7 @@ class Contender:
         path = str(self._folder / "async.sqlite")
         async with AsyncSqliteSaver.from_conn_string(path) as saver:
             graph = entrypoint(checkpointer=saver)(fan_out)
-            config = {"configurable": {"thread_id": tag}, "max_concurrency": limit}
+            config: Any = {"configurable": {"thread_id": tag}, "max_concurrency": limit}
             begin = perf_counter()
             await graph.ainvoke({"steps": steps}, config, durability="sync")
             # Its writes go on in the background; they are durable when the invocation ends.
@@ -101,5 +101,5 @@ class Program:
 
     def run(self, steps: int, *, resuming: bool) -> None:
         """Invoke it with its input, or without one: then it resumes."""
-        config = {"configurable": {"thread_id": "resumable"}}
+        config: Any = {"configurable": {"thread_id": "resumable"}}
         self._resumable.invoke(None if resuming else steps, config, durability="sync")

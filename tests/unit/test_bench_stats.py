@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from bench.stats import Spread, Target, differences, ratios, rotated, spread
+from bench.stats import Spread, Target, differences, ratios, rotated, spread, steady
 
 
 def test_spread_is_median_and_quartiles() -> None:
@@ -26,6 +26,11 @@ def test_one_disturbed_round_does_not_move_the_median() -> None:
 def test_no_rounds_is_an_error() -> None:
     with pytest.raises(ValueError, match="no figures"):
         spread([])
+
+
+def test_a_baseline_is_steady_when_half_of_its_rounds_agree() -> None:
+    assert steady([1.0, 1.1, 1.2, 1.3, 60.0])  # one stall
+    assert not steady([0.15, 0.17, 0.7, 2.3, 11.9])  # an append + sync on a disk in use
 
 
 def test_ratios_are_taken_within_a_round() -> None:
