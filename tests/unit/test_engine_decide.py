@@ -34,6 +34,7 @@ def cell(
 def decide(records: list[CellRecord], **changes: object) -> Restore | Recompute | Execute:
     given = {
         "ordinal": 0,
+        "last": None,
         "seen": False,
         "volatile": False,
         "recompute": False,
@@ -62,6 +63,19 @@ def test_a_fitting_record_is_restored_the_latest_first() -> None:
 )
 def test_whatever_does_not_fit_runs(records: list[CellRecord], changes: dict[str, object]) -> None:
     assert isinstance(decide(records, **changes), Execute)
+
+
+@pytest.mark.parametrize(
+    ("last", "reason"),
+    [
+        (None, "not run before"),
+        ("in doubt", "it was cut off before it finished"),
+        ("failed", "it failed the last time"),
+        ("completed", "its source was edited"),
+    ],
+)
+def test_without_a_record_the_reason_is_how_the_cell_ended(last: str | None, reason: str) -> None:
+    assert decide([], last=last) == Execute(reason)
 
 
 def test_the_reason_names_what_changed() -> None:

@@ -9,7 +9,7 @@ Nothing here touches a namespace, a file or a clock.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from evercell.events import CellCompleted, CellStarted, ErrorInfo, Payload
     from evercell.history import StepRecord
+
+SlotStatus = Literal["in doubt", "completed", "failed"]
 
 __all__ = [
     "Answer",
@@ -28,6 +30,7 @@ __all__ = [
     "Recompute",
     "Refuse",
     "Restore",
+    "SlotStatus",
     "decide_cell",
     "decide_step",
 ]
@@ -74,10 +77,19 @@ class Execute:
     reason: str
 
 
+_WHY_NO_RECORD: dict[SlotStatus | None, str] = {
+    None: "not run before",
+    "in doubt": "it was cut off before it finished",
+    "failed": "it failed the last time",
+    "completed": "its source was edited",
+}
+
+
 def decide_cell(
     records: Sequence[CellRecord],
     *,
     ordinal: int,
+    last: SlotStatus | None,
     seen: bool,
     volatile: bool,
     recompute: bool,
@@ -86,7 +98,8 @@ def decide_cell(
     """What happens to a cell.
 
     `records`: finished executions of the same source, latest first. `ordinal`: how many cells with
-    this source came before it. `seen`: it took effect in this kernel process already, so its user
+    this source came before it. `last`: how this cell's last execution ended, with whatever source.
+    `seen`: it took effect in this kernel process already, so its user
     runs it once more on purpose. `volatile`, `recompute`: its author marked it so. `differs`: the
     first recorded read that is not what it was.
     """
@@ -94,7 +107,7 @@ def decide_cell(
         return Execute("volatile: it runs each time")
     if seen:
         return Execute("run again in the same kernel")
-    reason = "not run before"
+    reason = _WHY_NO_RECORD[last]
     for record in records:
         if record.started.ordinal != ordinal:
             continue

@@ -52,6 +52,7 @@ class NotebookRun:
         decision = decide_cell(
             self.run.state.records(source.digest),
             ordinal=place.ordinal,
+            last=self.run.state.status(place.slot),
             seen=place.seen,
             volatile=volatile,
             recompute="recompute" in marks,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from evercell.engine.decide import CellRecord
 from evercell.engine.places import Places
@@ -12,11 +12,10 @@ from evercell.events import CellCompleted, CellFailed, CellRestored, CellStarted
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from evercell.engine.decide import SlotStatus
     from evercell.events import Event
 
-__all__ = ["RunState", "SlotStatus"]
-
-SlotStatus = Literal["in doubt", "completed", "failed"]
+__all__ = ["RunState"]
 
 
 @dataclass(slots=True)
