@@ -36,6 +36,7 @@ __all__ = [
 
 _LOG_LINES = 20
 _CHATTER = re.compile(r"\[\w+\] (DEBUG|INFO|WARNING) \|")  # what traitlets applications log
+_ERRORS_ONLY = "--log-level=40"  # the log is shown after a fault, where warnings only distract
 _SHUTDOWN_SECONDS = 20.0  # a kernel may have to finish a large write
 
 
@@ -78,7 +79,9 @@ async def start_kernel(
     itself writes, such as a fault's trace. Raises KernelNotFoundError."""
     manager = AsyncKernelManager(kernel_name=name, client_factory=CellClient)
     try:
-        await manager.start_kernel(cwd=cwd, env=env, stdout=log, stderr=log)
+        await manager.start_kernel(
+            cwd=cwd, env=env, stdout=log, stderr=log, extra_arguments=[_ERRORS_ONLY]
+        )
     except NoSuchKernel:
         raise KernelNotFoundError(
             f"The kernel `{name}` is not installed where Jupyter looks. "
