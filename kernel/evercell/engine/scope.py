@@ -9,7 +9,8 @@ the scope, so the n-th sample of one prompt stays the n-th, in whatever order ta
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
+from collections import deque
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -90,36 +91,28 @@ class Scope:
     resuming: bool
     load: Callable[[], StepTable]  # the slot's recorded calls; asked for at the first step only
     data_version: Callable[[str], bytes | None]
-    asked: int = 0
-    answered: int = 0
     notes: list[str] = field(default_factory=list)  # for the user, about recorded results
     _table: StepTable | None = None
     _ordinals: dict[bytes, int] = field(default_factory=dict)
     _versions: dict[FunctionVersion, Reached] = field(default_factory=dict)
-    _unreported: list[str] = field(default_factory=list)
+    _answered: deque[str] = field(default_factory=deque)  # not reported yet
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def enter(self, step: StepIdentity, arguments: tuple[object, ...]) -> Answered | Raised | Call:
         """Look a call up and decide. Raises NotStorableError for arguments without identity."""
-        version = self._version(step.function_version)
-        key = canonical.digest((version, *arguments), self.live)
+        reached = self._versions.get(step.function_version)
+        if reached is None or not reached.holds():
+            reached = step.function_version.compute(self.data_version)
+            self._versions[step.function_version] = reached
+        key = canonical.digest((reached.version, *arguments), self.live)
         with self._lock:
             ordinal = self._ordinals.get(key, 0)
             self._ordinals[key] = ordinal + 1
-            table = self.table() if self._table is None else self._table
-            record = table.get((key, ordinal))
-            self.asked += 1
+            record = (self._table or self.table()).get((key, ordinal))
         decision = decide_step(record, resuming=self.resuming, at_most_once=step.at_most_once)
+        if isinstance(decision, Answer):  # first and plainly: a replay asks this 100,000 times
+            return self._answer(step, decision, key, ordinal)
         match decision:
-            case Answer(activity_id, attempts, result):
-                try:
-                    data = self.history.get(result)
-                    value = values.decode(result.codec, data, self.live)
-                except (PayloadError, RestoreError) as error:
-                    self.notes.append(f"{step.name} runs again: {error}")
-                    return Call(activity_id, key, ordinal, attempts + 1, first=False)
-                self._report(activity_id)
-                return Answered(value)
             case RaiseAgain(activity_id, error):
                 self._report(activity_id)
                 return Raised(self.exception(step.name, error))
@@ -129,6 +122,19 @@ class Scope:
                 first = activity_id is None
                 activity_id = activity_id or self.history.new_activity_id()
                 return Call(activity_id, key, ordinal, attempt, first)
+
+    def _answer(
+        self, step: StepIdentity, decision: Answer, key: bytes, ordinal: int
+    ) -> Answered | Call:
+        """The recorded result, or, where it can't be read, the call once more."""
+        result = decision.result
+        try:
+            value = values.decode(result.codec, self.history.get(result), self.live)
+        except (PayloadError, RestoreError) as error:
+            self.notes.append(f"{step.name} runs again: {error}")
+            return Call(decision.activity_id, key, ordinal, decision.attempts + 1, first=False)
+        self._report(decision.activity_id)
+        return Answered(value)
 
     def table(self) -> StepTable:
         """The slot's recorded calls by (key, ordinal)."""
@@ -157,25 +163,17 @@ class Scope:
 
     def flush(self) -> None:
         """Append what the history answered since the last flush."""
-        with self._lock:
-            ids, self._unreported = tuple(self._unreported), []
+        ids: list[str] = []
+        with suppress(IndexError):  # other threads may take from it, too
+            while True:
+                ids.append(self._answered.popleft())
         if ids:
-            self.history.append(StepsAnswered(self.run_id, self.clock.now(), self.cell, ids))
+            self.history.append(StepsAnswered(self.run_id, self.clock.now(), self.cell, tuple(ids)))
 
     def _report(self, activity_id: str) -> None:
-        with self._lock:
-            self.answered += 1
-            self._unreported.append(activity_id)
-            full = len(self._unreported) >= _FLUSH_ANSWERED
-        if full:
+        self._answered.append(activity_id)
+        if len(self._answered) >= _FLUSH_ANSWERED:
             self.flush()
-
-    def _version(self, function: FunctionVersion) -> bytes:
-        reached = self._versions.get(function)
-        if reached is None or not reached.holds():
-            reached = function.compute(self.data_version)
-            self._versions[function] = reached
-        return reached.version
 
 
 def _in_doubt(name: str, attempt: int) -> InDoubtError:
