@@ -175,8 +175,9 @@ class Observer(Pickler):
 
     def _find_functions(self, root: object) -> None:
         """The notebook's functions that `root` holds, callbacks for example: they may run, too.
-        All else that it holds is noted by identity: a generator goes on reading its list."""
-        queue, seen = [root], {id(root)}
+        All else that it holds is noted by identity: a generator goes on reading its list. Classes
+        and functions join nobody, and neither does what only they hold."""
+        queue, seen, shared = [root], {id(root)}, {id(root)}
         for value in queue:
             if isinstance(value, types.FunctionType) and value.__globals__ is self.live:
                 self.codes.append(value.__code__)
@@ -186,20 +187,27 @@ class Observer(Pickler):
                 self.codes.append(value.gi_code)
             if isinstance(value, types.CoroutineType) and value.cr_code is not None:
                 self.codes.append(value.cr_code)
-            referents = gc.get_referents(value) if len(seen) < _WALK else []
-            if isinstance(value, weakref.ref):
-                referents.append(value())
-            for inner in referents:
+            holds = id(value) in shared
+            for inner in _referents(value) if len(seen) < _WALK else ():
                 skip = inner is self.live or isinstance(inner, types.ModuleType)
                 skip = skip or (isinstance(inner, type) and importable(inner, self.live))
                 skip = skip or (type(inner) is dict and "__spec__" in inner)  # a module's own
                 if skip or id(inner) in seen or type(inner) in _SCALARS:
                     continue
-                if not isinstance(inner, type | types.FunctionType):  # those join nobody
+                if holds and not isinstance(inner, type | types.FunctionType):
                     self.held.add(id(inner))
+                    shared.add(id(inner))
                 if gc.is_tracked(inner):
                     seen.add(id(inner))
                     queue.append(inner)
+
+
+def _referents(value: object) -> list[Any]:
+    """What `value` refers to, weakly too."""
+    found = gc.get_referents(value)
+    if isinstance(value, weakref.ref):
+        found.append(value())
+    return found
 
 
 def _public(kind: type, name: str) -> str:
