@@ -175,17 +175,20 @@ class Observer(Pickler):
 
     def _find_functions(self, root: object) -> None:
         """The notebook's functions that `root` holds, callbacks for example: they may run, too.
-        All else that it holds is noted by identity: a generator goes on reading its list."""
-        queue, seen = [root], {id(root)}
+        All else that it holds is noted by identity: a generator goes on reading its list. Classes
+        and functions join nobody, and neither does what only they hold."""
+        queue, seen, shared = [root], {id(root)}, {id(root)}
         for value in queue:
             code = self._notebook_code(value)
             if code is not None:
                 self.codes.append(code)
+            holds = id(value) in shared
             for inner in _referents(value) if len(seen) < _WALK else ():
                 if id(inner) in seen or self._leads_nowhere(inner):
                     continue
-                if not isinstance(inner, type | types.FunctionType):  # those join nobody
+                if holds and not isinstance(inner, type | types.FunctionType):
                     self.held.add(id(inner))
+                    shared.add(id(inner))
                 if gc.is_tracked(inner):
                     seen.add(id(inner))
                     queue.append(inner)
