@@ -48,3 +48,24 @@ def test_a_client_that_is_configured_is_changed(make: Any) -> None:
 )
 def test_hidden_state_counts_as_changed_by_every_touch(value: Any) -> None:
     assert changed(value, lambda value: None)
+
+
+class Copying:
+    """Its state is made for each pickle, nested objects included."""
+
+    def __init__(self) -> None:
+        self.items = [1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"items": [list(self.items)]}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        (self.items,) = state["items"]
+
+
+def test_only_objects_that_stay_are_shared_by_identity() -> None:
+    nested = [[1], [2]]
+    live = {"__name__": "__main__", "nested": nested, "copying": (copying := Copying())}
+    seen = observe({"nested": nested}, live)
+    assert seen.ids == {id(nested), id(nested[0]), id(nested[1])}
+    assert observe({"copying": copying}, live).ids == {id(copying)}

@@ -68,7 +68,8 @@ def observe(values: Mapping[str, object], live: dict[str, Any]) -> Observation:
     except NotStorableError as error:
         return _opaque(content, live, error.message)
     reason = _memory_conflict(dumped)
-    return _observation(dumped, dumped.digest(), dumped if reason is None else None, reason)
+    stored = dumped if reason is None else None
+    return _observation(dumped, dumped.digest(), stored, reason, root=id(content))
 
 
 def connect(observations: Mapping[str, Observation]) -> list[frozenset[str]]:
@@ -129,6 +130,7 @@ def _opaque(values: dict[str, object], live: dict[str, Any], reason: str) -> Obs
         digest,
         None,
         reason,
+        root=id(values),
         volatile=observer.volatile,
         pins=tuple(observer.pins),
         held=frozenset(observer.held),
@@ -141,6 +143,7 @@ def _observation(
     stored: Dumped | None,
     reason: str | None,
     *,
+    root: int,
     volatile: bool = False,
     pins: tuple[object, ...] = (),
     held: frozenset[int] = _NONE,
@@ -167,7 +170,7 @@ def _observation(
         attributes_set=frozenset(sets),
         escapes=tuple(escapes),
         modules=frozenset(modules),
-        ids=frozenset(found.objects),
+        ids=frozenset(found.objects) - {root},  # the mapping is ours
         spans=tuple(found.arrays.spans),
         borrowed=frozenset(found.arrays.borrowed),
         volatile=volatile,

@@ -188,6 +188,7 @@ class Observer(Pickler):
                     continue
                 if holds and not isinstance(inner, type | types.FunctionType):
                     self.held.add(id(inner))
+                    self.pins.append(inner)
                     shared.add(id(inner))
                 if gc.is_tracked(inner):
                     seen.add(id(inner))

@@ -17,12 +17,14 @@ What differs from cloudpickle, and why:
 from __future__ import annotations
 
 import enum
+import gc
 import io
 import itertools
 import pickle
 import sys
 import types
 import typing
+from collections import Counter
 from dataclasses import dataclass
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
@@ -143,6 +145,33 @@ def load(
         ) from error
 
 
+def _transient(memo: dict[int, tuple[int, object]]) -> set[int]:
+    """The memo's objects that only pickling holds, by id: an object's state, made for the occasion.
+
+    They are gone afterwards, and their addresses may be other objects' next.
+    """
+    held_by_both = _holders((0, object())) + 1  # the memo and its copy
+    found = {key for key, entry in memo.items() if _holders(entry) <= held_by_both}
+    queue = list(found)
+    held_by_transient: Counter[int] = Counter()
+    for key in queue:
+        for inner in gc.get_referents(memo[key][1]):
+            name = id(inner)
+            if name not in memo or name in found:
+                continue
+            held_by_transient[name] += 1
+            here = 2  # `inner`, and the list that it comes from
+            if _holders(memo[name]) - here <= held_by_both + held_by_transient[name]:
+                found.add(name)
+                queue.append(name)
+    return found
+
+
+def _holders(entry: tuple[int, object]) -> int:
+    """How many references there are to a memo entry's object, counted alike for each."""
+    return sys.getrefcount(entry[1])
+
+
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     """Writes one value; remembers what it met."""
 
@@ -189,8 +218,10 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     def identities(self) -> dict[int, object]:
         """The objects in the stream that have an identity worth sharing, by id."""
         found = {}
-        for key, (_, value) in self.memo.copy().items():
-            if type(value) in _WITHOUT_IDENTITY or key in self._by_name:
+        memo = self.memo.copy()
+        transient = _transient(memo)
+        for key, (_, value) in memo.items():
+            if key in transient or key in self._by_name or type(value) in _WITHOUT_IDENTITY:
                 continue
             if isinstance(value, type | FunctionType | enum.Enum) and key not in self._by_value:
                 continue
