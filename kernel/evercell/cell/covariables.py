@@ -132,7 +132,8 @@ def _opaque(values: dict[str, object], live: dict[str, Any], reason: str) -> Obs
         reason,
         root=id(values),
         volatile=observer.volatile,
-        pins=tuple(observer.pins),
+        # Identities of what only the stream held would be taken by other objects.
+        pins=(*observer.pins, *dumped.objects.values()),
         held=frozenset(observer.held),
     )
 
