@@ -418,7 +418,7 @@ STATE = {
     ),
     "views": Case(
         ("import numpy as np\nnv=np.arange(10)", "nw=nv[2:5]", "nw[:]=-1"),
-        "CCC",
+        "RRR",
         "(nv.tolist(), nw.tolist(), np.shares_memory(nv, nw))",
     ),
     "cache": Case(("@functools.lru_cache\ndef lc(n): return n*2", "lc(3)"), "RC", "lc(3)"),

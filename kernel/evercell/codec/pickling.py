@@ -217,11 +217,11 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
 
     def identities(self) -> dict[int, object]:
         """The objects in the stream that have an identity worth sharing, by id."""
-        found = {}
         memo = self.memo.copy()
-        transient = _transient(memo)
+        left_out = _transient(memo) | {_class_level(type(value)) for _, value in memo.values()}
+        found = {}
         for key, (_, value) in memo.items():
-            if key in transient or key in self._by_name or type(value) in _WITHOUT_IDENTITY:
+            if key in left_out or key in self._by_name or _is_common(type(value)):
                 continue
             if isinstance(value, type | FunctionType | enum.Enum) and key not in self._by_value:
                 continue
@@ -374,6 +374,21 @@ def _exception(error: BaseException) -> Any:
 
 def _first_line(error: BaseException) -> str:
     return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def _class_level(kind: type) -> int | None:
+    """The id of the list that every pandas object of a class names as its own."""
+    return id(kind._metadata) if hasattr(kind, "_metadata") and hasattr(kind, "_typ") else None
+
+
+def _is_common(kind: type) -> bool:
+    """Whether objects of this type are shared by values that have nothing to do with each other:
+    immutable ones, numpy's dtypes, the compiled functions that rebuild arrays and frames."""
+    return (
+        kind in _WITHOUT_IDENTITY
+        or kind.__module__ == "numpy.dtypes"
+        or kind.__name__ == "cython_function_or_method"
+    )
 
 
 _WITHOUT_IDENTITY = frozenset({
