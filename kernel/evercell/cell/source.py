@@ -22,13 +22,16 @@ import re
 import tokenize
 from dataclasses import dataclass
 from types import CodeType
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from blake3 import blake3
 
 from evercell.cell.bytecode import SHOWS, CodeFacts, code_facts, own_reads
 
-__all__ = ["Directive", "Source", "parse_source"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["Directive", "Source", "linked_names", "parse_source"]
 
 Directive = Literal["volatile", "recompute"]
 _DIRECTIVES: tuple[Directive, ...] = ("volatile", "recompute")
@@ -231,3 +234,39 @@ def _uses_shell_otherwise(tree: ast.Module) -> bool:
     """Whether `get_ipython` stands anywhere but in a magic."""
     mentions = sum(isinstance(n, ast.Name) and n.id == "get_ipython" for n in ast.walk(tree))
     return mentions != sum(_magic_name(n) is not None for n in ast.walk(tree))
+
+
+def linked_names(
+    transformed: str, names: Iterable[str], *, loose: Iterable[str] = ()
+) -> frozenset[str]:
+    """`names` and all that a cell's top-level statements tie to them: names that stand in one
+    statement, and so on from statement to statement.
+
+    In `port = free(); server = start(port); tag = new()` the server is tied to the port, the tag is
+    not. `loose` names, such as modules, tie nothing.
+    """
+    untied = set(loose)
+    statements = [_names_in(each) - untied for each in ast.parse(transformed).body]
+    found = set(names)
+    while more := [each for each in statements if each & found and not each <= found]:
+        found.update(*more)
+    return frozenset(found)
+
+
+def _names_in(statement: ast.stmt) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(statement):
+        match node:
+            case ast.Name(id=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                found.add(name)
+            case ast.ClassDef(name=name):
+                found.add(name)
+            case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)):
+                found.add(name)
+            case ast.Import(names=aliases) | ast.ImportFrom(names=aliases):
+                found.update(alias.asname or alias.name.partition(".")[0] for alias in aliases)
+            case ast.Global(names=names):
+                found.update(names)
+            case _:
+                pass
+    return found

@@ -54,6 +54,11 @@ class CellRecord:
                 return f"{change.name} can't be stored"
         return None
 
+    @property
+    def lacks_only_variables(self) -> bool:
+        """Whether it is variables, and no process state, that can't be given back."""
+        return all(change.payload is not None for change in self.completed.ambient)
+
 
 @dataclass(frozen=True, slots=True)
 class Restore:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from dataclasses import dataclass
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec.structs import replace
@@ -12,9 +13,11 @@ from evercell.cell.capture import lost_capture
 from evercell.cell.identity import cell_key
 from evercell.cell.outputs import decode_messages, encode_messages
 from evercell.cell.recording import FAILED
+from evercell.cell.source import linked_names
 from evercell.codec import exceptions
 from evercell.engine.liveness import still_running
 from evercell.engine.scope import Scope, enter_scope
+from evercell.errors import PayloadError, RestoreError
 from evercell.events import (
     AmbientChange,
     CellCompleted,
@@ -91,8 +94,8 @@ class CellExecution:
     ) -> dict[str, Any]:
         """Run the cell and record what came of it, durably, before the reply.
 
-        `overlay`: an earlier execution whose storable products replace the fresh ones, so that what
-        was computed from them stays valid.
+        `overlay`: an earlier execution that can't be restored because some variable can't be
+        stored; the others take their recorded values.
         """
         run = self.run
         before = self._guard(lambda: self.namespace.before(self.source))
@@ -138,16 +141,32 @@ class CellExecution:
         return cell_key(self.source.digest, self.place.ordinal, reads, self.run.request.parameters)
 
     def _lay_over(self, capture: Capture, overlay: CellRecord) -> tuple[Product, ...]:
-        """Put the recorded values of a recomputed cell over the fresh ones, where both are stored
-        alike; returns those products. What cells made of the recorded values stays valid so."""
+        """Put recorded values of a recomputed cell over the fresh ones; returns those products.
+
+        What later cells made of the recorded values stays valid so. Left fresh is whatever the
+        cell's statements tie to what can't be stored: a recorded port and a server that listens on
+        another one would be a state that never was.
+        """
+        products = overlay.completed.products
+        lost = {name for product in products if product.payload is None for name in product.names}
+        lost |= {name for group in capture.products if group.stream is None for name in group.names}
+        live = self.namespace.ns
+        modules = [name for name, value in live.items() if isinstance(value, ModuleType)]
+        tied = linked_names(self.request.transformed, lost, loose=modules)
         fresh = {group.names for group in capture.products if group.stream is not None}
         kept = tuple(
             product
-            for product in overlay.completed.products
-            if product.payload is not None and product.names in fresh
+            for product in products
+            if product.payload is not None
+            and product.names in fresh
+            and tied.isdisjoint(product.names)
         )
         recorded = replace(overlay.completed, products=kept, deleted=(), ambient=(), result=None)
-        decoded = self.namespace.decode(recorded, self.run.history.get, partial=True)
+        try:
+            decoded = self.namespace.decode(recorded, self.run.history.get, partial=True)
+        except (RestoreError, PayloadError) as error:
+            self.host.note(f"evercell: this cell's values are fresh ones: {error}\n")
+            return ()
         self.namespace.apply(decoded)
         return kept
 

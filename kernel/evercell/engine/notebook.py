@@ -69,7 +69,8 @@ class NotebookRun:
                         why = f"its record can't be used: {error.message}"
                         return await cell.execute("executed", why)
                 case Recompute(record, reason):
-                    return await cell.execute("recomputed", reason, overlay=record)
+                    overlay = record if record.lacks_only_variables else None
+                    return await cell.execute("recomputed", reason, overlay)
                 case Execute(reason):
                     kind: Decision = "volatile" if volatile else "executed"
                     return await cell.execute(kind, reason)
