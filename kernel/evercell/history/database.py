@@ -68,14 +68,22 @@ class Database:
 
         Raises HistoryLockedError, HistoryNewerError, HistoryWriteError.
         """
-        connection = self._open(read_only=read_only)
+        connection = self._open(read_only=True) if read_only else self.open()
         try:
-            if not read_only:
-                with translated(self.path):
-                    self._migrate(connection)
             yield connection
         finally:
             connection.close()
+
+    def open(self) -> duckdb.DuckDBPyConnection:
+        """A connection that can write, with the current schema; `connect` closes it, too."""
+        connection = self._open(read_only=False)
+        try:
+            with translated(self.path):
+                self._migrate(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def _open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         import duckdb  # noqa: PLC0415 - see the module's docstring

@@ -9,7 +9,6 @@ The id covers the codec's name as well: bytes recorded as JSON can't be passed o
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from blake3 import blake3
@@ -17,7 +16,7 @@ from blake3 import blake3
 from evercell.errors import PayloadError
 from evercell.events import Payload
 from evercell.history.disk import create_file, make_folder, sync_folder, write_error
-from evercell.history.keys import key_file, load_key
+from evercell.history.keys import TAG_SIZE, UserKey
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +25,6 @@ __all__ = ["INLINE_LIMIT", "PayloadStore"]
 
 INLINE_LIMIT = 64 * 1024
 READABLE_LIMIT = 1 << 20  # bytes of JSON from a file that SQL shows
-ID_SIZE = 16
 _PARALLEL_FROM = 1 << 20  # bytes; below, starting threads costs more than it saves
 
 
@@ -36,25 +34,20 @@ class PayloadStore:
     `writer` keeps the drafts of concurrent processes apart.
     """
 
-    def __init__(self, folder: Path, writer: str, *, key_path: Path | None = None) -> None:
+    def __init__(self, folder: Path, writer: str, *, key: UserKey | None = None) -> None:
         self._folder = folder
         self._writer = writer
-        self._key_path = key_path
+        self._key = key or UserKey()
         # Hashers that have seen key and codec: copying one takes half the time of a new one.
         self._begun: dict[str, blake3] = {}
-
-    @cached_property
-    def key(self) -> bytes:
-        """This user's key; read, or made, when first needed."""
-        return load_key(self._key_path or key_file())
 
     def put(self, data: bytes | memoryview, codec: str) -> Payload:
         """Store `data`; when this returns, a large one is durable. Raises HistoryWriteError."""
         view = memoryview(data).cast("B") if isinstance(data, memoryview) else memoryview(data)
-        identity = self._identify(view, codec)
+        identity = self.identify(view, codec)
         if len(view) <= INLINE_LIMIT:
             return Payload(id=identity, codec=codec, size=len(view), data=bytes(view))
-        path = self._path(identity)
+        path = self.path(identity)
         make_folder(path.parent)
         try:
             if path.exists() and path.stat().st_size == len(view):
@@ -70,7 +63,7 @@ class PayloadStore:
         if payload.data is not None:
             data, place = payload.data, "in the history"
         else:
-            path = self._path(payload.id)
+            path = self.path(payload.id)
             place = str(path)
             try:
                 data = path.read_bytes()
@@ -79,7 +72,7 @@ class PayloadStore:
                     f"A recorded value is missing: {path}: {error.strerror}. Restore the file "
                     "from a backup, or run the cell or step again."
                 ) from error
-        if len(data) != payload.size or self._identify(data, payload.codec) != payload.id:
+        if len(data) != payload.size or self.identify(data, payload.codec) != payload.id:
             raise PayloadError(
                 f"A recorded value ({place}) was changed, or another user wrote it; it was not "
                 "decoded. Run the cell or step again, or start a new run."
@@ -95,15 +88,17 @@ class PayloadStore:
         except (PayloadError, UnicodeDecodeError):
             return None  # SQL shows its size; whoever loads it is told what is wrong
 
-    def _identify(self, data: bytes | memoryview, codec: str) -> bytes:
+    def identify(self, data: bytes | memoryview, codec: str) -> bytes:
+        """The id that this user's key gives to `data` as `codec`."""
         if len(data) >= _PARALLEL_FROM:
-            hasher = blake3(codec.encode() + b"\0", key=self.key, max_threads=blake3.AUTO)
-            return hasher.update(data).digest(ID_SIZE)
+            hasher = blake3(codec.encode() + b"\0", key=self._key.secret, max_threads=blake3.AUTO)
+            return hasher.update(data).digest(TAG_SIZE)
         begun = self._begun.get(codec)
         if begun is None:
-            begun = self._begun[codec] = blake3(codec.encode() + b"\0", key=self.key)
-        return begun.copy().update(data).digest(ID_SIZE)
+            begun = self._begun[codec] = blake3(codec.encode() + b"\0", key=self._key.secret)
+        return begun.copy().update(data).digest(TAG_SIZE)
 
-    def _path(self, identity: bytes) -> Path:
+    def path(self, identity: bytes) -> Path:
+        """Where a large payload's file is."""
         name = identity.hex()
         return self._folder / name[:2] / name
