@@ -211,3 +211,50 @@ def test_a_changed_inline_payload_is_refused(folder: Path) -> None:
     assert record.result is not None
     with pytest.raises(PayloadError, match="changed"):
         history.get(record.result)
+
+
+def test_a_trusted_history_is_as_ones_own(folder: Path, another_user: None) -> None:
+    history = History(folder)
+    assert steps(history) == {}
+    trusted = history.trust()
+
+    assert (trusted.events, trusted.missing, trusted.runs) == (12, 0, ("run0000001",))
+    assert steps(history) == ALL
+    run = open_run(history, REQUEST)
+    assert run.run_id == "run0000001"
+    run.detach()
+    for step in history.step_records("run0000001", "id:a"):
+        if step.result is not None:
+            assert history.get(step.result) in {b'"ours"', b'"other"', b"x" * 70_000}
+    completed = history.cell_events("run0000001")[1]
+    assert isinstance(completed, e.CellCompleted)
+    assert completed.outputs is not None
+    assert history.get(completed.outputs) == b"\x80\x05pickled"
+    (row,) = history.query('SELECT "user", events FROM store.trusted').rows
+    assert row[0]
+    assert row[1] == 12
+    assert history.trust().events == 0
+
+
+def test_trust_takes_in_a_copied_journal_once(tmp_path: Path, another_user: None) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EVERCELL_KEY_FILE", str(tmp_path / "owner key"))
+        owner = record(tmp_path / "h")
+        shutil.copytree(tmp_path / "h", tmp_path / "copy")
+        owner.close()
+    history = History(tmp_path / "copy")
+    history.trust()
+    assert steps(history) == ALL
+    assert history.query("SELECT count(*) FROM events").rows == [(12,)]
+    assert not segments(tmp_path / "copy" / "journal")
+
+
+def test_trust_saves_no_payload_that_is_gone(folder: Path, another_user: None) -> None:
+    (blob,) = (folder / "blobs").glob("*/*")
+    blob.unlink()
+    history = History(folder)
+    assert history.trust().missing == 1
+    (step,) = [it for it in history.step_records("run0000001", "id:a") if it.key[0] == ord("d")]
+    assert step.result is not None
+    with pytest.raises(PayloadError, match="missing"):
+        history.get(step.result)

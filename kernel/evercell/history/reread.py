@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from evercell import events as e
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import duckdb
 
-__all__ = ["run_events"]
+__all__ = ["StoredEvent", "run_events", "stored_events"]
 
 _COLUMNS = (
     "run_id", "at_ns", "type", "activity_id", "cell", "slot", "name", "key", "ordinal", "arguments",
@@ -32,6 +32,39 @@ def run_events(connection: duckdb.DuckDBPyConnection, run_id: str) -> list[e.Eve
         [run_id],
     ).fetchall()
     return [_event(dict(zip(_COLUMNS, row, strict=True))) for row in rows]
+
+
+class StoredEvent(NamedTuple):
+    """A row of `store.event`."""
+
+    writer: str
+    position: int
+    generation: int
+    seq: int
+    tag: bytes | None
+    event: e.Event
+    body: bytes  # the event's encoded form, where the row keeps it; else empty
+
+
+_PLACE = ("writer", "position", "generation", "seq", "tag")
+
+
+def stored_events(
+    connection: duckdb.DuckDBPyConnection, run_id: str | None = None
+) -> Iterator[StoredEvent]:
+    """The rows of a run in its order, or of all runs, by writer and position.
+
+    They are read in parts: other work on the connection has to wait for the last one.
+    """
+    which, order = ("WHERE run_id = ?", "seq, writer") if run_id else ("", "writer, position")
+    cursor = connection.execute(
+        f"SELECT {', '.join((*_PLACE, *_COLUMNS))} FROM store.event {which} ORDER BY {order}",  # noqa: S608
+        [run_id] if run_id else [],
+    )
+    while rows := cursor.fetchmany(10_000):
+        for row in rows:
+            event = _event(dict(zip(_COLUMNS, row[len(_PLACE) :], strict=True)))
+            yield StoredEvent(*row[: len(_PLACE)], event, row[-1] or b"")
 
 
 def _event(row: Row) -> e.Event:

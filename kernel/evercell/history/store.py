@@ -32,6 +32,7 @@ from evercell.history.reread import run_events
 from evercell.history.results import Result, no_result, result_of, write_parquet
 from evercell.history.schema import claim_folder
 from evercell.history.steps import StepTable, step_table
+from evercell.history.trust import Trusted, trust
 
 if TYPE_CHECKING:
     import duckdb
@@ -310,6 +311,15 @@ class History:
             lock.release()
             raise
         return RunLock(run_id, latest + 1, lock)
+
+    # -- upkeep -------------------------------------------------------------------------------
+
+    def trust(self) -> Trusted:
+        """Accept what others recorded in this folder as if this user had. Raises what `fold`
+        raises."""
+        found = self._reader.write(lambda it: trust(it, self._payloads, self._key, self._clock))
+        self._noticed.clear()
+        return found
 
     # -- folding ------------------------------------------------------------------------------
 
