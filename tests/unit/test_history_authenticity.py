@@ -216,7 +216,7 @@ def test_a_changed_inline_payload_is_refused(folder: Path) -> None:
 def test_a_trusted_history_is_as_ones_own(folder: Path, another_user: None) -> None:
     history = History(folder)
     assert steps(history) == {}
-    trusted = history.trust()
+    trusted = history.upkeep.trust()
 
     assert (trusted.events, trusted.missing, trusted.runs) == (12, 0, ("run0000001",))
     assert steps(history) == ALL
@@ -233,7 +233,7 @@ def test_a_trusted_history_is_as_ones_own(folder: Path, another_user: None) -> N
     (row,) = history.query('SELECT "user", events FROM store.trusted').rows
     assert row[0]
     assert row[1] == 12
-    assert history.trust().events == 0
+    assert history.upkeep.trust().events == 0
 
 
 def test_trust_takes_in_a_copied_journal_once(tmp_path: Path, another_user: None) -> None:
@@ -243,7 +243,7 @@ def test_trust_takes_in_a_copied_journal_once(tmp_path: Path, another_user: None
         shutil.copytree(tmp_path / "h", tmp_path / "copy")
         owner.close()
     history = History(tmp_path / "copy")
-    history.trust()
+    history.upkeep.trust()
     assert steps(history) == ALL
     assert history.query("SELECT count(*) FROM events").rows == [(12,)]
     assert not segments(tmp_path / "copy" / "journal")
@@ -253,7 +253,7 @@ def test_trust_saves_no_payload_that_is_gone(folder: Path, another_user: None) -
     (blob,) = (folder / "blobs").glob("*/*")
     blob.unlink()
     history = History(folder)
-    assert history.trust().missing == 1
+    assert history.upkeep.trust().missing == 1
     (step,) = [it for it in history.step_records("run0000001", "id:a") if it.key[0] == ord("d")]
     assert step.result is not None
     with pytest.raises(PayloadError, match="missing"):

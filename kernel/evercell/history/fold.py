@@ -184,7 +184,8 @@ def _fold_writer(
 ) -> Applied:
     """Apply a writer's segments in order; returns the state they lead to."""
     headers = [(path, _own_header(path)) for _, path in files]
-    if state is not None and state.partial and headers[0][1].key == rows.key.id:
+    ours = headers[0][1].key == rows.key.id
+    if state is not None and state.partial and (ours or state.position == 0):
         state = _start_over(connection, database, state, headers[0][1], rows)
     for place, (path, header) in enumerate(headers):
         if state is not None and header.segment < state.segment:
@@ -210,7 +211,7 @@ def _fold_writer(
         if successor is not None:
             check_successor(path, reading, successor)
     assert state is not None  # noqa: S101 - a writer is listed by its files
-    if state.partial and rows.known.pop(state.writer, None) is not None:
+    if state.partial and ours and rows.known.pop(state.writer, None) is not None:
         state = replace(state, partial=False)
         with translated(database):
             save_applied(connection, state)
@@ -237,9 +238,10 @@ def _start_over(
     """The state before a journal of ours of which another user took in rows without tags, or a
     run was imported; those that are tagged are known, and skipped."""
     with translated(database):
-        connection.execute(
-            "DELETE FROM store.event WHERE writer = ? AND tag IS NULL", [state.writer]
-        )
+        if first.key == rows.key.id:
+            connection.execute(
+                "DELETE FROM store.event WHERE writer = ? AND tag IS NULL", [state.writer]
+            )
         known = connection.execute(
             "SELECT position FROM store.event WHERE writer = ?", [state.writer]
         ).fetchall()

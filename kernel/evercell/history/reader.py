@@ -12,7 +12,7 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
-from evercell.errors import HistoryWriteError
+from evercell.errors import HistoryWriteError, JournalDamagedError
 from evercell.history.database import translated
 from evercell.history.fold import Fingerprint, fingerprint, fold
 
@@ -59,15 +59,23 @@ class Reader:
             with self._opened(read_only=read_only) as connection:
                 return use(connection)
 
-    def write(self, use: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
-        """Fold, then `use` a connection that can write. Raises what `read` raises."""
+    def write(self, use: Callable[[duckdb.DuckDBPyConnection], T], *, damaged: bool = False) -> T:
+        """Fold, then `use` a connection that can write; with `damaged`, whatever state the
+        journals are in. Raises what `read` raises."""
         self._flush()
         path = self.database.path
         with self._lock, self.database.turn(), self.database.connect() as connection:
-            self._fold(connection, self._state())
+            with suppress(*((JournalDamagedError,) if damaged else ())):
+                self._fold(connection, self._state())
             self._folded = None
             with translated(path):
                 return use(connection)
+
+    def compact(self) -> None:
+        """Give the space of deleted rows back to the disk."""
+        with self._lock, self.database.turn():
+            self.database.compact()
+            self._folded = None
 
     @contextmanager
     def reading(self) -> Iterator[None]:

@@ -27,11 +27,8 @@ Row = dict[str, Any]
 
 def run_events(connection: duckdb.DuckDBPyConnection, run_id: str) -> list[e.Event]:
     """All events of a run, in order."""
-    rows = connection.execute(
-        f"SELECT {', '.join(_COLUMNS)} FROM store.event WHERE run_id = ? ORDER BY seq",  # noqa: S608
-        [run_id],
-    ).fetchall()
-    return [_event(dict(zip(_COLUMNS, row, strict=True))) for row in rows]
+    found = stored_events(connection, run_id)
+    return [stored.event for stored in found if stored.event is not None]
 
 
 class StoredEvent(NamedTuple):
@@ -42,7 +39,7 @@ class StoredEvent(NamedTuple):
     generation: int
     seq: int
     tag: bytes | None
-    event: e.Event
+    event: e.Event | None  # None: what the row holds is no event
     body: bytes  # the event's encoded form, where the row keeps it; else empty
 
 
@@ -50,21 +47,34 @@ _PLACE = ("writer", "position", "generation", "seq", "tag")
 
 
 def stored_events(
-    connection: duckdb.DuckDBPyConnection, run_id: str | None = None
+    connection: duckdb.DuckDBPyConnection,
+    run_id: str | None = None,
+    *,
+    types: tuple[type[e.Event], ...] = (),
 ) -> Iterator[StoredEvent]:
-    """The rows of a run in its order, or of all runs, by writer and position.
+    """The rows of a run in its order, or of all runs, by writer and position; of some types.
 
     They are read in parts: other work on the connection has to wait for the last one.
     """
-    which, order = ("WHERE run_id = ?", "seq, writer") if run_id else ("", "writer, position")
+    order = "seq, writer" if run_id else "writer, position"
     cursor = connection.execute(
-        f"SELECT {', '.join((*_PLACE, *_COLUMNS))} FROM store.event {which} ORDER BY {order}",  # noqa: S608
-        [run_id] if run_id else [],
+        f"SELECT {', '.join((*_PLACE, *_COLUMNS))} FROM store.event "  # noqa: S608
+        "WHERE ($run_id IS NULL OR run_id = $run_id) AND (len($types) = 0 "
+        f"OR list_contains($types, type)) ORDER BY {order}",
+        {"run_id": run_id, "types": [kind.__name__ for kind in types]},
     )
     while rows := cursor.fetchmany(10_000):
         for row in rows:
-            event = _event(dict(zip(_COLUMNS, row[len(_PLACE) :], strict=True)))
-            yield StoredEvent(*row[: len(_PLACE)], event, row[-1] or b"")
+            writer, position, generation, seq, tag, *values = row
+            event = _event_or_none(dict(zip(_COLUMNS, values, strict=True)))
+            yield StoredEvent(writer, position, generation, seq, tag, event, row[-1] or b"")
+
+
+def _event_or_none(row: Row) -> e.Event | None:
+    try:
+        return _event(row)
+    except (msgspec.DecodeError, KeyError, TypeError):
+        return None  # another program wrote it: `evercell verify` names it
 
 
 def _event(row: Row) -> e.Event:

@@ -11,7 +11,7 @@ import itertools
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -32,10 +32,11 @@ from evercell.history.reread import run_events
 from evercell.history.results import Result, no_result, result_of, write_parquet
 from evercell.history.schema import claim_folder
 from evercell.history.steps import StepTable, step_table
-from evercell.history.trust import Trusted, trust
 
 if TYPE_CHECKING:
     import duckdb
+
+    from evercell.history.upkeep import Upkeep
 
 __all__ = ["History", "Listener"]
 
@@ -312,14 +313,19 @@ class History:
             raise
         return RunLock(run_id, latest + 1, lock)
 
-    # -- upkeep -------------------------------------------------------------------------------
+    @cached_property
+    def upkeep(self) -> Upkeep:
+        """Checking, thinning out, giving away and accepting what is in the folder."""
+        from evercell.history.upkeep import Upkeep  # noqa: PLC0415 - no kernel needs it
 
-    def trust(self) -> Trusted:
-        """Accept what others recorded in this folder as if this user had. Raises what `fold`
-        raises."""
-        found = self._reader.write(lambda it: trust(it, self._payloads, self._key, self._clock))
-        self._noticed.clear()
-        return found
+        return Upkeep(
+            self.folder,
+            writer=self.writer,
+            reader=self._reader,
+            payloads=self._payloads,
+            key=self._key,
+            clock=self._clock,
+        )
 
     # -- folding ------------------------------------------------------------------------------
 

@@ -48,8 +48,9 @@ def untrusted(
 ) -> Iterator[tuple[StoredEvent, Event]]:
     """The rows whose tag is not this user's, with the events that they hold."""
     for stored in stored_events(connection):
-        if stored.tag != row_tag(key, stored.seq, stored.event, stored.body):
-            yield stored, stored.event
+        event = stored.event
+        if event is not None and stored.tag != row_tag(key, stored.seq, event, stored.body):
+            yield stored, event
 
 
 def trust(
