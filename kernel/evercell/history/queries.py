@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from evercell.history.keys import UserKey
 
 __all__ = [
+    "Attachment",
     "Check",
     "KnownRun",
     "RunRecord",
@@ -36,7 +37,7 @@ __all__ = [
     "cell_events",
     "foreign_keys",
     "known_runs",
-    "latest_generation",
+    "latest_attachment",
     "run_records",
     "same_parameters",
     "step_slots",
@@ -84,6 +85,15 @@ class KnownRun(msgspec.Struct, frozen=True):
     notebook: str | None  # where it was last seen
     kernel_id: str | None  # of the latest attachment
     generation: int
+
+
+class Attachment(msgspec.Struct, frozen=True):
+    """A kernel process's hold of a run."""
+
+    generation: int
+    writer: str
+    host: str
+    detached: bool  # in good order
 
 
 class StepRecord(msgspec.Struct, frozen=True, gc=False):  # a tree of plain data, and many
@@ -149,16 +159,21 @@ def _canonical(parameters: dict[str, Any]) -> bytes:
     return msgspec.json.encode(parameters, order="deterministic")
 
 
-def latest_generation(connection: duckdb.DuckDBPyConnection, run_id: str) -> int:
-    """The generation of the run's latest attachment, 0 without one.
+def latest_attachment(connection: duckdb.DuckDBPyConnection, run_id: str) -> Attachment:
+    """The run's latest attachment; generation 0 without one.
 
-    Any row counts for the number, tagged or not: it must be a new one.
+    Any row counts, tagged or not: the next generation must be a new number.
     """
-    row = connection.execute(
-        "SELECT max(generation) FROM store.event WHERE run_id = ? AND type = 'RunAttached'",
+    row: Any = connection.execute(
+        """SELECT a.generation, a.writer, a.detail->>'$.host', EXISTS (
+            FROM store.event d
+            WHERE d.run_id = a.run_id AND d.type = 'RunDetached' AND d.generation = a.generation
+        )
+        FROM store.event a WHERE a.run_id = ? AND a.type = 'RunAttached'
+        ORDER BY a.generation DESC, a.seq DESC LIMIT 1""",
         [run_id],
     ).fetchone()
-    return int(row[0]) if row and row[0] is not None else 0
+    return Attachment(0, "", "", detached=True) if row is None else Attachment(*row)
 
 
 def cell_events(connection: duckdb.DuckDBPyConnection, run_id: str, check: Check) -> list[Event]:

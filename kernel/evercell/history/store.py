@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from evercell.clock import Clock, SystemClock
-from evercell.errors import HistoryError, RunNotFoundError
+from evercell.errors import HistoryError, RunInUseError, RunNotFoundError
 from evercell.events import Event, Payload
 from evercell.history import queries
 from evercell.history.database import Database, query_errors
@@ -25,8 +25,9 @@ from evercell.history.encoding import encode
 from evercell.history.journal import Journal
 from evercell.history.keys import UserKey
 from evercell.history.locks import RunLock
+from evercell.history.machines import FRESH, is_shared, seconds_since_write
 from evercell.history.payloads import PayloadStore
-from evercell.history.queries import Check, KnownRun, RunRecord, StepRecord, Table
+from evercell.history.queries import Attachment, Check, KnownRun, RunRecord, StepRecord, Table
 from evercell.history.reader import Reader
 from evercell.history.reread import run_events
 from evercell.history.results import Result, no_result, result_of, write_parquet
@@ -307,11 +308,24 @@ class History:
         """Take the run for this process. Raises RunInUseError naming who has it."""
         lock = RunLock.take(self.folder / "runs", run_id, since=self._clock.now())
         try:
-            latest = self._reader.read(lambda it: queries.latest_generation(it, run_id))
+            latest = self._reader.read(lambda it: queries.latest_attachment(it, run_id))
+            self._refuse_elsewhere(run_id, latest)
         except BaseException:
             lock.release()
             raise
-        return RunLock(run_id, latest + 1, lock)
+        return RunLock(run_id, latest.generation + 1, lock)
+
+    def _refuse_elsewhere(self, run_id: str, latest: Attachment) -> None:
+        """Raise RunInUseError if another machine's kernel, whose lock is not seen, has the run."""
+        if latest.detached or not is_shared(self.folder):
+            return
+        age = seconds_since_write(self._journal.folder, latest.writer, latest.host)
+        if age is not None and age < FRESH:
+            raise RunInUseError(
+                f"Run {run_id} seems to be in use on {latest.host}, which wrote to it {age:.0f} "
+                "seconds ago, though its lock can't be seen from here. Shut that kernel down, or "
+                "try again in a minute if it has died."
+            )
 
     @cached_property
     def upkeep(self) -> Upkeep:
