@@ -18,8 +18,9 @@ import msgspec
 
 from evercell.errors import HistoryError, HistoryNewerError
 from evercell.events import AnyEvent, Event, Payload, encode_event
+from evercell.history.applied import Applied, load_applied, save_applied
 from evercell.history.disk import create_file, make_folder
-from evercell.history.fold import Applied, apply, load_applied, save_applied
+from evercell.history.fold import apply
 from evercell.history.reread import stored_events
 from evercell.history.rows import Shape, shape_of
 from evercell.history.schema import SCHEMA, newer

@@ -24,10 +24,11 @@ import msgspec
 from evercell.errors import HistoryError, JournalDamagedError
 from evercell.events import Event, Payload, RunAttached, StepCompleted, decode_event
 from evercell.history import failpoints
+from evercell.history.applied import Applied, load_applied, save_applied
 from evercell.history.database import translated
 from evercell.history.disk import sync_folder, write_error
 from evercell.history.locks import is_held
-from evercell.history.rows import BASE, Shape, row_tag, shape_of
+from evercell.history.rows import BASE, Shape, shape_of
 from evercell.history.segments import (
     SegmentHeader,
     check_successor,
@@ -47,15 +48,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GENERATION_SHIFT",
-    "Applied",
     "Fingerprint",
     "Rows",
     "apply",
     "fingerprint",
     "fold",
-    "load_applied",
     "load_rows",
-    "save_applied",
 ]
 
 GENERATION_SHIFT = 40  # positions stay below 2**40
@@ -63,22 +61,6 @@ _ABANDONED = 7 * 86_400  # seconds without a write: another machine's process is
 
 Fingerprint = frozenset[tuple[str, int, int, bool]]
 Readable = Callable[[Payload], "str | None"]
-
-
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """Up to where a writer's journal is in the database."""
-
-    writer: str
-    pid: int
-    host: str
-    alive: bool
-    segment: int
-    offset: int
-    batch: int
-    position: int
-    key: str  # id of the key that its rows are tagged with, or would be
-    partial: bool = False  # rows are missing, or have no tags
 
 
 def fingerprint(journal: Path) -> Fingerprint:
@@ -287,26 +269,40 @@ class Rows:
     ) -> dict[Shape, list[tuple[object, ...]]]:
         """The rows of `events`, the last of which leads to `after`, by their shape."""
         shapes: dict[Shape, list[tuple[object, ...]]] = {}
-        writer = after.writer
+        writer, tag_of = after.writer, self.key.tag
         known = self.known.get(writer, ())
         for position, body in enumerate(events, start=after.position - len(events) + 1):
             event = _decode(body, writer, position)
             run_id = event.run_id
-            if isinstance(event, RunAttached):
-                self.generations[writer, run_id] = event.generation
-            elif isinstance(event, StepCompleted) and event.result.data is None:
-                view = event.view or self.readable(event.result)
-                event = msgspec.structs.replace(event, view=view)
+            kind = type(event)
+            if kind is RunAttached or kind is StepCompleted:
+                event = self._learn(writer, event)
             if position in known:
                 continue
             generation = self.generations.get((writer, run_id), 0)
             seq = generation << GENERATION_SHIFT | position
-            tag = row_tag(self.key, seq, event, body) if tagged else None
-            kind = type(event).__name__
-            base = (writer, position, generation, seq, run_id, event.at, kind, tag)
+            name = kind.__name__
             shape = shape_of(event)
-            shapes.setdefault(shape, []).append((*base, *shape.values(event, body)))
+            tag = tag_of((run_id, seq, name, *shape.trusted(event, body))) if tagged else None
+            base = (writer, position, generation, seq, run_id, event.at, name, tag)
+            row = (*base, *shape.values(event, body))
+            rows = shapes.get(shape)
+            if rows is None:
+                shapes[shape] = [row]
+            else:
+                rows.append(row)
         return shapes
+
+    def _learn(self, writer: str, event: Event) -> Event:
+        match event:
+            case RunAttached():
+                self.generations[writer, event.run_id] = event.generation
+            case StepCompleted() if event.result.data is None:
+                view = event.view or self.readable(event.result)
+                return msgspec.structs.replace(event, view=view)
+            case _:
+                pass
+        return event
 
 
 def apply(
@@ -340,15 +336,6 @@ def _decode(body: bytes, writer: str, position: int) -> Event:
         ) from error
 
 
-def load_applied(connection: duckdb.DuckDBPyConnection) -> dict[str, Applied]:
-    """Up to where each writer's journal is in the database."""
-    rows = connection.execute(
-        """SELECT writer, pid, host, alive, segment, "offset", batch, position, key, partial
-        FROM store.writer"""
-    ).fetchall()
-    return {row[0]: Applied(*row) for row in rows}
-
-
 def load_rows(connection: duckdb.DuckDBPyConnection, readable: Readable, key: UserKey) -> Rows:
     """What makes rows, with the generations that are in the database."""
     rows = connection.execute(
@@ -357,25 +344,6 @@ def load_rows(connection: duckdb.DuckDBPyConnection, readable: Readable, key: Us
     ).fetchall()
     generations = {(writer, run_id): generation for writer, run_id, generation in rows}
     return Rows(generations, readable, key)
-
-
-def save_applied(connection: duckdb.DuckDBPyConnection, state: Applied) -> None:
-    """Note up to where a writer's journal is in the database."""
-    connection.execute(
-        "INSERT OR REPLACE INTO store.writer VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            state.writer,
-            state.pid,
-            state.host,
-            state.alive,
-            state.segment,
-            state.offset,
-            state.batch,
-            state.position,
-            state.key,
-            state.partial,
-        ],
-    )
 
 
 def _delete(journal: Path, finished: Iterable[Path]) -> None:

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from evercell.errors import HistoryError
+from evercell.history.applied import Applied, load_applied, save_applied
 from evercell.history.disk import make_folder, sync_folder, write_error
-from evercell.history.fold import Applied, Rows, apply, load_applied, load_rows, save_applied
+from evercell.history.fold import Rows, apply, load_rows
 from evercell.history.frames import valid_frames
 from evercell.history.locks import is_held
 from evercell.history.segments import HEADER_SIZE, read_header, segments

@@ -79,9 +79,13 @@ class StepTable:
         self._run_id = run_id
         self._slot = slot
         self._check = check
-        self._entries: dict[tuple[bytes, int], Any] = {}  # a row, a StepRecord, or None: refused
-        for row in rows or ():
-            self._add(row)
+        rows = rows or []
+        # Each entry is a row, a StepRecord, or None: refused.
+        self._entries: dict[tuple[bytes, int], Any] = {(row[0], row[1]): row for row in rows}
+        if len(self._entries) < len(rows):
+            self._entries = {}
+            for row in rows:
+                self._add(row)
 
     def __len__(self) -> int:
         return len(self._entries)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from evercell.errors import HistoryError, JournalDamagedError
-from evercell.history.fold import load_applied
+from evercell.history.applied import load_applied
 from evercell.history.frames import valid_frames
 from evercell.history.reread import stored_events
 from evercell.history.rows import row_tag
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from evercell.events import Payload
-    from evercell.history.fold import Applied
+    from evercell.history.applied import Applied
     from evercell.history.keys import UserKey
     from evercell.history.payloads import PayloadStore
     from evercell.history.segments import SegmentHeader
