@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from evercell.errors import PayloadError
+from evercell.history.keys import UserKey
 from evercell.history.payloads import INLINE_LIMIT, PayloadStore
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def store(tmp_path: Path) -> PayloadStore:
-    return PayloadStore(tmp_path / "blobs", "writer0001", key_path=tmp_path / "key")
+    return PayloadStore(tmp_path / "blobs", "writer0001", key=UserKey(tmp_path / "key"))
 
 
 @pytest.mark.parametrize("size", [0, 1, INLINE_LIMIT, INLINE_LIMIT + 1, 3 << 20])
@@ -57,7 +58,7 @@ def test_a_file_cut_short_is_written_again(store: PayloadStore, tmp_path: Path) 
 
 @pytest.mark.parametrize("size", [10, 100_000])
 def test_another_users_payload_is_refused(store: PayloadStore, tmp_path: Path, size: int) -> None:
-    other = PayloadStore(tmp_path / "blobs", "writer0002", key_path=tmp_path / "other key")
+    other = PayloadStore(tmp_path / "blobs", "writer0002", key=UserKey(tmp_path / "other key"))
     payload = other.put(bytes(size), "pickle")
 
     with pytest.raises(PayloadError, match="another user wrote it"):

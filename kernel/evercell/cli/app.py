@@ -14,7 +14,8 @@ from evercell.cli.console import reports_errors
 __all__ = ["app"]
 
 EXIT_CODES = """\
-Exit codes: 0 done; 1 a cell failed, the kernel died, or the history could not be used; \
+Exit codes: 0 done; 1 a cell failed, the kernel died, or the history could not be used or is \
+damaged; \
 2 usage: nothing was run; 130 interrupted by Ctrl-C (143 by SIGTERM), resumable."""
 
 app = typer.Typer(
@@ -171,3 +172,120 @@ def install_kernel(
     from evercell.cli.kernels import install
 
     install(user=user, prefix=prefix)
+
+
+@app.command(epilog=EXIT_CODES)
+@reports_errors
+def verify(
+    salvage: Annotated[
+        bool,
+        typer.Option(
+            "--salvage", help="Save what is behind a journal's damage, and move the file aside."
+        ),
+    ] = False,
+    as_json: Json = False,
+    history: History = None,
+) -> None:
+    """Check that all that was recorded is there and unchanged; exit code 1 if it is not."""
+    from evercell.cli.upkeep import verify_history
+
+    raise typer.Exit(verify_history(history, salvage=salvage, as_json=as_json))
+
+
+@app.command(epilog=EXIT_CODES)
+@reports_errors
+def gc(  # noqa: PLR0917 - typer fills them by name
+    max_size: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--max-size", metavar="SIZE", help="Remove the oldest runs: 500MB, 2GB."),
+    ] = None,
+    older_than: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            "--older-than", metavar="AGE", help="Remove runs without an event since then: 30d, 12h."
+        ),
+    ] = None,
+    runs: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--run", metavar="RUN", help="Remove this run. Repeatable."),
+    ] = None,
+    keep: Annotated[
+        int,
+        typer.Option(
+            "--keep",
+            metavar="N",
+            help="Latest runs of each notebook and parameters that size and age leave.",
+        ),
+    ] = 1,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be removed, and remove nothing.")
+    ] = False,
+    as_json: Json = False,
+    history: History = None,
+) -> None:
+    """Remove old runs, and files that nothing refers to. Never a run that a kernel works on."""
+    from evercell.cli.upkeep import collect
+
+    collect(
+        history,
+        max_size=max_size,
+        older_than=older_than,
+        runs=runs or [],
+        keep=keep,
+        dry_run=dry_run,
+        as_json=as_json,
+    )
+
+
+@app.command(epilog=EXIT_CODES)
+@reports_errors
+def trust(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The history's folder.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Accept a history that was recorded under another key, on your word."""
+    from evercell.cli.upkeep import trust_folder
+
+    trust_folder(folder, yes=yes, as_json=as_json)
+
+
+files = typer.Typer(
+    name="history", help="Runs as files.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(files, epilog=EXIT_CODES)
+
+
+@files.command("export", epilog=EXIT_CODES)
+@reports_errors
+def export_run(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or the beginning of it.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="Where to: JSON Lines, or Parquet (the events only) for a name in .parquet.",
+        ),
+    ],
+    as_json: Json = False,
+    history: History = None,
+) -> None:
+    """Write a run to a file."""
+    from evercell.cli.upkeep import export_run as export
+
+    export(run, output, history, as_json=as_json)
+
+
+@files.command("import", epilog=EXIT_CODES)
+@reports_errors
+def import_run(
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="What `history export` wrote.")],
+    as_json: Json = False,
+    history: History = None,
+) -> None:
+    """Take a run in from a file. Another user's is text until it is trusted."""
+    from evercell.cli.upkeep import import_run as take_in
+
+    take_in(source, history, as_json=as_json)

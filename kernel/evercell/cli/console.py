@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "as_csv_field",
     "as_duration",
+    "as_size",
     "as_text",
     "exit_code_of",
     "fail",
@@ -189,3 +190,13 @@ def as_csv_field(value: object) -> object:
     """A value as CSV holds it: exact, and nested ones as JSON."""
     value = plain(value)
     return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value
+
+
+def as_size(size: float) -> str:
+    """870 B, 12.3 kB, 4.0 GB."""
+    unit = "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if size < 1000:
+            break
+        size, unit = size / 1000, larger
+    return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"

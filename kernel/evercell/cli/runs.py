@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from evercell.cli.console import as_duration, as_text, open_history, print_json, print_table
+from evercell.cli.console import (
+    as_duration,
+    as_size,
+    as_text,
+    open_history,
+    print_json,
+    print_table,
+)
 from evercell.cli.view import first_line
 
 if TYPE_CHECKING:
@@ -53,6 +60,7 @@ def list_runs(folder: Path | None, *, as_json: bool) -> None:
     history = open_history(folder)
     try:
         runs = _rows(history, _RUNS)
+        size = history.upkeep.size
     finally:
         history.close()
     for run in runs:
@@ -78,6 +86,7 @@ def list_runs(folder: Path | None, *, as_json: bool) -> None:
         for run in runs
     ]
     print_table(columns, shown, right=frozenset({"attaches", "cells", "steps"}))
+    typer.echo(f"{as_size(size)} in {_near(str(history.folder))}", err=True)
 
 
 def show_run(prefix: str, folder: Path | None, *, as_json: bool) -> None:

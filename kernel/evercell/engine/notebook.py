@@ -78,6 +78,8 @@ class NotebookRun:
             return host.refuse(error)
         finally:
             self._executing = None
+            for line in self.run.history.take_notices():
+                host.note(f"evercell: {line}\n")
 
     def mark_volatile(self, reason: str) -> None:
         """Say that the cell that runs now shows something live, so that it must run each time."""

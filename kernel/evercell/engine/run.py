@@ -14,12 +14,12 @@ from evercell import __version__
 from evercell.clock import SystemClock
 from evercell.engine.state import RunState
 from evercell.events import RunAttached, RunDetached, RunFinished, RunStarted
+from evercell.history import StepTable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from evercell.clock import Clock
-    from evercell.engine.scope import StepTable
     from evercell.history import History, RunLock
 
 __all__ = ["ABI", "Run", "RunRequest", "begin_run", "open_run"]
@@ -56,8 +56,7 @@ class Run:
         table = self._steps.get(slot)
         if table is None:
             known = slot in self.slots
-            recorded = self.history.step_records(self.run_id, slot) if known else ()
-            table = {(record.key, record.ordinal): record for record in recorded}
+            table = self.history.step_table(self.run_id, slot) if known else StepTable()
             self._steps[slot] = table
         return table
 
@@ -81,13 +80,20 @@ def open_run(history: History, request: RunRequest, clock: Clock | None = None) 
     clock = clock or SystemClock()
     if request.fresh:
         return begin_run(history, request, clock)
-    record = history.find_run(request.notebook, request.parameters, kernel_id=request.kernel_id)
-    if record is None:
-        return begin_run(history, request, clock)
-    lock = history.attach(record.run_id)
-    state = RunState.fold(history.cell_events(record.run_id))
-    slots = frozenset(history.step_slots(record.run_id))
-    run = Run(history, clock, record.run_id, request, lock, state, slots)
+    with history.reading():
+        known = history.current_run(
+            request.notebook, request.parameters, kernel_id=request.kernel_id
+        )
+        if known is None:
+            return begin_run(history, request, clock)
+        lock = history.attach(known.run_id)
+        try:
+            state = RunState.fold(history.cell_events(known.run_id))
+            slots = frozenset(history.step_slots(known.run_id))
+        except BaseException:
+            lock.release()
+            raise
+    run = Run(history, clock, known.run_id, request, lock, state, slots)
     _attached(run)
     return run
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from evercell.clock import Clock
     from evercell.engine.function import FunctionVersion, Reached
     from evercell.events import ErrorInfo
-    from evercell.history import History, StepRecord
+    from evercell.history import History, StepRecord, StepTable
 
 __all__ = [
     "Answered",
@@ -42,8 +42,6 @@ __all__ = [
 ]
 
 _FLUSH_ANSWERED = 1024  # ids in one StepsAnswered event
-
-StepTable = dict[tuple[bytes, int], "StepRecord"]
 
 
 class StepIdentity(Protocol):

@@ -3,17 +3,20 @@
 from evercell.history.keys import key_file
 from evercell.history.locks import RunLock
 from evercell.history.parameters import bind
-from evercell.history.queries import RunRecord, RunStatus, StepRecord, StepStatus, Table
+from evercell.history.queries import KnownRun, RunRecord, RunStatus, StepRecord, StepStatus, Table
+from evercell.history.steps import StepTable
 from evercell.history.store import History, Listener
 
 __all__ = [
     "History",
+    "KnownRun",
     "Listener",
     "RunLock",
     "RunRecord",
     "RunStatus",
     "StepRecord",
     "StepStatus",
+    "StepTable",
     "Table",
     "bind",
     "key_file",

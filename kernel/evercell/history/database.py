@@ -20,6 +20,7 @@ from evercell.errors import (
     HistoryWriteError,
     QueryError,
 )
+from evercell.history.disk import sync_folder, write_error
 from evercell.history.locks import FileLock
 from evercell.history.schema import RELEASE, SCHEMA, newer
 
@@ -68,14 +69,51 @@ class Database:
 
         Raises HistoryLockedError, HistoryNewerError, HistoryWriteError.
         """
-        connection = self._open(read_only=read_only)
+        connection = self._open(read_only=True) if read_only else self.open()
         try:
-            if not read_only:
-                with translated(self.path):
-                    self._migrate(connection)
             yield connection
         finally:
             connection.close()
+
+    def compact(self) -> None:
+        """Rewrite the file without the space of deleted rows; inside of `turn`.
+
+        DuckDB only marks that space as free. Raises what `connect` raises.
+        """
+        draft = self.path.with_name(".history.duckdb.new")
+        draft.unlink(missing_ok=True)
+        fresh = Database(self.path.parent, self._clock, wait=self.wait)
+        fresh.path = draft
+        with fresh.connect():
+            pass
+        with self.connect() as connection, translated(self.path):
+            connection.execute("ATTACH '{}' AS fresh".format(str(draft).replace("'", "''")))
+            connection.execute("DELETE FROM fresh.store.migration")
+            for table in ("migration", "writer", "event", "removed", "trusted"):
+                connection.execute(
+                    f"INSERT INTO fresh.store.{table} FROM store.{table} ORDER BY rowid"
+                )
+            connection.execute("DETACH fresh")
+        try:
+            smaller = draft.stat().st_size < self.path.stat().st_size
+            if smaller and not self.path.with_name("history.duckdb.wal").exists():
+                draft.replace(self.path)
+                sync_folder(self.path.parent)
+        except OSError as error:
+            raise write_error(self.path, error) from error
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def open(self) -> duckdb.DuckDBPyConnection:
+        """A connection that can write, with the current schema; `connect` closes it, too."""
+        connection = self._open(read_only=False)
+        try:
+            with translated(self.path):
+                self._migrate(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def _open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         import duckdb  # noqa: PLC0415 - see the module's docstring

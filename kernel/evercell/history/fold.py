@@ -5,12 +5,18 @@
     ─ note who died ─ checkpoint ─ delete what is applied, sealed and needed by nobody
 
 Folding twice changes nothing: the applied position stands in the same transaction as the rows.
+
+A journal under this user's key is checked, and its rows are tagged. One under another key, say of
+a folder that was copied here, is taken in without tags, for SQL alone, and its files stay: when
+their owner folds, the rows are replaced by tagged ones.
 """
 
 from __future__ import annotations
 
+import socket
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,6 +24,7 @@ import msgspec
 from evercell.errors import HistoryError, JournalDamagedError
 from evercell.events import Event, Payload, RunAttached, StepCompleted, decode_event
 from evercell.history import failpoints
+from evercell.history.applied import Applied, load_applied, save_applied
 from evercell.history.database import translated
 from evercell.history.disk import sync_folder, write_error
 from evercell.history.locks import is_held
@@ -27,6 +34,7 @@ from evercell.history.segments import (
     check_successor,
     read_header,
     read_segment,
+    segment_path,
     segments,
 )
 
@@ -36,26 +44,23 @@ if TYPE_CHECKING:
 
     import duckdb
 
-__all__ = ["Fingerprint", "fingerprint", "fold"]
+    from evercell.history.keys import UserKey
 
-_GENERATION_SHIFT = 40  # positions stay below 2**40
+__all__ = [
+    "GENERATION_SHIFT",
+    "Fingerprint",
+    "Rows",
+    "apply",
+    "fingerprint",
+    "fold",
+    "load_rows",
+]
+
+GENERATION_SHIFT = 40  # positions stay below 2**40
+_ABANDONED = 7 * 86_400  # seconds without a write: another machine's process is gone
 
 Fingerprint = frozenset[tuple[str, int, int, bool]]
 Readable = Callable[[Payload], "str | None"]
-
-
-@dataclass(frozen=True, slots=True)
-class _Applied:
-    """Up to where a writer's journal is in the database."""
-
-    writer: str
-    pid: int
-    host: str
-    alive: bool
-    segment: int
-    offset: int
-    batch: int
-    position: int
 
 
 def fingerprint(journal: Path) -> Fingerprint:
@@ -73,15 +78,19 @@ def fingerprint(journal: Path) -> Fingerprint:
 
 
 def fold(
-    connection: duckdb.DuckDBPyConnection, journal: Path, database: Path, readable: Readable
+    connection: duckdb.DuckDBPyConnection,
+    journal: Path,
+    database: Path,
+    readable: Readable,
+    key: UserKey,
 ) -> None:
     """Bring the database up to the journals in `journal`; `readable` gives a large result's JSON.
 
     Raises JournalDamagedError after everything readable was folded.
     """
     with translated(database):
-        applied = _load(connection)
-        rows = _Rows(_generations(connection), readable)
+        applied = load_applied(connection)
+        rows = load_rows(connection, readable, key)
     finished, damage = _fold_writers(connection, journal, database, applied, rows)
     for lock in journal.glob("*.lock"):  # of a writer that died early, or whose deletion did
         if not segments(journal, lock.stem) and not is_held(lock):
@@ -89,7 +98,7 @@ def fold(
     with translated(database):
         for state in applied.values():  # their files are gone, or damaged ones moved away
             if state.alive and not is_held(_lock_path(journal, state.writer)):
-                _save(connection, replace(state, alive=False))
+                save_applied(connection, replace(state, alive=False))
         if finished:
             connection.execute("CHECKPOINT")
     _delete(journal, finished)
@@ -101,8 +110,8 @@ def _fold_writers(
     connection: duckdb.DuckDBPyConnection,
     journal: Path,
     database: Path,
-    applied: dict[str, _Applied],
-    rows: _Rows,
+    applied: dict[str, Applied],
+    rows: Rows,
 ) -> tuple[list[Path], JournalDamagedError | None]:
     """Apply every writer's segments, taking it out of `applied`.
 
@@ -120,12 +129,23 @@ def _fold_writers(
             continue
         if state.alive != alive:
             with translated(database):
-                _save(connection, replace(state, alive=alive))
-        last = files[-1][0]
-        finished += [path for number, path in files if number < last or not alive]
-        if not alive:
+                save_applied(connection, replace(state, alive=alive))
+        if state.partial or state.key != rows.key.id:
+            continue  # their owner, who can check them, has not taken them in
+        gone = not alive and _is_gone(files[-1][1], state.host)
+        finished += [path for number, path in files if number < files[-1][0] or gone]
+        if gone:
             finished += _leftovers(journal, writer)
     return finished, damage
+
+
+def _is_gone(last: Path, host: str) -> bool:
+    """Whether a writer without its lock is surely dead. A lock may not be seen from another
+    machine, so there its last file is kept until it has been idle for a week."""
+    try:
+        return host == socket.gethostname() or time.time() - last.stat().st_mtime > _ABANDONED
+    except FileNotFoundError:
+        return True
 
 
 def _leftovers(journal: Path, writer: str) -> list[Path]:
@@ -141,16 +161,20 @@ def _fold_writer(
     connection: duckdb.DuckDBPyConnection,
     database: Path,
     files: list[tuple[int, Path]],
-    state: _Applied | None,
-    rows: _Rows,
-) -> _Applied:
+    state: Applied | None,
+    rows: Rows,
+) -> Applied:
     """Apply a writer's segments in order; returns the state they lead to."""
-    headers = [(path, read_header(path)) for _, path in files]
+    headers = [(path, _own_header(path)) for _, path in files]
+    ours = headers[0][1].key == rows.key.id
+    if state is not None and state.partial and (ours or state.position == 0):
+        state = _start_over(connection, database, state, headers[0][1], rows)
     for place, (path, header) in enumerate(headers):
         if state is not None and header.segment < state.segment:
             continue  # applied, and about to be deleted
         state = _enter(path, header, state)
-        reading = read_segment(path, header, state.offset, state.batch)
+        seal = header.seal(rows.key)
+        reading = read_segment(path, header, state.offset, state.batch, seal)
         successor = headers[place + 1][1] if place + 1 < len(headers) else None
         events = reading.events
         after = replace(
@@ -158,24 +182,67 @@ def _fold_writer(
             offset=reading.offset,
             batch=reading.batch,
             position=state.position + len(events),
+            partial=state.partial or (seal is None and bool(events)),
         )
         if after != state:
             with translated(database):
-                _apply(connection, after, rows.of(after, events))
+                apply(connection, after, rows.of(after, events, tagged=seal is not None))
         state = after
         if reading.damage is not None:
             raise reading.damage
         if successor is not None:
             check_successor(path, reading, successor)
     assert state is not None  # noqa: S101 - a writer is listed by its files
+    if state.partial and ours and rows.known.pop(state.writer, None) is not None:
+        state = replace(state, partial=False)
+        with translated(database):
+            save_applied(connection, state)
     return state
 
 
-def _enter(path: Path, header: SegmentHeader, state: _Applied | None) -> _Applied:
+def _own_header(path: Path) -> SegmentHeader:
+    header = read_header(path)
+    if segment_path(path.parent, header.writer, header.segment) != path:
+        raise JournalDamagedError(
+            f"The journal {path} says that it is segment {header.segment} of {header.writer}: it "
+            f"was renamed. Give it back its name, or move it out of {path.parent}."
+        )
+    return header
+
+
+def _start_over(
+    connection: duckdb.DuckDBPyConnection,
+    database: Path,
+    state: Applied,
+    first: SegmentHeader,
+    rows: Rows,
+) -> Applied:
+    """The state before a journal of ours of which another user took in rows without tags, or a
+    run was imported; those that are tagged are known, and skipped."""
+    with translated(database):
+        if first.key == rows.key.id:
+            connection.execute(
+                "DELETE FROM store.event WHERE writer = ? AND tag IS NULL", [state.writer]
+            )
+        known = connection.execute(
+            "SELECT position FROM store.event WHERE writer = ?", [state.writer]
+        ).fetchall()
+    rows.known[state.writer] = {position for (position,) in known}
+    return replace(
+        state,
+        segment=first.segment,
+        offset=0,
+        batch=first.batch,
+        position=first.position,
+        key=first.key,
+    )
+
+
+def _enter(path: Path, header: SegmentHeader, state: Applied | None) -> Applied:
     """The state at which reading `path` starts. Raises JournalDamagedError if one before it is
     missing."""
     if state is None:
-        state = _Applied(header.writer, header.pid, header.host, True, 0, 0, 0, 0)
+        state = Applied(header.writer, header.pid, header.host, True, 0, 0, 0, 0, header.key)
     if header.segment == state.segment:
         return state
     if header.batch != state.batch or header.position != state.position:
@@ -189,35 +256,58 @@ def _enter(path: Path, header: SegmentHeader, state: _Applied | None) -> _Applie
 
 
 @dataclass(frozen=True, slots=True)
-class _Rows:
+class Rows:
     """Makes rows of events; knows which generation a writer is in, by (writer, run)."""
 
     generations: dict[tuple[str, str], int]
     readable: Readable
+    key: UserKey
+    known: dict[str, set[int]] = field(default_factory=dict)  # positions to skip, by writer
 
-    def of(self, after: _Applied, events: list[bytes]) -> dict[Shape, list[tuple[object, ...]]]:
+    def of(
+        self, after: Applied, events: list[bytes], *, tagged: bool
+    ) -> dict[Shape, list[tuple[object, ...]]]:
         """The rows of `events`, the last of which leads to `after`, by their shape."""
         shapes: dict[Shape, list[tuple[object, ...]]] = {}
-        writer = after.writer
+        writer, tag_of = after.writer, self.key.tag
+        known = self.known.get(writer, ())
         for position, body in enumerate(events, start=after.position - len(events) + 1):
             event = _decode(body, writer, position)
             run_id = event.run_id
-            if isinstance(event, RunAttached):
-                self.generations[writer, run_id] = event.generation
-            elif isinstance(event, StepCompleted) and event.result.data is None:
-                view = event.view or self.readable(event.result)
-                event = msgspec.structs.replace(event, view=view)
+            kind = type(event)
+            if kind is RunAttached or kind is StepCompleted:
+                event = self._learn(writer, event)
+            if position in known:
+                continue
             generation = self.generations.get((writer, run_id), 0)
-            seq = generation << _GENERATION_SHIFT | position
-            base = (writer, position, generation, seq, run_id, event.at, type(event).__name__)
+            seq = generation << GENERATION_SHIFT | position
+            name = kind.__name__
             shape = shape_of(event)
-            shapes.setdefault(shape, []).append((*base, *shape.values(event, body)))
+            tag = tag_of((run_id, seq, name, *shape.trusted(event, body))) if tagged else None
+            base = (writer, position, generation, seq, run_id, event.at, name, tag)
+            row = (*base, *shape.values(event, body))
+            rows = shapes.get(shape)
+            if rows is None:
+                shapes[shape] = [row]
+            else:
+                rows.append(row)
         return shapes
 
+    def _learn(self, writer: str, event: Event) -> Event:
+        match event:
+            case RunAttached():
+                self.generations[writer, event.run_id] = event.generation
+            case StepCompleted() if event.result.data is None:
+                view = event.view or self.readable(event.result)
+                return msgspec.structs.replace(event, view=view)
+            case _:
+                pass
+        return event
 
-def _apply(
+
+def apply(
     connection: duckdb.DuckDBPyConnection,
-    after: _Applied,
+    after: Applied,
     shapes: dict[Shape, list[tuple[object, ...]]],
 ) -> None:
     """Rows and the position that they lead to, in one transaction."""
@@ -228,7 +318,7 @@ def _apply(
             with connection.appender("store.event", columns=columns) as appender:
                 appender.append_rows(rows)
         failpoints.reach("fold")
-        _save(connection, after)
+        save_applied(connection, after)
     except BaseException:
         connection.rollback()
         raise
@@ -246,35 +336,14 @@ def _decode(body: bytes, writer: str, position: int) -> Event:
         ) from error
 
 
-def _load(connection: duckdb.DuckDBPyConnection) -> dict[str, _Applied]:
-    rows = connection.execute(
-        'SELECT writer, pid, host, alive, segment, "offset", batch, position FROM store.writer'
-    ).fetchall()
-    return {row[0]: _Applied(*row) for row in rows}
-
-
-def _generations(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], int]:
+def load_rows(connection: duckdb.DuckDBPyConnection, readable: Readable, key: UserKey) -> Rows:
+    """What makes rows, with the generations that are in the database."""
     rows = connection.execute(
         """SELECT writer, run_id, arg_max(generation, position) FROM store.event
         WHERE type = 'RunAttached' GROUP BY ALL"""
     ).fetchall()
-    return {(writer, run_id): generation for writer, run_id, generation in rows}
-
-
-def _save(connection: duckdb.DuckDBPyConnection, state: _Applied) -> None:
-    connection.execute(
-        "INSERT OR REPLACE INTO store.writer VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            state.writer,
-            state.pid,
-            state.host,
-            state.alive,
-            state.segment,
-            state.offset,
-            state.batch,
-            state.position,
-        ],
-    )
+    generations = {(writer, run_id): generation for writer, run_id, generation in rows}
+    return Rows(generations, readable, key)
 
 
 def _delete(journal: Path, finished: Iterable[Path]) -> None:

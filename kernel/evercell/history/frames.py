@@ -1,13 +1,15 @@
 """How batches of events lie in a journal file.
 
-    frame  = magic "EVFR" | u32 length of the body | u32 batch number | u32 crc32 | body
+    frame  = magic "EVFR" | u32 length of the body | u32 batch number | u32 crc32 | tag | body
+    tag    = 16 bytes of BLAKE3 under the user's key, over the segment's header, batch, and body
     body   = (u32 length | event bytes)*
 
 One frame is one batch: written with one pwrite, made durable by one sync, and the next batch is
 written only after that. So at a crash only the last frame can be torn, and a bad frame with a
-valid later one behind it is damage, never a torn tail. The checksum covers length, batch number
-and body and starts from a salt of the segment, so that frames of another file are never taken for
-this one's.
+valid later one behind it is damage, never a torn tail. The checksum covers length, batch number,
+tag and body and starts from a salt of the segment, so that frames of another file are never taken
+for this one's. It tells an accident to anybody; the tag tells the owner of the key what somebody
+else has changed.
 """
 
 from __future__ import annotations
@@ -15,32 +17,65 @@ from __future__ import annotations
 import struct
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+from evercell.history.keys import TAG_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["FRAME_OVERHEAD", "Frames", "pack_frame", "read_frames"]
+    from blake3 import blake3
+
+__all__ = ["FRAME_OVERHEAD", "Frame", "Frames", "pack_frame", "read_frames", "valid_frames"]
 
 MAGIC = b"EVFR"
-_HEADER = struct.Struct("<4sIII")
+_HEADER = struct.Struct(f"<4sIII{TAG_SIZE}s")
 _NUMBERS = struct.Struct("<II")
 _LENGTH = struct.Struct("<I")
 FRAME_OVERHEAD = _HEADER.size
 EVENT_OVERHEAD = _LENGTH.size
 
 
-def pack_frame(batch: int, events: Sequence[bytes], salt: int) -> bytes:
-    """The frame that holds `events` as batch number `batch`."""
+_NO_TAG = bytes(TAG_SIZE)
+
+
+def pack_frame(batch: int, events: Sequence[bytes], salt: int, seal: blake3 | None = None) -> bytes:
+    """The frame that holds `events` as batch number `batch`; `seal` is `UserKey.frames`."""
     parts = [b""] * (2 * len(events))
     parts[0::2] = [_LENGTH.pack(len(event)) for event in events]
     parts[1::2] = events
     body = b"".join(parts)
-    return _HEADER.pack(MAGIC, len(body), batch, _checksum(len(body), batch, body, salt)) + body
+    tag = _NO_TAG if seal is None else _tag(batch, body, seal)
+    checksum = _checksum(batch, tag, body, salt)
+    return _HEADER.pack(MAGIC, len(body), batch, checksum, tag) + body
 
 
-def _checksum(length: int, batch: int, body: bytes | memoryview, salt: int) -> int:
-    return zlib.crc32(body, zlib.crc32(_NUMBERS.pack(length, batch), salt))
+def _tag(batch: int, body: bytes | memoryview, seal: blake3) -> bytes:
+    hasher = seal.copy()
+    hasher.update(_NUMBERS.pack(len(body), batch))
+    hasher.update(body)
+    return hasher.digest(TAG_SIZE)
+
+
+def _checksum(batch: int, tag: bytes, body: bytes | memoryview, salt: int) -> int:
+    return zlib.crc32(body, zlib.crc32(_NUMBERS.pack(len(body), batch) + tag, salt))
+
+
+class Frame(NamedTuple):
+    """A frame whose checksum holds."""
+
+    batch: int
+    body: memoryview
+    tag: bytes
+
+    @property
+    def events(self) -> list[bytes]:
+        """The batch's events, encoded."""
+        return _split(self.body)
+
+    def holds(self, seal: blake3 | None) -> bool:
+        """Whether it was written under the key of `seal`; without one, nobody asks."""
+        return seal is None or self.tag == _tag(self.batch, self.body, seal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,35 +85,60 @@ class Frames:
     events: list[bytes]  # of all valid frames, in order
     end: int  # offset behind the last valid frame
     batch: int  # number of the last valid frame
-    damaged: bool  # a valid later frame lies behind a bad one at `end`
+    damaged: bool  # at `end` is a frame that was changed, or a bad one before a valid later one
 
 
-def read_frames(data: bytes, start: int, batch: int, salt: int) -> Frames:
+def read_frames(
+    data: bytes, start: int, batch: int, salt: int, seal: blake3 | None = None
+) -> Frames:
     """Read the frames in `data` from offset `start` on; the last one before it was `batch`.
 
     Reading ends at the first bytes that are not the next batch's valid frame: the end of what was
-    written, a torn tail, or damage.
+    written, a torn tail, or damage. With `seal`, a frame that the key's owner did not write is
+    damage.
     """
     events: list[bytes] = []
     view = memoryview(data)
     offset = start
-    while (frame := _frame_at(view, offset, salt)) is not None and frame[0] == batch + 1:
-        batch, body = frame
-        offset += FRAME_OVERHEAD + len(body)
-        events.extend(_split(body))
-    return Frames(events, offset, batch, _later_frame(data, view, offset, batch, salt))
+    changed = False
+    while (frame := _frame_at(view, offset, salt)) is not None and frame.batch == batch + 1:
+        changed = not frame.holds(seal)
+        if changed:
+            break
+        batch = frame.batch
+        offset += FRAME_OVERHEAD + len(frame.body)
+        events.extend(frame.events)
+    damaged = changed or _later_frame(data, view, offset, batch, salt)
+    return Frames(events, offset, batch, damaged)
 
 
-def _frame_at(view: memoryview, offset: int, salt: int) -> tuple[int, memoryview] | None:
+def valid_frames(data: bytes, start: int, salt: int, seal: blake3 | None) -> list[Frame]:
+    """Every frame that holds, in the order of their batches, whatever lies between them: what can
+    be saved of a damaged segment."""
+    view = memoryview(data)
+    found: list[Frame] = []
+    offset = data.find(MAGIC, start)
+    while offset >= 0:
+        frame = _frame_at(view, offset, salt)
+        if frame is not None and frame.holds(seal) and (not found or frame.batch > found[-1].batch):
+            found.append(frame)
+            offset += FRAME_OVERHEAD + len(frame.body)
+        else:
+            offset += 1
+        offset = data.find(MAGIC, offset)
+    return found
+
+
+def _frame_at(view: memoryview, offset: int, salt: int) -> Frame | None:
     if offset + FRAME_OVERHEAD > len(view):
         return None
-    magic, length, batch, checksum = _HEADER.unpack_from(view, offset)
+    magic, length, batch, checksum, tag = _HEADER.unpack_from(view, offset)
     body = view[offset + FRAME_OVERHEAD : offset + FRAME_OVERHEAD + length]
     if magic != MAGIC or len(body) != length:
         return None
-    if _checksum(length, batch, body, salt) != checksum:
+    if _checksum(batch, tag, body, salt) != checksum:
         return None
-    return batch, body
+    return Frame(batch, body, tag)
 
 
 def _split(body: memoryview) -> list[bytes]:
@@ -101,7 +161,7 @@ def _later_frame(data: bytes, view: memoryview, offset: int, batch: int, salt: i
     place = offset
     while (place := data.find(MAGIC, place)) >= 0:
         frame = _frame_at(view, place, salt)
-        if frame is not None and frame[0] > batch + 1:
+        if frame is not None and frame.batch > batch + 1:
             return True
         place += 1
     return False

@@ -29,6 +29,7 @@ from evercell.errors import HistoryError, HistoryWriteError
 from evercell.history import failpoints
 from evercell.history.disk import make_folder, write_error
 from evercell.history.frames import EVENT_OVERHEAD, FRAME_OVERHEAD, pack_frame
+from evercell.history.keys import UserKey
 from evercell.history.locks import FileLock
 from evercell.history.schema import RELEASE, SCHEMA
 from evercell.history.segments import SegmentHeader, SegmentWriter
@@ -36,6 +37,8 @@ from evercell.history.segments import SegmentHeader, SegmentWriter
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from blake3 import blake3
 
     from evercell.clock import Clock
 
@@ -93,12 +96,19 @@ class Journal:
     """This process's journal under `folder`; its files are made when the first event comes."""
 
     def __init__(
-        self, folder: Path, writer: str, clock: Clock, *, queue_limit: int = QUEUE_LIMIT
+        self,
+        folder: Path,
+        writer: str,
+        clock: Clock,
+        *,
+        key: UserKey | None = None,
+        queue_limit: int = QUEUE_LIMIT,
     ) -> None:
         self.folder = folder
         self.writer = writer
         self.written = 0  # events that are durable
         self._clock = clock
+        self._key = key or UserKey()
         self._queue_limit = queue_limit
         self._queue: deque[_Entry] = deque()
         self._queued = 0  # bytes, about: an interrupt may skew it until the next drain
@@ -115,6 +125,7 @@ class Journal:
         self._batch = 0
         self._alive = FileLock(folder / f"{writer}.lock")
         self._segment: SegmentWriter | None = None
+        self._seal: blake3 | None = None  # tags the segment's frames
 
     # -- callers' side ------------------------------------------------------------------------
 
@@ -289,7 +300,8 @@ class Journal:
         length = FRAME_OVERHEAD + sum(map(len, events)) + EVENT_OVERHEAD * len(events)
         if self._segment is None or not self._segment.fits(length):
             self._segment = self._next_segment(length)
-        frame = pack_frame(self._batch + 1, events, self._segment.header.salt)
+            self._seal = self._segment.header.seal(self._key)
+        frame = pack_frame(self._batch + 1, events, self._segment.header.salt, self._seal)
         failpoints.reach("append")
         self._segment.write(frame)
         self._batch += 1
@@ -311,6 +323,7 @@ class Journal:
             created=self._clock.now(),
             pid=os.getpid(),
             host=socket.gethostname(),
+            key=self._key.id,
         )
         segment = SegmentWriter(self.folder, header, room)
         if previous is not None:

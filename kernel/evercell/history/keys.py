@@ -1,23 +1,81 @@
-"""The key that tells this user's payloads from anybody else's.
+"""The key that tells this user's records and payloads from anybody else's.
 
 32 random bytes in a file that only its owner reads, outside of every project: a history that came
 with a cloned repository was not written under it, so nothing in it is ever unpickled.
+
+    key ─┬─ payload ids                    (payloads.py)
+         ├─ "journal frame" -> frame tags  (frames.py): checked before a batch is folded
+         └─ "event row"     -> row tags    (rows.py): checked before a resume uses a row
 """
 
 from __future__ import annotations
 
 import os
 import secrets
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import msgspec
 from blake3 import blake3
 
 from evercell.errors import HistoryError
 from evercell.history.disk import make_folder, sync_folder, write_error
 
-__all__ = ["KEY_SIZE", "key_file", "key_id", "load_key"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["KEY_SIZE", "TAG_SIZE", "UserKey", "key_file", "key_id", "load_key"]
 
 KEY_SIZE = 32
+TAG_SIZE = 16  # bytes of a tag: forging one takes 2**128 tries
+
+
+class UserKey:
+    """The key in `path` (default: `key_file()`), read, or made, when first needed.
+
+    What needs it raises HistoryError when it is not a key, HistoryWriteError when it can't be read
+    or made.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+
+    @cached_property
+    def secret(self) -> bytes:
+        """The key itself."""
+        return load_key(self._path or key_file())
+
+    @cached_property
+    def id(self) -> str:
+        """The key's public name."""
+        return key_id(self.secret)
+
+    def frames(self, header: bytes) -> blake3:
+        """What the frame tags of a segment with this header begin with: a tag that holds proves
+        the header, too."""
+        return blake3(header, key=self._frame_key)
+
+    def tag(self, message: Iterable[object]) -> bytes:
+        """The tag of a row, by what must not be changed in it: strings, bytes, integers."""
+        hasher = self._row_hasher.copy()
+        hasher.update(_encode(message))
+        return hasher.digest(TAG_SIZE)
+
+    @cached_property
+    def _frame_key(self) -> bytes:
+        return _derived(self.secret, "evercell history v1: journal frame")
+
+    @cached_property
+    def _row_hasher(self) -> blake3:
+        return blake3(key=_derived(self.secret, "evercell history v1: event row"))
+
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def _derived(key: bytes, purpose: str) -> bytes:
+    return blake3(key, derive_key_context=purpose).digest()
 
 
 def key_file() -> Path:

@@ -76,6 +76,12 @@ class FileLock:
 
     def release(self) -> None:
         """Let go; more than once is harmless."""
+        if self._fd is not None:
+            # Closing alone would not do while a child that was just forked has its copy.
+            fcntl.flock(self._fd, fcntl.LOCK_UN)
+            self._close()
+
+    def _close(self) -> None:
         fd, self._fd = self._fd, None
         if fd is not None:
             _held.discard(self)
@@ -105,7 +111,7 @@ _held: weakref.WeakSet[FileLock] = weakref.WeakSet()
 
 def _close_in_child() -> None:
     for lock in list(_held):
-        lock.release()
+        lock._close()
 
 
 os.register_at_fork(after_in_child=_close_in_child)

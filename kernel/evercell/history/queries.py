@@ -2,29 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from evercell.events import ErrorInfo, Event, Payload, decode_event
+from evercell.events import (
+    CellCompleted,
+    CellFailed,
+    CellStarted,
+    ErrorInfo,
+    Event,
+    Payload,
+    RunAttached,
+    RunStarted,
+    decode_event,
+)
 
 if TYPE_CHECKING:
     import duckdb
 
+    from evercell.history.keys import UserKey
+
 __all__ = [
+    "Attachment",
+    "Check",
+    "KnownRun",
     "RunRecord",
     "RunStatus",
     "StepRecord",
     "StepStatus",
     "Table",
     "cell_events",
-    "latest_generation",
+    "foreign_keys",
+    "known_runs",
+    "latest_attachment",
     "run_records",
     "same_parameters",
-    "step_records",
     "step_slots",
 ]
+
+Check = Callable[["bytes | None", "tuple[object, ...]"], bool]
+"""Whether a row's tag holds for its message: the row is this user's, and unchanged."""
 
 RunStatus = Literal["running", "stopped", "completed", "failed", "canceled"]
 StepStatus = Literal["completed", "failed", "in doubt", "canceled", "retrying"]
@@ -57,6 +77,25 @@ class RunRecord(msgspec.Struct, frozen=True):
     steps: int
 
 
+class KnownRun(msgspec.Struct, frozen=True):
+    """A run that could be resumed."""
+
+    run_id: str
+    parameters: dict[str, Any]
+    notebook: str | None  # where it was last seen
+    kernel_id: str | None  # of the latest attachment
+    generation: int
+
+
+class Attachment(msgspec.Struct, frozen=True):
+    """A kernel process's hold of a run."""
+
+    generation: int
+    writer: str
+    host: str
+    detached: bool  # in good order
+
+
 class StepRecord(msgspec.Struct, frozen=True, gc=False):  # a tree of plain data, and many
     """The latest state of a logical step.
 
@@ -84,53 +123,17 @@ ORDER BY s.rowid
 """
 
 _CELLS = """
-SELECT body FROM store.event
+SELECT seq, type, body, tag FROM store.event
 WHERE run_id = $run_id
     AND type IN ('CellStarted', 'CellCompleted', 'CellFailed', 'CellRestored')
 ORDER BY seq
 """
 
-_STEPS = """
-WITH started AS (
-    SELECT activity_id, key, ordinal, at_most_once, seq
-    FROM store.event
-    WHERE run_id = $run_id AND slot = $slot AND type = 'StepStarted'
-),
-history AS (
-    SELECT e.activity_id, max(e.seq) AS seq, max(e.attempt) AS attempts
-    FROM store.event e SEMI JOIN started USING (activity_id)
-    WHERE e.run_id = $run_id AND e.type IN (
-        'StepStarted', 'AttemptStarted', 'AttemptFailed', 'StepCompleted', 'StepFailed',
-        'StepCanceled'
-    )
-    GROUP BY e.activity_id
-)
-SELECT
-    s.activity_id, s.key, s.ordinal, e.payload_id, e.payload_data,
-    -- Nearly all steps are alike in the rest, and a value costs more to fetch than to find.
-    CASE
-        WHEN e.type = 'StepCompleted' AND h.attempts = 1 AND NOT s.at_most_once
-            AND e.codec = 'json' AND e.payload_size = octet_length(e.payload_data) THEN NULL
-        ELSE {
-            'attempts': h.attempts, 'once': s.at_most_once, 'type': e.type, 'codec': e.codec,
-            'size': e.payload_size, 'error': e.error_type, 'message': e.error_message,
-            'traceback': e.error_traceback
-        }
-    END
-FROM started s
-JOIN history h USING (activity_id)
-JOIN store.event e ON e.seq = h.seq AND e.activity_id = s.activity_id AND e.run_id = $run_id
-ORDER BY s.seq
+_ATTACHED = """
+SELECT run_id, seq, type, body, tag FROM store.event
+WHERE type IN ('RunStarted', 'RunAttached')
+ORDER BY type = 'RunAttached', rowid
 """
-
-_STATUS: dict[str, StepStatus] = {
-    "StepStarted": "in doubt",
-    "AttemptStarted": "in doubt",
-    "AttemptFailed": "retrying",
-    "StepCompleted": "completed",
-    "StepFailed": "failed",
-    "StepCanceled": "canceled",
-}
 
 
 def run_records(connection: duckdb.DuckDBPyConnection) -> list[RunRecord]:
@@ -156,19 +159,66 @@ def _canonical(parameters: dict[str, Any]) -> bytes:
     return msgspec.json.encode(parameters, order="deterministic")
 
 
-def latest_generation(connection: duckdb.DuckDBPyConnection, run_id: str) -> int:
-    """The generation of the run's latest attachment, 0 without one."""
-    row = connection.execute(
-        "SELECT max(generation) FROM store.event WHERE run_id = ? AND type = 'RunAttached'",
+def latest_attachment(connection: duckdb.DuckDBPyConnection, run_id: str) -> Attachment:
+    """The run's latest attachment; generation 0 without one.
+
+    Any row counts, tagged or not: the next generation must be a new number.
+    """
+    row: Any = connection.execute(
+        """SELECT a.generation, a.writer, a.detail->>'$.host', EXISTS (
+            FROM store.event d
+            WHERE d.run_id = a.run_id AND d.type = 'RunDetached' AND d.generation = a.generation
+        )
+        FROM store.event a WHERE a.run_id = ? AND a.type = 'RunAttached'
+        ORDER BY a.generation DESC, a.seq DESC LIMIT 1""",
         [run_id],
     ).fetchone()
-    return int(row[0]) if row and row[0] is not None else 0
+    return Attachment(0, "", "", detached=True) if row is None else Attachment(*row)
 
 
-def cell_events(connection: duckdb.DuckDBPyConnection, run_id: str) -> list[Event]:
-    """The run's cell events in order, as they were recorded."""
+def cell_events(connection: duckdb.DuckDBPyConnection, run_id: str, check: Check) -> list[Event]:
+    """The run's cell events in order, as they were recorded; those that fail `check` are left
+    out, and ends whose beginning is."""
     rows = connection.execute(_CELLS, {"run_id": run_id}).fetchall()
-    return [decode_event(body) for (body,) in rows]
+    begun: set[str] = set()
+    events: list[Event] = []
+    for seq, kind, body, tag in rows:
+        if not check(tag, (run_id, seq, kind, body)):
+            continue
+        event = decode_event(body)
+        match event:
+            case CellStarted(activity_id=activity):
+                begun.add(activity)
+            case CellCompleted(activity_id=activity) | CellFailed(activity_id=activity):
+                if activity not in begun:
+                    continue
+        events.append(event)
+    return events
+
+
+def known_runs(connection: duckdb.DuckDBPyConnection, check: Check) -> list[KnownRun]:
+    """The runs that are proved to be this user's, in the order in which they were started."""
+    runs: dict[str, KnownRun] = {}
+    rows = connection.execute(_ATTACHED).fetchall()
+    for run_id, seq, kind, body, tag in rows:
+        if not check(tag, (run_id, seq, kind, body)):
+            continue
+        match decode_event(body):
+            case RunStarted() as event:
+                runs[run_id] = KnownRun(run_id, event.parameters, event.notebook, None, 0)
+            case RunAttached() as event if run_id in runs:
+                run = runs[run_id]
+                if event.generation > run.generation:
+                    runs[run_id] = KnownRun(
+                        run_id,
+                        run.parameters,
+                        event.notebook or run.notebook,
+                        event.kernel_id,
+                        event.generation,
+                    )
+            case _:
+                pass
+    return list(runs.values())
 
 
 def step_slots(connection: duckdb.DuckDBPyConnection, run_id: str) -> dict[str, int]:
@@ -181,28 +231,9 @@ def step_slots(connection: duckdb.DuckDBPyConnection, run_id: str) -> dict[str, 
     return dict(rows)
 
 
-def step_records(connection: duckdb.DuckDBPyConnection, run_id: str, slot: str) -> list[StepRecord]:
-    """The latest state of each step in the slot, in the order of their first calls."""
-    rows: list[Any] = connection.execute(_STEPS, {"run_id": run_id, "slot": slot}).fetchall()
-    records = []
-    for activity_id, key, ordinal, identity, data, rest in rows:
-        if rest is None:
-            payload = Payload(identity, "json", len(data), data)
-            record = StepRecord(activity_id, key, ordinal, "completed", 1, False, payload, None)
-        else:
-            result, error = _outcome(identity, data, rest)
-            status, attempts, once = _STATUS[rest["type"]], rest["attempts"], rest["once"]
-            record = StepRecord(activity_id, key, ordinal, status, attempts, once, result, error)
-        records.append(record)
-    return records
-
-
-def _outcome(
-    identity: bytes | None, data: bytes | None, rest: dict[str, Any]
-) -> tuple[Payload | None, ErrorInfo | None]:
-    codec, payload = rest["codec"], None
-    if identity is not None and codec is not None:
-        payload = Payload(identity, codec, rest["size"], data)
-    if rest["type"] in {"StepFailed", "AttemptFailed"}:
-        return None, ErrorInfo(rest["error"], rest["message"], rest["traceback"], payload)
-    return payload, None
+def foreign_keys(connection: duckdb.DuckDBPyConnection, key: UserKey) -> list[str]:
+    """Ids of the other keys that records in this history are tagged with."""
+    rows = connection.execute(
+        "SELECT DISTINCT key FROM store.writer WHERE key <> ? ORDER BY key", [key.id]
+    ).fetchall()
+    return [known for (known,) in rows]

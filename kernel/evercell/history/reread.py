@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from evercell import events as e
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import duckdb
 
-__all__ = ["run_events"]
+__all__ = ["StoredEvent", "run_events", "stored_events"]
 
 _COLUMNS = (
     "run_id", "at_ns", "type", "activity_id", "cell", "slot", "name", "key", "ordinal", "arguments",
@@ -27,11 +27,54 @@ Row = dict[str, Any]
 
 def run_events(connection: duckdb.DuckDBPyConnection, run_id: str) -> list[e.Event]:
     """All events of a run, in order."""
-    rows = connection.execute(
-        f"SELECT {', '.join(_COLUMNS)} FROM store.event WHERE run_id = ? ORDER BY seq",  # noqa: S608
-        [run_id],
-    ).fetchall()
-    return [_event(dict(zip(_COLUMNS, row, strict=True))) for row in rows]
+    found = stored_events(connection, run_id)
+    return [stored.event for stored in found if stored.event is not None]
+
+
+class StoredEvent(NamedTuple):
+    """A row of `store.event`."""
+
+    writer: str
+    position: int
+    generation: int
+    seq: int
+    tag: bytes | None
+    event: e.Event | None  # None: what the row holds is no event
+    body: bytes  # the event's encoded form, where the row keeps it; else empty
+
+
+_PLACE = ("writer", "position", "generation", "seq", "tag")
+
+
+def stored_events(
+    connection: duckdb.DuckDBPyConnection,
+    run_id: str | None = None,
+    *,
+    types: tuple[type[e.Event], ...] = (),
+) -> Iterator[StoredEvent]:
+    """The rows of a run in its order, or of all runs, by writer and position; of some types.
+
+    They are read in parts: other work on the connection has to wait for the last one.
+    """
+    order = "seq, writer" if run_id else "writer, position"
+    cursor = connection.execute(
+        f"SELECT {', '.join((*_PLACE, *_COLUMNS))} FROM store.event "  # noqa: S608
+        "WHERE ($run_id IS NULL OR run_id = $run_id) AND (len($types) = 0 "
+        f"OR list_contains($types, type)) ORDER BY {order}",
+        {"run_id": run_id, "types": [kind.__name__ for kind in types]},
+    )
+    while rows := cursor.fetchmany(10_000):
+        for row in rows:
+            writer, position, generation, seq, tag, *values = row
+            event = _event_or_none(dict(zip(_COLUMNS, values, strict=True)))
+            yield StoredEvent(writer, position, generation, seq, tag, event, row[-1] or b"")
+
+
+def _event_or_none(row: Row) -> e.Event | None:
+    try:
+        return _event(row)
+    except (msgspec.DecodeError, KeyError, TypeError):
+        return None  # another program wrote it: `evercell verify` names it
 
 
 def _event(row: Row) -> e.Event:

@@ -1,6 +1,10 @@
 """Events as rows of `store.event`: which columns each type fills, and how.
 
 Types that fill the same columns share one `Shape`, so that a fold appends few, large batches.
+
+Each row that comes from a journal of this user carries a tag under the user's key. It covers what
+resuming relies on: whose result, of which call, in which order. A payload's bytes are covered by
+its id. Texts that are there for people only (arguments, names, views, times) are not covered.
 """
 
 from __future__ import annotations
@@ -15,9 +19,11 @@ from evercell import events as e
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["BASE", "Shape", "shape_of"]
+    from evercell.history.keys import UserKey
 
-BASE = ("writer", "position", "generation", "seq", "run_id", "at_ns", "type")
+__all__ = ["BASE", "Shape", "row_tag", "shape_of"]
+
+BASE = ("writer", "position", "generation", "seq", "run_id", "at_ns", "type", "tag")
 _PAYLOAD = ("codec", "payload_id", "payload_size", "payload_data")
 _IN_COLUMNS = frozenset({"run_id", "at", "activity_id"})
 _ERROR = ("error_type", "error_message", "error_traceback", *_PAYLOAD)
@@ -29,6 +35,7 @@ class Shape:
 
     columns: tuple[str, ...]
     values: Callable[[Any, bytes], tuple[object, ...]]
+    trusted: Callable[[Any, bytes], tuple[object, ...]]  # what the tag covers
 
 
 def _payload(payload: e.Payload | None) -> tuple[object, ...]:
@@ -101,7 +108,36 @@ def _readable(value: object) -> object:
             return value
 
 
-_ERROR_COLUMNS = ("activity_id", "attempt", "duration_ns", "reason", "retry_delay_ns", *_ERROR)
+def _trusted_start(event: e.StepStarted, _: bytes) -> tuple[object, ...]:
+    return (event.activity_id, event.slot, event.key, event.ordinal, event.at_most_once)
+
+
+def _trusted_attempt(event: Any, _: bytes) -> tuple[object, ...]:
+    return (event.activity_id, event.attempt, None, None, None, None, None, None)
+
+
+def _trusted_result(event: e.StepCompleted, _: bytes) -> tuple[object, ...]:
+    result = event.result
+    return (
+        event.activity_id, event.attempt, result.codec, result.id, result.size, None, None, None,
+    )  # fmt: skip
+
+
+def _trusted_error(event: e.StepFailed | e.AttemptFailed, _: bytes) -> tuple[object, ...]:
+    codec, identity, size, _data = _payload(event.error.payload)
+    error = event.error
+    return (
+        event.activity_id, event.attempt, codec, identity, size,
+        error.type, error.message, error.traceback,
+    )  # fmt: skip
+
+
+def row_tag(key: UserKey, seq: int, event: e.Event, body: bytes) -> bytes:
+    """The tag of the event's row; `body` is the event's encoded form, for those kept whole."""
+    trusted = shape_of(event).trusted(event, body)
+    return key.tag((event.run_id, seq, type(event).__name__, *trusted))
+
+
 _STARTED = Shape(
     (
         "activity_id",
@@ -115,27 +151,37 @@ _STARTED = Shape(
         "attempt",
     ),
     _started,
+    _trusted_start,
 )
-_WHOLE = Shape(("activity_id", "slot", "detail", "body"), _whole)
+_ERROR_COLUMNS = ("activity_id", "attempt", "duration_ns", "reason", "retry_delay_ns", *_ERROR)
+_WHOLE = Shape(("activity_id", "slot", "detail", "body"), _whole, lambda _, body: (body,))
 _SHAPES: dict[type[e.Event], Shape] = {
     e.StepStarted: _STARTED,
     e.AttemptStarted: Shape(
         ("activity_id", "cell", "attempt"),
         lambda event, _: (event.activity_id, event.cell, event.attempt),
+        _trusted_attempt,
     ),
     e.StepCompleted: Shape(
-        ("activity_id", "attempt", "duration_ns", *_PAYLOAD, "view"), _completed
+        ("activity_id", "attempt", "duration_ns", *_PAYLOAD, "view"), _completed, _trusted_result
     ),
-    e.StepFailed: Shape(_ERROR_COLUMNS, _failed),
-    e.AttemptFailed: Shape(_ERROR_COLUMNS, _attempt_failed),
+    e.StepFailed: Shape(_ERROR_COLUMNS, _failed, _trusted_error),
+    e.AttemptFailed: Shape(_ERROR_COLUMNS, _attempt_failed, _trusted_error),
     e.StepCanceled: Shape(
         ("activity_id", "attempt", "reason"),
         lambda event, _: (event.activity_id, event.attempt, event.reason),
+        _trusted_attempt,
     ),
     e.StepsAnswered: Shape(
-        ("cell", "answered"), lambda event, _: (event.cell, list(event.activity_ids))
+        ("cell", "answered"),
+        lambda event, _: (event.cell, list(event.activity_ids)),
+        lambda event, _: (event.cell, event.activity_ids),
     ),
-    e.UsageRecorded: Shape(("activity_id", "attempt", "detail"), _usage),
+    e.UsageRecorded: Shape(
+        ("activity_id", "attempt", "detail"),
+        _usage,
+        lambda event, _: (event.activity_id, event.attempt, _detail(event)),
+    ),
 }
 
 

@@ -25,7 +25,19 @@ from evercell.history.schema import SCHEMA, newer
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Reading", "SegmentHeader", "SegmentWriter", "read_header", "read_segment", "segments"]
+    from blake3 import blake3
+
+    from evercell.history.keys import UserKey
+
+__all__ = [
+    "Reading",
+    "SegmentHeader",
+    "SegmentWriter",
+    "read_header",
+    "read_segment",
+    "segment_path",
+    "segments",
+]
 
 HEADER_SIZE = 512
 FIRST_SIZE = 1 << 20  # bytes: a short session's file, zeroed in about 1.5 ms
@@ -46,6 +58,11 @@ class SegmentHeader(msgspec.Struct, frozen=True):
     created: int  # nanoseconds since the epoch
     pid: int
     host: str
+    key: str = ""  # id of the key that its frames are tagged with
+
+    def seal(self, key: UserKey) -> blake3 | None:
+        """What checks, and makes, the frames' tags; None if they are under another key."""
+        return key.frames(msgspec.json.encode(self)) if key.id == self.key else None
 
     @property
     def salt(self) -> int:
@@ -146,8 +163,11 @@ class Reading:
     damage: JournalDamagedError | None = None  # what ended the reading, if not the end of writing
 
 
-def read_segment(path: Path, header: SegmentHeader, offset: int, batch: int) -> Reading:
-    """The segment's events from `offset` on, behind batch number `batch`.
+def read_segment(
+    path: Path, header: SegmentHeader, offset: int, batch: int, seal: blake3 | None = None
+) -> Reading:
+    """The segment's events from `offset` on, behind batch number `batch`; `header.seal` has the
+    tags checked.
 
     A torn tail ends the reading: its batch was never acknowledged. So does damage, which is when
     a later batch lies behind bytes that don't hold.
@@ -155,7 +175,7 @@ def read_segment(path: Path, header: SegmentHeader, offset: int, batch: int) -> 
     events: list[bytes] = []
     offset = max(offset, HEADER_SIZE)
     for attempt in itertools.count():
-        frames = read_frames(_read(path), offset, batch, header.salt)
+        frames = read_frames(_read(path), offset, batch, header.salt, seal)
         events += frames.events
         if not frames.damaged:
             return Reading(events, frames.end, frames.batch)

@@ -9,37 +9,40 @@ from __future__ import annotations
 
 import itertools
 import threading
-import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from evercell.clock import Clock, SystemClock
-from evercell.errors import HistoryError, HistoryWriteError, RunNotFoundError
+from evercell.errors import HistoryError, RunInUseError, RunNotFoundError
 from evercell.events import Event, Payload
 from evercell.history import queries
-from evercell.history.database import Database, query_errors, translated
+from evercell.history.database import Database, query_errors
 from evercell.history.disk import make_folder
 from evercell.history.encoding import encode
-from evercell.history.fold import Fingerprint, fingerprint, fold
 from evercell.history.journal import Journal
+from evercell.history.keys import UserKey
 from evercell.history.locks import RunLock
+from evercell.history.machines import FRESH, is_shared, seconds_since_write
 from evercell.history.payloads import PayloadStore
-from evercell.history.queries import RunRecord, StepRecord, Table
+from evercell.history.queries import Attachment, Check, KnownRun, RunRecord, StepRecord, Table
+from evercell.history.reader import Reader
 from evercell.history.reread import run_events
 from evercell.history.results import Result, no_result, result_of, write_parquet
 from evercell.history.schema import claim_folder
+from evercell.history.steps import StepTable, step_table
 
 if TYPE_CHECKING:
     import duckdb
+
+    from evercell.history.upkeep import Upkeep
 
 __all__ = ["History", "Listener"]
 
 Listener = Callable[[tuple[Event, ...]], None]
 T = TypeVar("T")
-
-_SETTLED = 50_000_000  # nanoseconds after which a file's time has surely moved past a write
 
 
 class History:
@@ -58,12 +61,14 @@ class History:
         make_folder(self.folder)
         claim_folder(self.folder)
         self._numbers = itertools.count(1)
-        self._journal = Journal(self.folder / "journal", self.writer, self._clock)
-        self._payloads = PayloadStore(self.folder / "blobs", self.writer)
-        self._database = Database(self.folder, self._clock, wait=wait)
+        self._key = UserKey()
+        self._journal = Journal(self.folder / "journal", self.writer, self._clock, key=self._key)
+        self._payloads = PayloadStore(self.folder / "blobs", self.writer, key=self._key)
+        database = Database(self.folder, self._clock, wait=wait)
+        self._reader = Reader(database, self._journal, self._payloads, self._key)
+        self._notices: list[str] = []
+        self._noticed: set[str] = set()
         self._listeners: tuple[Listener, ...] = ()
-        self._reading = threading.Lock()
-        self._folded: tuple[Fingerprint, int] | None = None  # with the database file's inode
         self._folder_thread: threading.Thread | None = None
         self._stop_folding = threading.Event()
 
@@ -127,7 +132,7 @@ class History:
 
         Raises HistoryLockedError, HistoryWriteError, HistoryNewerError, JournalDamagedError.
         """
-        self._read(lambda _: None)
+        self._reader.read(lambda _: None)
 
     def query(self, sql: str, parameters: Mapping[str, object] | None = None) -> Table:
         """The result of a reading statement over the history, `$name` standing for parameters.
@@ -143,7 +148,7 @@ class History:
             columns = tuple(str(column[0]) for column in described)
             return Table(columns, tuple(str(column[1]) for column in described), rows)
 
-        return self._read(run, read_only=True)
+        return self._reader.read(run, read_only=True)
 
     def relation(
         self, sql: str, parameters: Mapping[str, object] | None = None
@@ -158,7 +163,7 @@ class History:
 
         def run(_: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyRelation:
             with query_errors():
-                path = str(self._database.path).replace("'", "''")
+                path = str(self._reader.database.path).replace("'", "''")
                 own.execute(f"ATTACH '{path}' AS history (READ_ONLY)")
                 own.execute("USE history")
                 own.execute(
@@ -169,7 +174,7 @@ class History:
                 own.execute("DETACH history")
                 return own.table("result")
 
-        return self._read(run, read_only=True)
+        return self._reader.read(run, read_only=True)
 
     def write_parquet(
         self, path: Path, sql: str, parameters: Mapping[str, object] | None = None
@@ -183,14 +188,16 @@ class History:
     def result(self, identity: str) -> Result:
         """The step with this activity_id, or with a result of this payload id, and its latest
         state. Raises UsageError where there is none."""
-        found = self._read(lambda connection: result_of(connection, identity), read_only=True)
+        found = self._reader.read(
+            lambda connection: result_of(connection, identity), read_only=True
+        )
         if found is None:
             raise no_result(identity, self.folder)
         return found
 
     def runs(self) -> list[RunRecord]:
         """Every run, in the order in which they were started."""
-        return self._read(queries.run_records)
+        return self._reader.read(queries.run_records)
 
     def run(self, run_id_prefix: str) -> RunRecord:
         """The run whose id begins so. Raises RunNotFoundError for none, or for several."""
@@ -211,41 +218,89 @@ class History:
     def find_run(
         self, notebook: str, parameters: Mapping[str, Any], *, kernel_id: str | None = None
     ) -> RunRecord | None:
-        """The notebook's current run with these parameters: the latest that was started.
+        """The notebook's current run with these parameters, as `current_run` finds it."""
+        known = self.current_run(notebook, parameters, kernel_id=kernel_id)
+        if known is None:
+            return None
+        return next(record for record in self.runs() if record.run_id == known.run_id)
+
+    def current_run(
+        self, notebook: str, parameters: Mapping[str, Any], *, kernel_id: str | None = None
+    ) -> KnownRun | None:
+        """The latest run of the notebook with these parameters that this user started.
 
         A notebook that was renamed under its living kernel is found by `kernel_id`, if the path
         that its run knows no longer exists.
         """
         wanted = dict(parameters)
         runs = [
-            record
-            for record in reversed(self.runs())
-            if queries.same_parameters(record.parameters, wanted)
+            run
+            for run in reversed(self._checked(queries.known_runs))
+            if queries.same_parameters(run.parameters, wanted)
         ]
-        for record in runs:
-            if record.notebook == notebook:
-                return record
-        for record in runs:
-            moved = record.notebook is not None and not Path(record.notebook).exists()
-            if kernel_id is not None and record.kernel_id == kernel_id and moved:
-                return record
+        for run in runs:
+            if run.notebook == notebook:
+                return run
+        for run in runs:
+            moved = run.notebook is not None and not Path(run.notebook).exists()
+            if kernel_id is not None and run.kernel_id == kernel_id and moved:
+                return run
         return None
 
     def cell_events(self, run_id: str) -> list[Event]:
         """The run's CellStarted, CellCompleted, CellFailed and CellRestored, in order."""
-        return self._read(lambda connection: queries.cell_events(connection, run_id))
+        return self._checked(lambda it, check: queries.cell_events(it, run_id, check))
 
     def events(self, run_id: str) -> list[Event]:
         """All events of the run, in order."""
-        return self._read(lambda connection: run_events(connection, run_id))
+        return self._reader.read(lambda connection: run_events(connection, run_id))
 
     def step_records(self, run_id: str, slot: str) -> list[StepRecord]:
         """The latest state of each step of the slot, in the order of their first calls."""
-        return self._read(lambda connection: queries.step_records(connection, run_id, slot))
+        return list(self.step_table(run_id, slot).records())
+
+    def step_table(self, run_id: str, slot: str) -> StepTable:
+        """The same by key and ordinal; each is checked and built when it is asked for."""
+        return self._checked(lambda it, check: step_table(it, run_id, slot, check))
 
     def step_slots(self, run_id: str) -> dict[str, int]:
         """How many steps each slot has: where it has none, `step_records` need not be asked."""
-        return self._read(lambda connection: queries.step_slots(connection, run_id))
+        return self._reader.read(lambda connection: queries.step_slots(connection, run_id))
+
+    def reading(self) -> AbstractContextManager[None]:
+        """Keep DuckDB open for this thread's reads in the block: several cost one opening."""
+        return self._reader.reading()
+
+    def take_notices(self) -> list[str]:
+        """Lines that the user should see, each once: why records were not used."""
+        notices, self._notices = self._notices, []
+        return notices
+
+    def _checked(self, use: Callable[[duckdb.DuckDBPyConnection, Check], T]) -> T:
+        """`use` with what tells this user's unchanged rows from all others."""
+
+        def run(connection: duckdb.DuckDBPyConnection) -> T:
+            others = queries.foreign_keys(connection, self._key)
+            return use(connection, partial(self._holds, bool(others)))
+
+        return self._reader.read(run)
+
+    def _holds(self, foreign: bool, tag: bytes | None, message: tuple[object, ...]) -> bool:
+        if tag is not None and tag == self._key.tag(message):
+            return True
+        self._notice(
+            f"Records in {self.folder} were made under another key than yours, so they are not "
+            f"used. If you trust who made them: evercell trust {self.folder}"
+            if foreign or tag is None
+            else f"Records in {self.folder} were changed after they had been made, so they are "
+            f"not used. To see which: evercell verify --history {self.folder}"
+        )
+        return False
+
+    def _notice(self, line: str) -> None:
+        if line not in self._noticed:
+            self._noticed.add(line)
+            self._notices.append(line)
 
     # -- the run's lock -----------------------------------------------------------------------
 
@@ -253,11 +308,38 @@ class History:
         """Take the run for this process. Raises RunInUseError naming who has it."""
         lock = RunLock.take(self.folder / "runs", run_id, since=self._clock.now())
         try:
-            latest = self._read(lambda it: queries.latest_generation(it, run_id))
+            latest = self._reader.read(lambda it: queries.latest_attachment(it, run_id))
+            self._refuse_elsewhere(run_id, latest)
         except BaseException:
             lock.release()
             raise
-        return RunLock(run_id, latest + 1, lock)
+        return RunLock(run_id, latest.generation + 1, lock)
+
+    def _refuse_elsewhere(self, run_id: str, latest: Attachment) -> None:
+        """Raise RunInUseError if another machine's kernel, whose lock is not seen, has the run."""
+        if latest.detached or not is_shared(self.folder):
+            return
+        age = seconds_since_write(self._journal.folder, latest.writer, latest.host)
+        if age is not None and age < FRESH:
+            raise RunInUseError(
+                f"Run {run_id} seems to be in use on {latest.host}, which wrote to it {age:.0f} "
+                "seconds ago, though its lock can't be seen from here. Shut that kernel down, or "
+                "try again in a minute if it has died."
+            )
+
+    @cached_property
+    def upkeep(self) -> Upkeep:
+        """Checking, thinning out, giving away and accepting what is in the folder."""
+        from evercell.history.upkeep import Upkeep  # noqa: PLC0415 - no kernel needs it
+
+        return Upkeep(
+            self.folder,
+            writer=self.writer,
+            reader=self._reader,
+            payloads=self._payloads,
+            key=self._key,
+            clock=self._clock,
+        )
 
     # -- folding ------------------------------------------------------------------------------
 
@@ -286,45 +368,5 @@ class History:
     def _fold_quietly(self) -> None:
         # What goes wrong here goes wrong again, and is raised, where somebody reads.
         with suppress(HistoryError):
-            if self._is_behind(self._state()):
+            if self._reader.is_behind():
                 self.fold()
-
-    def _read(self, use: Callable[[duckdb.DuckDBPyConnection], T], *, read_only: bool = False) -> T:
-        """Fold, then `use` a connection; one that can only read, if asked."""
-        if not self._journal.closed:
-            with suppress(HistoryWriteError):  # what is recorded can be read on a full disk, too
-                self._journal.flush()
-        path = self._database.path
-        with self._reading, self._database.turn():
-            state = self._state()
-            if self._is_behind(state):
-                with self._database.connect() as connection:
-                    fold(connection, self._journal.folder, path, self._payloads.readable)
-                    self._remember(state)
-                    if not read_only:
-                        with translated(path):
-                            return use(connection)
-            with self._database.connect(read_only=True) as connection, translated(path):
-                return use(connection)
-
-    def _is_behind(self, state: tuple[Fingerprint, int] | None) -> bool:
-        return state is None or state != self._folded
-
-    def _state(self) -> tuple[Fingerprint, int] | None:
-        """What changes when there is something to fold; None when it can't be told."""
-        try:
-            inode = self._database.path.stat().st_ino
-        except FileNotFoundError:
-            return None
-        return fingerprint(self._journal.folder), inode
-
-    def _remember(self, state: tuple[Fingerprint, int] | None) -> None:
-        """Note that `state` is folded, unless a write since could have left the same times."""
-        self._folded = None
-        if state is None:
-            return
-        files, inode = state
-        now = time.time_ns()
-        if all(now - changed > _SETTLED for _, changed, _, _ in files):
-            left = frozenset(it for it in files if (self._journal.folder / it[0]).exists())
-            self._folded = left, inode

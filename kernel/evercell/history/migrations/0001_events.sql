@@ -22,7 +22,9 @@ CREATE TABLE store.writer (
     segment INTEGER NOT NULL,           -- what has been applied: segment, offset in it,
     "offset" BIGINT NOT NULL,           -- number of the batch and of the event
     batch BIGINT NOT NULL,
-    position BIGINT NOT NULL
+    position BIGINT NOT NULL,
+    key VARCHAR NOT NULL,               -- id of the user key that its journal is tagged with
+    partial BOOLEAN NOT NULL            -- rows are missing, or were taken in by another user
 );
 
 CREATE TABLE store.event (
@@ -33,6 +35,7 @@ CREATE TABLE store.event (
     run_id VARCHAR NOT NULL,
     at_ns BIGINT NOT NULL,              -- wall clock, nanoseconds since the epoch
     type VARCHAR NOT NULL,
+    tag BLOB,                           -- proves the row to its user (rows.py); null: nobody's
     activity_id VARCHAR,
     cell VARCHAR,                       -- activity_id of the cell execution, for steps
     slot VARCHAR,
@@ -56,4 +59,23 @@ CREATE TABLE store.event (
     answered VARCHAR[],                 -- activity_ids of StepsAnswered
     detail JSON,
     body BLOB
+);
+
+-- What was taken out on purpose, or could not be saved: `verify` does not count it as missing.
+CREATE TABLE store.removed (
+    writer VARCHAR NOT NULL,
+    run_id VARCHAR,                     -- null: unknown, from a damaged journal
+    events BIGINT NOT NULL,
+    reason VARCHAR NOT NULL,
+    removed_at TIMESTAMPTZ NOT NULL
+);
+
+-- Who accepted other users' records, on their word (`evercell trust`).
+CREATE TABLE store.trusted (
+    trusted_at TIMESTAMPTZ NOT NULL,
+    "user" VARCHAR NOT NULL,
+    host VARCHAR NOT NULL,
+    key VARCHAR NOT NULL,               -- id of the key that the records are tagged with now
+    events BIGINT NOT NULL,
+    payloads BIGINT NOT NULL
 );

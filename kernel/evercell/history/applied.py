@@ -1,0 +1,55 @@
+"""Up to where each writer's journal is in the database: the table `store.writer`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import duckdb
+
+__all__ = ["Applied", "load_applied", "save_applied"]
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """Up to where a writer's journal is in the database."""
+
+    writer: str
+    pid: int
+    host: str
+    alive: bool
+    segment: int
+    offset: int
+    batch: int
+    position: int
+    key: str  # id of the key that its rows are tagged with, or would be
+    partial: bool = False  # rows are missing, or have no tags
+
+
+def load_applied(connection: duckdb.DuckDBPyConnection) -> dict[str, Applied]:
+    """Up to where each writer's journal is in the database."""
+    rows = connection.execute(
+        """SELECT writer, pid, host, alive, segment, "offset", batch, position, key, partial
+        FROM store.writer"""
+    ).fetchall()
+    return {row[0]: Applied(*row) for row in rows}
+
+
+def save_applied(connection: duckdb.DuckDBPyConnection, state: Applied) -> None:
+    """Note up to where a writer's journal is in the database."""
+    connection.execute(
+        "INSERT OR REPLACE INTO store.writer VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            state.writer,
+            state.pid,
+            state.host,
+            state.alive,
+            state.segment,
+            state.offset,
+            state.batch,
+            state.position,
+            state.key,
+            state.partial,
+        ],
+    )

@@ -1,0 +1,246 @@
+"""A run as one file, for keeping and for giving away, and back.
+
+    line 1      what this is
+    writers     one line for each journal that the run's events come from
+    events      one line each, in the run's order, with its tag
+    payloads    one line for each payload that is a file, in the order of first use
+
+JSON Lines: readable, and exact. Tags and payload ids travel with the events, so what comes back to
+its owner is as good as never gone, and what comes to somebody else is foreign until trusted.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from evercell.errors import HistoryError, HistoryNewerError
+from evercell.events import AnyEvent, Event, Payload, encode_event
+from evercell.history.applied import Applied, load_applied, save_applied
+from evercell.history.disk import create_file, make_folder
+from evercell.history.fold import apply
+from evercell.history.reread import stored_events
+from evercell.history.rows import Shape, shape_of
+from evercell.history.schema import SCHEMA, newer
+from evercell.history.trust import payloads_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import duckdb
+
+    from evercell.history.payloads import PayloadStore
+
+__all__ = ["Imported", "export_run", "import_runs"]
+
+_FORMAT = "evercell run"
+
+
+class Imported(msgspec.Struct, frozen=True):
+    """What came out of a file."""
+
+    run_id: str
+    events: int  # new ones; those that were there stay as they are
+    payloads: int
+
+
+class _Head(msgspec.Struct, frozen=True):
+    format: str
+    schema: int
+    run_id: str
+    evercell: str = ""
+
+
+class _Writer(msgspec.Struct, frozen=True):
+    writer: str
+    pid: int
+    host: str
+    key: str
+
+
+class _Line(msgspec.Struct, frozen=True):
+    writer: str
+    position: int
+    generation: int
+    seq: int
+    type: str
+    tag: str | None
+    event: dict[str, Any]
+    body: str | None = None  # base64, where JSON would not give the event back exactly
+
+
+class _File(msgspec.Struct, frozen=True):
+    payload: str
+    codec: str
+    data: str
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def export_run(
+    connection: duckdb.DuckDBPyConnection, run_id: str, payloads: PayloadStore
+) -> Iterator[bytes]:
+    """The run's lines. Raises HistoryError for a row that holds no event."""
+    release = connection.execute(
+        "SELECT detail->>'$.evercell' FROM store.event WHERE run_id = ? AND type = 'RunStarted'",
+        [run_id],
+    ).fetchone()
+    yield _line(_Head(_FORMAT, SCHEMA, run_id, str(release[0]) if release else ""))
+    writers: Any = connection.execute(
+        """SELECT writer, pid, host, key FROM store.writer SEMI JOIN (
+            FROM store.event WHERE run_id = ?) USING (writer) ORDER BY writer""",
+        [run_id],
+    ).fetchall()
+    for writer in writers:
+        yield _line(_Writer(*writer))
+    files: dict[bytes, Payload] = {}
+    for stored in stored_events(connection, run_id):
+        event = stored.event
+        if event is None:
+            raise HistoryError(
+                f"Event {stored.position} of {stored.writer} is damaged, so run {run_id} can't be "
+                "exported. To see what is wrong: evercell verify."
+            )
+        fields = _fields(event)
+        exact = _event(type(event).__name__, fields) == event
+        yield _line(
+            _Line(
+                stored.writer,
+                stored.position,
+                stored.generation,
+                stored.seq,
+                type(event).__name__,
+                stored.tag.hex() if stored.tag is not None else None,
+                fields,
+                None if exact else base64.b64encode(encode_event(event)).decode(),
+            )
+        )
+        files |= {it.id: it for it in payloads_of(event) if it.data is None and it.id not in files}
+    for payload in files.values():
+        path = payloads.path(payload.id)
+        if path.exists():
+            data = base64.b64encode(path.read_bytes()).decode()
+            yield _line(_File(payload.id.hex(), payload.codec, data))
+
+
+def _line(value: msgspec.Struct) -> bytes:
+    return _encode(value) + b"\n"
+
+
+def _fields(event: Event) -> dict[str, Any]:
+    return {name: getattr(event, name) for name in event.__struct_fields__}
+
+
+def _event(kind: str, fields: dict[str, Any]) -> Event | None:
+    """The event with these fields; None if JSON can't hold one of them."""
+    try:
+        event: Event = msgspec.json.decode(_encode([kind, *fields.values()]), type=AnyEvent)
+    except (msgspec.MsgspecError, UnicodeError):
+        return None
+    return event
+
+
+def import_runs(
+    connection: duckdb.DuckDBPyConnection,
+    lines: Iterable[bytes],
+    payloads: PayloadStore,
+    writer: str,
+) -> Imported:
+    """Take a run in from its lines. Raises HistoryError for what is no export of a run, and then
+    nothing was taken in but payload files; HistoryNewerError, HistoryWriteError."""
+    source = iter(lines)
+    head = _head(next(source, b""))
+    writers: list[_Writer] = []
+    shapes: dict[Shape, list[tuple[object, ...]]] = {}
+    known: dict[str, set[int]] = {}
+    events = files = 0
+    for number, line in enumerate(source, start=2):
+        try:
+            entry = msgspec.json.decode(line, type=dict[str, Any])
+            if "payload" in entry:
+                files += _import_file(msgspec.convert(entry, _File), payloads, writer)
+            elif "event" in entry:
+                row = msgspec.convert(entry, _Line)
+                if row.position not in _known(connection, known, row.writer):
+                    _add(shapes, row)
+                    events += 1
+            else:
+                writers.append(msgspec.convert(entry, _Writer))
+        except (msgspec.MsgspecError, ValueError, TypeError, KeyError) as error:
+            raise HistoryError(
+                f"Line {number} is not one of an exported run: {error}. The file was changed or "
+                "cut; nothing was imported."
+            ) from error
+    _insert(connection, writers, shapes)
+    return Imported(head.run_id, events, files)
+
+
+def _head(line: bytes) -> _Head:
+    try:
+        head = msgspec.json.decode(line, type=_Head)
+    except msgspec.MsgspecError:
+        head = None
+    if head is None or head.format != _FORMAT:
+        raise HistoryError(
+            "This is no exported run: its first line does not say so. Export one with: evercell "
+            "history export RUN -o FILE."
+        )
+    if head.schema > SCHEMA:
+        raise HistoryNewerError(newer(head.run_id, head.schema, head.evercell))  # type: ignore[arg-type]
+    return head
+
+
+def _known(
+    connection: duckdb.DuckDBPyConnection, known: dict[str, set[int]], writer: str
+) -> set[int]:
+    if writer not in known:
+        rows = connection.execute(
+            "SELECT position FROM store.event WHERE writer = ?", [writer]
+        ).fetchall()
+        known[writer] = {position for (position,) in rows}
+    return known[writer]
+
+
+def _add(shapes: dict[Shape, list[tuple[object, ...]]], row: _Line) -> None:
+    if row.body is not None:
+        event: Event = msgspec.msgpack.decode(base64.b64decode(row.body), type=AnyEvent)
+    else:
+        decoded = msgspec.json.decode(_encode([row.type, *row.event.values()]), type=AnyEvent)
+        event = decoded
+    shape = shape_of(event)
+    tag = bytes.fromhex(row.tag) if row.tag is not None else None
+    base = (
+        row.writer, row.position, row.generation, row.seq, event.run_id, event.at, row.type, tag,
+    )  # fmt: skip
+    shapes.setdefault(shape, []).append((*base, *shape.values(event, encode_event(event))))
+
+
+def _import_file(file: _File, payloads: PayloadStore, writer: str) -> int:
+    identity = bytes.fromhex(file.payload)
+    path = payloads.path(identity)
+    data = base64.b64decode(file.data)
+    if path.exists() and payloads.check(Payload(identity, file.codec, len(data))) is None:
+        return 0
+    make_folder(path.parent)
+    create_file(path, data, temporary=f".{path.name}.{writer}")
+    return 1
+
+
+def _insert(
+    connection: duckdb.DuckDBPyConnection,
+    writers: list[_Writer],
+    shapes: dict[Shape, list[tuple[object, ...]]],
+) -> None:
+    """Rows in one transaction. Their writers are noted as partial: a journal of theirs that comes
+    later brings only what is not there yet."""
+    there = load_applied(connection)
+    for it in writers:
+        if it.writer not in there:
+            state = Applied(it.writer, it.pid, it.host, False, 0, 0, 0, 0, it.key, partial=True)
+            save_applied(connection, state)
+            there[it.writer] = state
+    if shapes and writers:
+        apply(connection, there[writers[0].writer], shapes)

@@ -1,0 +1,48 @@
+"""Another machine's processes on a shared file system, as far as they can be seen from here.
+
+A lock shows who lives, where the file system shares locks between machines: NFS, SMB, Lustre and
+CephFS do by default, sshfs and mounts with `nolock` don't. There, a journal that was just written
+is the only sign of life.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from pathlib import Path
+
+from evercell.history.segments import segments
+
+__all__ = ["FRESH", "is_shared", "seconds_since_write"]
+
+FRESH = 60.0  # seconds: a journal written since then has a living writer
+_SHARED = ("nfs", "cifs", "smb", "fuse.sshfs", "9p", "lustre", "gpfs", "ceph", "glusterfs", "afs")
+_MOUNTS = Path("/proc/self/mountinfo")
+
+
+def is_shared(folder: Path, mounts: Path = _MOUNTS) -> bool:
+    """Whether other machines may see `folder`, as the mount's type tells (Linux only)."""
+    try:
+        lines = mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:
+        return False
+    best = (0, "")
+    for line in lines:
+        before, _, after = line.partition(" - ")
+        if not after:
+            continue
+        point = Path(before.split()[4].encode().decode("unicode_escape"))
+        if folder.is_relative_to(point):
+            best = max(best, (len(point.parts), after.split()[0]))
+    return best[1].startswith(_SHARED) or any(name in best[1] for name in ("sshfs", "glusterfs"))
+
+
+def seconds_since_write(journal: Path, writer: str, host: str) -> float | None:
+    """How long ago a writer of another machine wrote; None for one of this machine, or none."""
+    files = segments(journal, writer).get(writer)
+    if host == socket.gethostname() or not files:
+        return None
+    try:
+        return time.time() - files[-1][1].stat().st_mtime
+    except FileNotFoundError:
+        return None

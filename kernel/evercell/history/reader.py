@@ -1,0 +1,169 @@
+"""The folded database, opened for the time of a read.
+
+    read ─ flush own journal ─ lock ─ is anything new? ─ fold ─ use the connection ─ close
+
+`reading()` keeps one connection for several reads, because opening DuckDB costs about 30 ms.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, TypeVar
+
+from evercell.errors import HistoryWriteError, JournalDamagedError
+from evercell.history.database import translated
+from evercell.history.fold import Fingerprint, fingerprint, fold
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import duckdb
+
+    from evercell.history.database import Database
+    from evercell.history.journal import Journal
+    from evercell.history.keys import UserKey
+    from evercell.history.payloads import PayloadStore
+
+__all__ = ["Reader"]
+
+T = TypeVar("T")
+
+_SETTLED = 50_000_000  # nanoseconds after which a file's time has surely moved past a write
+
+
+class Reader:
+    """Folds the journals beside `journal` into `database`, and lends connections to it."""
+
+    def __init__(
+        self, database: Database, journal: Journal, payloads: PayloadStore, key: UserKey
+    ) -> None:
+        self.database = database
+        self._journal = journal
+        self._payloads = payloads
+        self._key = key
+        self._lock = threading.RLock()  # DuckDB is opened by one thread at a time
+        self._connection: duckdb.DuckDBPyConnection | None = None  # of `reading`
+        self._writable = False
+        self._folded: tuple[Fingerprint, int] | None = None  # with the database file's inode
+
+    def read(self, use: Callable[[duckdb.DuckDBPyConnection], T], *, read_only: bool = False) -> T:
+        """Fold, then `use` a connection; one that can't write, if asked.
+
+        Raises HistoryLockedError, HistoryWriteError, HistoryNewerError, JournalDamagedError.
+        """
+        with self._lock:
+            if self._connection is not None:
+                return self._use_open(use, read_only=read_only)
+            with self._opened(read_only=read_only) as connection:
+                return use(connection)
+
+    def write(self, use: Callable[[duckdb.DuckDBPyConnection], T], *, damaged: bool = False) -> T:
+        """Fold, then `use` a connection that can write; with `damaged`, whatever state the
+        journals are in. Raises what `read` raises."""
+        self._flush()
+        path = self.database.path
+        with self._lock, self.database.turn(), self.database.connect() as connection:
+            with suppress(*((JournalDamagedError,) if damaged else ())):
+                self._fold(connection, self._state())
+            self._folded = None
+            with translated(path):
+                return use(connection)
+
+    def compact(self) -> None:
+        """Give the space of deleted rows back to the disk."""
+        with self._lock, self.database.turn():
+            self.database.compact()
+            self._folded = None
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Keep one connection for all reads of this thread in the block. Raises what `read`
+        raises."""
+        with self._lock:
+            if self._connection is not None:
+                yield
+                return
+            with self._opened(read_only=False) as connection:
+                self._connection = connection
+                try:
+                    yield
+                finally:
+                    self._connection.close()  # perhaps another one by now
+                    self._connection = None
+
+    def is_behind(self) -> bool:
+        """Whether there may be something to fold."""
+        return self._differs(self._state())
+
+    def _use_open(self, use: Callable[[duckdb.DuckDBPyConnection], T], *, read_only: bool) -> T:
+        """`read` inside of `reading`."""
+        assert self._connection is not None  # noqa: S101 - read() looked
+        self._flush()
+        state = self._state()
+        if self._differs(state):
+            if not self._writable:
+                self._connection.close()
+                self._connection = self.database.open()
+                self._writable = True
+            self._fold(self._connection, state)
+        if not (read_only and self._writable):
+            return use(self._connection)
+        self._connection.execute("BEGIN TRANSACTION READ ONLY")
+        try:
+            return use(self._connection)
+        finally:
+            self._connection.execute("ROLLBACK")
+
+    @contextmanager
+    def _opened(self, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+        self._flush()
+        path = self.database.path
+        with self.database.turn():
+            state = self._state()
+            if self._differs(state):
+                with self.database.connect() as connection:
+                    self._fold(connection, state)
+                    if not read_only:
+                        self._writable = True
+                        with translated(path):
+                            yield connection
+                        return
+            with self.database.connect(read_only=True) as connection, translated(path):
+                self._writable = False
+                yield connection
+
+    def _fold(
+        self, connection: duckdb.DuckDBPyConnection, state: tuple[Fingerprint, int] | None
+    ) -> None:
+        path = self.database.path
+        fold(connection, self._journal.folder, path, self._payloads.readable, self._key)
+        self._remember(state)
+
+    def _flush(self) -> None:
+        if not self._journal.closed:
+            with suppress(HistoryWriteError):  # what is recorded can be read on a full disk, too
+                self._journal.flush()
+
+    def _differs(self, state: tuple[Fingerprint, int] | None) -> bool:
+        return state is None or state != self._folded
+
+    def _state(self) -> tuple[Fingerprint, int] | None:
+        """What changes when there is something to fold; None when it can't be told."""
+        try:
+            inode = self.database.path.stat().st_ino
+        except FileNotFoundError:
+            return None
+        return fingerprint(self._journal.folder), inode
+
+    def _remember(self, state: tuple[Fingerprint, int] | None) -> None:
+        """Note that `state` is folded, unless a write since could have left the same times."""
+        self._folded = None
+        if state is None:
+            return
+        files, inode = state
+        now = time.time_ns()
+        if all(now - changed > _SETTLED for _, changed, _, _ in files):
+            left = frozenset(it for it in files if (self._journal.folder / it[0]).exists())
+            self._folded = left, inode

@@ -1,0 +1,185 @@
+"""Accepting records that were made under another key, on the user's word.
+
+    rows without this user's tag ─ rebuild the event ─ give its payloads this user's ids ─ tag
+
+Nothing is decoded or run here. Afterwards the records are as if this user had made them.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from evercell.events import Event, Payload, encode_event
+from evercell.history.disk import make_folder, sync_folder
+from evercell.history.reread import stored_events
+from evercell.history.rows import row_tag, shape_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import duckdb
+
+    from evercell.clock import Clock
+    from evercell.history.keys import UserKey
+    from evercell.history.payloads import PayloadStore
+    from evercell.history.reread import StoredEvent
+
+__all__ = ["Trusted", "map_payloads", "payloads_of", "trust", "untrusted"]
+
+_BATCH = 10_000  # rows in one transaction
+
+
+class Trusted(msgspec.Struct, frozen=True):
+    """What was accepted."""
+
+    events: int
+    payloads: int
+    missing: int  # payloads whose file is gone or has another size: their results stay misses
+    runs: tuple[str, ...]
+
+
+def untrusted(
+    connection: duckdb.DuckDBPyConnection, key: UserKey
+) -> Iterator[tuple[StoredEvent, Event]]:
+    """The rows whose tag is not this user's, with the events that they hold."""
+    for stored in stored_events(connection):
+        event = stored.event
+        if event is not None and stored.tag != row_tag(key, stored.seq, event, stored.body):
+            yield stored, event
+
+
+def trust(
+    connection: duckdb.DuckDBPyConnection, payloads: PayloadStore, key: UserKey, clock: Clock
+) -> Trusted:
+    """Make every record in the database this user's, and note who said so and when.
+
+    Raises HistoryWriteError.
+    """
+    mapping = _Mapping(payloads)
+    runs: set[str] = set()
+    events = 0
+    batch: list[tuple[Any, ...]] = []
+    # Read whole before the first update: a result can't be streamed while its table changes.
+    for stored, event in list(untrusted(connection, key)):
+        mine = map_payloads(event, mapping.of)
+        body = encode_event(mine) if stored.body else b""
+        tag = row_tag(key, stored.seq, mine, body)
+        values = dict(zip(shape_of(mine).columns, shape_of(mine).values(mine, body), strict=True))
+        batch.append(
+            (
+                stored.writer,
+                stored.position,
+                tag,
+                values.get("payload_id"),
+                values.get("detail"),
+                values.get("body"),
+            )
+        )
+        events += 1
+        runs.add(event.run_id)
+        if len(batch) == _BATCH:
+            _update(connection, batch)
+            batch = []
+    _update(connection, batch)
+    connection.execute("UPDATE store.writer SET key = ?, partial = false", [key.id])
+    found = Trusted(events, mapping.mapped, mapping.missing, tuple(sorted(runs)))
+    connection.execute(
+        "INSERT INTO store.trusted VALUES (make_timestamptz(?), ?, ?, ?, ?, ?)",
+        [clock.now() // 1000, _user(), socket.gethostname(), key.id, events, found.payloads],
+    )
+    return found
+
+
+def _update(connection: duckdb.DuckDBPyConnection, batch: list[tuple[Any, ...]]) -> None:
+    if not batch:
+        return
+    connection.execute(
+        """CREATE OR REPLACE TEMP TABLE mine (
+            writer VARCHAR, position BIGINT, tag BLOB, payload_id BLOB, detail JSON, body BLOB)"""
+    )
+    with connection.appender("mine") as appender:
+        appender.append_rows(batch)
+    connection.execute(
+        """UPDATE store.event SET
+            tag = mine.tag, payload_id = mine.payload_id, detail = mine.detail, body = mine.body
+        FROM mine WHERE event.writer = mine.writer AND event.position = mine.position"""
+    )
+
+
+class _Mapping:
+    """Foreign payloads as this user's; the file of a large one gets a second name."""
+
+    def __init__(self, payloads: PayloadStore) -> None:
+        self._payloads = payloads
+        self._known: dict[tuple[bytes, str], Payload] = {}
+        self.missing = 0
+
+    @property
+    def mapped(self) -> int:
+        return len(self._known)
+
+    def of(self, payload: Payload) -> Payload:
+        known = self._known.get((payload.id, payload.codec))
+        if known is None:
+            known = self._known[payload.id, payload.codec] = self._mine(payload)
+        return msgspec.structs.replace(payload, id=known.id)
+
+    def _mine(self, payload: Payload) -> Payload:
+        old = self._payloads.path(payload.id)
+        try:
+            data = old.read_bytes() if payload.data is None else payload.data
+        except OSError:
+            data = b""
+        if len(data) != payload.size:
+            self.missing += 1
+            return payload
+        identity = self._payloads.identify(data, payload.codec)
+        new = self._payloads.path(identity)
+        if payload.data is None and not new.exists():
+            make_folder(new.parent)
+            os.link(old, new)
+            sync_folder(new.parent)
+        return msgspec.structs.replace(payload, id=identity)
+
+
+def map_payloads(event: Event, replace: Callable[[Payload], Payload]) -> Event:
+    """The event with each of its payloads replaced."""
+    mapped: Event = _mapped(event, replace)
+    return mapped
+
+
+def payloads_of(event: Event) -> list[Payload]:
+    """Every payload that the event names."""
+    found: list[Payload] = []
+
+    def keep(payload: Payload) -> Payload:
+        found.append(payload)
+        return payload
+
+    _mapped(event, keep)
+    return found
+
+
+def _mapped(value: Any, replace: Callable[[Payload], Payload]) -> Any:
+    match value:
+        case Payload():
+            return replace(value)
+        case msgspec.Struct():
+            parts = [_mapped(getattr(value, name), replace) for name in value.__struct_fields__]
+            return type(value)(*parts)
+        case tuple():
+            return tuple(_mapped(part, replace) for part in value)
+        case _:
+            return value
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())  # an account without a name, in a container
