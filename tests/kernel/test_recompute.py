@@ -17,7 +17,7 @@ def test_what_is_tied_to_an_unstorable_value_is_fresh_and_the_rest_is_kept(tmp_p
         first = [shown(answer) for answer in run_all(k, sources)]
     with notebook.kernel() as k:
         again = [shown(answer) for answer in run_all(k, sources)]
-    assert [d.decision for d in notebook.decisions()][0] == "recomputed"
+    assert next(d.decision for d in notebook.decisions()) == "recomputed"
     assert "True" in str(again[1])  # a port and its server belong together
     assert again[2] == first[2]  # the tag is the recorded one, so what used it stays valid
     assert again[3] != first[3]  # the port is a new one, and what used it ran again
