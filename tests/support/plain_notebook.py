@@ -130,5 +130,5 @@ if __name__ == "__main__":
 
     world = import_module("support.plain_notebook")  # as the cells import it
     orders = json.loads(sys.argv[2])
-    world._die = orders["die"]
+    vars(world)["_die"] = orders["die"]
     run_all(Path(sys.argv[1]), orders["model"], fresh=orders["fresh"])
