@@ -134,14 +134,16 @@ class Namespace:
         key: bytes | Callable[[Mapping[str, bytes]], bytes],
         result: object = NOTHING,
         untracked: str | None = None,
+        files: Mapping[str, bytes] | None = None,
     ) -> Capture:
         """Compare, and record what the cell made.
 
         `key` is the cell's key, or makes it from the cell's reads. `result` is the displayed value.
         `untracked` says why the run can't be trusted (a thread that still runs, the cell failed):
         nothing of it becomes a hit, and what it changed gets versions that nothing else has.
+        `files`: what it read as data, with the versions, by absolute path.
         """
-        return Recording(self, before, source, key, result, untracked).capture()
+        return Recording(self, before, source, key, result, untracked, files or {}).capture()
 
     # -- giving back -----------------------------------------------------------------------------
 

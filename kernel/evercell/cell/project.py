@@ -13,13 +13,12 @@ import sys
 import types
 from typing import TYPE_CHECKING
 
-from blake3 import blake3
-
+from evercell.cell.files import file_version
 from evercell.codec.canonical import digest
 from evercell.errors import NotStorableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 __all__ = ["PREFIX", "Project"]
@@ -51,7 +50,11 @@ class Project:
 
     def version(self, name: str) -> bytes:
         """Digest of the file that the pseudo-name stands for, now; b"" if it is not there."""
-        return _digest((self._root or "") + name.removeprefix(PREFIX))
+        return file_version(os.path.join(self._root or "", name.removeprefix(PREFIX)))  # noqa: PTH118
+
+    def data(self, files: Mapping[str, bytes]) -> dict[str, bytes]:
+        """Files that a cell read as data, with their versions, by pseudo-name."""
+        return {self._name(file): version for file, version in files.items()}
 
     def fingerprint(self, modules: Iterable[types.ModuleType]) -> dict[str, bytes]:
         """What the modules' variables hold, as far as it can be told."""
@@ -62,7 +65,7 @@ class Project:
 
     def _executed(self, file: str) -> bytes:
         module = self._loaded().get(file)
-        now = _digest(file)
+        now = file_version(file)
         known = self._seen.setdefault(file, (id(module), now))
         return now if known[1] == now else os.urandom(16)
 
@@ -75,7 +78,7 @@ class Project:
                 file = getattr(module, "__file__", None)
                 if isinstance(file, str) and self._is_project(file):
                     found[file] = module
-                    self._seen.setdefault(file, (id(module), _digest(file)))
+                    self._seen.setdefault(file, (id(module), file_version(file)))
             self._known = (len(sys.modules), found)
         return self._known[1]
 
@@ -102,11 +105,3 @@ def _content(value: object) -> bytes:
         return digest(value)
     except NotStorableError:
         return id(value).to_bytes(8, "big")
-
-
-def _digest(file: str) -> bytes:
-    try:
-        with open(file, "rb") as stream:  # noqa: PTH123 - a hot path, and `file` is a str
-            return blake3(stream.read()).digest(16)
-    except OSError:
-        return b""

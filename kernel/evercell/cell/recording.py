@@ -46,6 +46,7 @@ class Recording:
         key: bytes | Callable[[Mapping[str, bytes]], bytes],
         result: object,
         untracked: str | None,
+        files: Mapping[str, bytes],
     ) -> None:
         self._space = space
         self._before = before
@@ -53,6 +54,7 @@ class Recording:
         self._key = key
         self._result = result
         self._untracked = untracked
+        self._files = files
         self._old_groups = dict(space.groups)
         now = {name: space.ns[name] for name in space.visible()}
         old = before.bindings
@@ -260,6 +262,7 @@ class Recording:
         reads = {name: versions.get(name, b"") for name in sorted(names)}
         reads.update(space.ambient.read(ambient))
         modules = reach.modules | self._source.facts.imports
+        reads.update(space.project.data(self._files))
         reads.update(space.project.reads(space.project.reached(modules)))
         reads[MODULES] = space.ambient.versions.get(MODULES, b"")
         if self._source.escapes or reach.escapes:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from msgspec.structs import replace
 
 from evercell.cell.capture import lost_capture
+from evercell.cell.files import watch_files
 from evercell.cell.identity import cell_key
 from evercell.cell.outputs import decode_messages, encode_messages
 from evercell.cell.recording import FAILED
@@ -17,6 +18,7 @@ from evercell.cell.source import linked_names
 from evercell.codec import exceptions
 from evercell.engine.liveness import still_running
 from evercell.engine.scope import Scope, enter_scope
+from evercell.engine.usage import in_step_body
 from evercell.errors import PayloadError, RestoreError
 from evercell.events import (
     AmbientChange,
@@ -102,7 +104,7 @@ class CellExecution:
         scope = self._scope(before)
         self._append(self._started(scope.cell, decision, reason))
         begin = run.clock.monotonic()
-        with enter_scope(scope):
+        with enter_scope(scope), watch_files(in_step_body) as files:
             ran = await self.host.run()
         duration = self._since(begin)
         for note in scope.notes:
@@ -111,7 +113,12 @@ class CellExecution:
         untracked = FAILED if failed else still_running(self.namespace.ns)
         capture = before and self._guard(
             lambda: self.namespace.after(
-                before, self.source, key=self._key, result=ran.result, untracked=untracked
+                before,
+                self.source,
+                key=self._key,
+                result=ran.result,
+                untracked=untracked,
+                files=files.inputs(),
             )
         )
         if failed:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from evercell.clock import Clock
     from evercell.history import History
 
-__all__ = ["AttemptContext", "Usage", "current_attempt", "record_usage", "usage_of"]
+__all__ = ["AttemptContext", "Usage", "current_attempt", "in_step_body", "record_usage", "usage_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,11 @@ class AttemptContext:
 
 
 current_attempt: ContextVar[AttemptContext | None] = ContextVar("evercell_attempt", default=None)
+
+
+def in_step_body() -> bool:
+    """Whether the calling code is a recorded step's, or was called by it."""
+    return current_attempt.get() is not None
 
 
 def record_usage(

@@ -1,0 +1,121 @@
+"""Files that a cell reads, as inputs by content.
+
+    audit event "open" (PEP 578) -> the file and its state at that moment
+    after the run                -> "@file:NAME" and the content's version, among the cell's reads
+
+Not inputs: what the cell wrote itself, installed packages and the system's own files, hidden files
+and folders (caches, settings), what steps' bodies open (the history answers for them). Not seen:
+files that a library opens in C, such as pyarrow, HDF5 and DuckDB, and what other processes read.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import sysconfig
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from blake3 import blake3
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["FileWatch", "file_version", "watch_files"]
+
+LARGE = 64 << 20  # bytes; above, size and time of change stand for the content
+_State = tuple[int, int, int]  # inode, size, time of change in nanoseconds
+
+_SYSTEM = tuple(
+    sorted(
+        {
+            f"{os.path.realpath(place)}{os.sep}"
+            for place in (
+                sys.prefix,
+                sys.base_prefix,
+                *sysconfig.get_paths().values(),
+                *("/bin", "/dev", "/etc", "/lib", "/lib64", "/proc", "/sbin", "/sys", "/usr"),
+            )
+        }
+    )
+)
+
+
+class FileWatch:
+    """What was opened while it was active."""
+
+    def __init__(self, paused: Callable[[], bool]) -> None:
+        self._paused = paused
+        self._read: dict[str, _State] = {}
+        self._written: set[str] = set()
+
+    def opened(self, name: object, flags: object) -> None:
+        """The audit event; on whatever thread opens the file."""
+        if not isinstance(name, str | bytes | os.PathLike) or not isinstance(flags, int):
+            return  # a descriptor: whoever opened it was seen
+        path = os.path.abspath(os.fsdecode(name))  # noqa: PTH100 - at every open
+        if flags & os.O_ACCMODE != os.O_RDONLY:
+            self._written.add(path)
+        elif path not in self._written and path not in self._read and _is_data(path):
+            state = _state(path)
+            if state is not None and not self._paused():
+                self._read[path] = state
+
+    def inputs(self) -> dict[str, bytes]:
+        """Version by absolute path. A file that changed since it was read has a version that
+        nothing else has: what the cell saw is nowhere any more."""
+        return {
+            path: file_version(path) if _state(path) == state else os.urandom(16)
+            for path, state in list(self._read.items())
+        }
+
+
+_active: FileWatch | None = None
+_hooked = False
+
+
+@contextmanager
+def watch_files(paused: Callable[[], bool]) -> Iterator[FileWatch]:
+    """Note what is opened in the `with`, unless `paused` says so at that moment."""
+    global _active, _hooked  # noqa: PLW0603 - an audit hook is for a process, and for ever
+    if not _hooked:
+        sys.addaudithook(_hook)
+        _hooked = True
+    outer, _active = _active, FileWatch(paused)
+    try:
+        yield _active
+    finally:
+        _active = outer
+
+
+def file_version(path: str) -> bytes:
+    """16 bytes that change with the file's content; b"" if it can't be read."""
+    try:
+        with open(path, "rb") as stream:  # noqa: PTH123 - a hot path, and `path` is a str
+            status = os.fstat(stream.fileno())
+            if status.st_size > LARGE:
+                return blake3(b"large %d %d" % (status.st_size, status.st_mtime_ns)).digest(16)
+            return blake3(stream.read()).digest(16)
+    except OSError:
+        return b""
+
+
+def _hook(event: str, arguments: tuple[object, ...]) -> None:
+    if event == "open" and _active is not None:
+        _active.opened(arguments[0], arguments[2])
+
+
+def _is_data(path: str) -> bool:
+    return f"{os.sep}." not in path and not path.startswith(_SYSTEM)
+
+
+def _state(path: str) -> _State | None:
+    """What changes with the content; None if it is no file."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 - in an audit hook, at every open
+    except OSError:
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns

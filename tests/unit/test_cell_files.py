@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from evercell.cell.files import FileWatch, file_version, watch_files
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    path = tmp_path / "data.csv"
+    path.write_text("a,b\n1,2\n")
+    return path
+
+
+def watched(act: object, *, paused: bool = False) -> FileWatch:
+    with watch_files(lambda: paused) as files:
+        act()
+    return files
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda path: path.read_text(),
+        lambda path: path.open("rb").close(),
+        lambda path: os.close(os.open(path, os.O_RDONLY)),
+    ],
+)
+def test_a_file_that_is_read_is_an_input_by_content(data: Path, read: object) -> None:
+    assert watched(lambda: read(data)).inputs() == {str(data): file_version(str(data))}
+    before = file_version(str(data))
+    data.write_text("a,b\n1,3\n")
+    assert file_version(str(data)) != before
+
+
+def test_reads_on_other_threads_count(data: Path) -> None:
+    def act() -> None:
+        thread = threading.Thread(target=data.read_text)
+        thread.start()
+        thread.join()
+
+    assert list(watched(act).inputs()) == [str(data)]
+
+
+def test_what_is_written_first_or_opened_by_a_steps_body_is_no_input(data: Path) -> None:
+    def act() -> None:
+        data.write_text("new")
+        data.read_text()
+
+    assert watched(act).inputs() == {}
+    assert watched(data.read_text, paused=True).inputs() == {}
+    data.read_text()  # after the watch
+
+
+def test_installed_hidden_and_system_files_are_no_inputs(tmp_path: Path) -> None:
+    hidden = tmp_path / ".cache" / "x"
+    hidden.parent.mkdir()
+    hidden.write_text("x")
+
+    def act() -> None:
+        Path(os.__file__).read_text()
+        Path(pytest.__file__).read_text()
+        hidden.read_text()
+        with Path(os.devnull).open() as null:
+            null.read()
+
+    assert watched(act).inputs() == {}
+
+
+def test_a_file_that_changed_after_it_was_read_fits_nothing(data: Path) -> None:
+    def act() -> None:
+        data.read_text()
+        data.write_text("longer than before")
+
+    first, again = watched(act).inputs(), watched(act).inputs()
+    assert first[str(data)] not in (again[str(data)], file_version(str(data)))
+
+
+def test_what_is_missing_or_a_folder_raises_nothing(tmp_path: Path) -> None:
+    def act() -> None:
+        with pytest.raises(FileNotFoundError):
+            (tmp_path / "missing").open()
+        with pytest.raises(IsADirectoryError):
+            tmp_path.read_text()
+
+    assert watched(act).inputs() == {}
+    assert file_version(str(tmp_path / "missing")) == b""
