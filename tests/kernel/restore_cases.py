@@ -371,7 +371,7 @@ STATE = {
             "class IT(IS): pass",
             "IS.reg[0].x=1",
         ),
-        "RCC",
+        "RCE",
         "(IS.reg[0] is IT, IT.x, len(IS.reg))",
     ),
     "tmpdir": Case(

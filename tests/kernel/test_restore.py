@@ -173,6 +173,16 @@ class Ledger:
             time.sleep(0.01)
 
 
+def wait_for_records(notebook, limit=60):
+    """Until the history holds the end of each body that the ledger knows of: what was under way at
+    a kill may be asked again, and this is about what was finished."""
+    ended = "SELECT count(*) FROM attempts WHERE status IN ('completed', 'failed')"
+    deadline = time.monotonic() + limit
+    while notebook.rows(ended) != [(len(notebook.ledger.calls()),)]:
+        assert time.monotonic() < deadline, "what ended was not recorded"
+        time.sleep(0.05)
+
+
 @pytest.fixture(scope="module", params=["ids", "no ids"])
 def steps(request, tmp_path_factory):
     """The notebook of steps, killed in five places, then run to its end."""
@@ -189,6 +199,7 @@ def steps(request, tmp_path_factory):
             cell = notebook.cells[index]
             k.send(cell.source, None if cell.id is None else {"cellId": cell.id})
             notebook.ledger.wait_for_hang(call)
+            wait_for_records(notebook)
         notebook.ledger.go_on()
     with notebook.kernel() as k:
         notebook.answers = run_all(k, notebook.cells)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import traceback
 from dataclasses import dataclass
 from types import ModuleType
@@ -15,11 +16,11 @@ from evercell.cell.identity import cell_key
 from evercell.cell.outputs import decode_messages, encode_messages
 from evercell.cell.recording import FAILED
 from evercell.cell.source import linked_names
-from evercell.codec import exceptions
+from evercell.codec import canonical, exceptions
 from evercell.engine.liveness import still_running
 from evercell.engine.scope import Scope, enter_scope
 from evercell.engine.usage import in_step_body
-from evercell.errors import PayloadError, RestoreError
+from evercell.errors import NotStorableError, PayloadError, RestoreError
 from evercell.events import (
     AmbientChange,
     CellCompleted,
@@ -32,7 +33,7 @@ from evercell.events import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from evercell.cell.capture import Before, Capture, CapturedAmbient, CapturedGroup
     from evercell.cell.namespace import Namespace
@@ -161,21 +162,27 @@ class CellExecution:
         modules = [name for name, value in live.items() if isinstance(value, ModuleType)]
         tied = linked_names(self.request.transformed, lost, loose=modules)
         fresh = {group.names for group in capture.products if group.stream is not None}
-        kept = tuple(
-            product
-            for product in products
-            if product.payload is not None
-            and product.names in fresh
-            and tied.isdisjoint(product.names)
-        )
-        recorded = replace(overlay.completed, products=kept, deleted=(), ambient=(), result=None)
+        stored = tuple(p for p in products if p.payload is not None and p.names in fresh)
+        recorded = replace(overlay.completed, products=stored, deleted=(), ambient=(), result=None)
         try:
             decoded = self.namespace.decode(recorded, self.run.history.get, partial=True)
         except (RestoreError, PayloadError) as error:
             self.host.note(f"evercell: this cell's values are fresh ones: {error}\n")
             return ()
-        self.namespace.apply(decoded)
-        return kept
+        free = [product for product in stored if tied.isdisjoint(product.names)]
+        # Tied, made anew, and the same again: no mixture, and its readers stay valid.
+        same = [
+            product
+            for product in stored
+            if product not in free and _equal(product.names, decoded.values, live)
+        ]
+        names = {name for product in free for name in product.names}
+        values = {name: value for name, value in decoded.values.items() if name in names}
+        groups = tuple((product.names, product.version) for product in free)
+        self.namespace.apply(dataclasses.replace(decoded, values=values, groups=groups))
+        for product in same:
+            self.namespace.learn(frozenset(product.names), product.version)
+        return (*free, *same)
 
     def _scope(self, before: Before | None) -> Scope:
         run, slot, live = self.run, self.place.slot, self.namespace.ns
@@ -295,6 +302,17 @@ class CellExecution:
         """Durable on return: the reply may say that the cell is done."""
         self.run.history.commit(event)
         self.run.state.apply(event)
+
+
+def _equal(names: Iterable[str], one: Mapping[str, object], other: Mapping[str, object]) -> bool:
+    """Whether the names have the same content in both; False where that can't be told."""
+    try:
+        first, second = (
+            canonical.digest(tuple(space[name] for name in names), other) for space in (one, other)
+        )
+    except (KeyError, NotStorableError):
+        return False
+    return first == second
 
 
 def _error_info(ran: Ran) -> ErrorInfo:
