@@ -19,7 +19,15 @@ from bench.table import show
 if TYPE_CHECKING:
     from bench.results import Section
 
-SUBJECTS = ("sequential", "concurrent", "resume", "empty_cell", "kernel_start")
+SUBJECTS = (
+    "sequential",
+    "concurrent",
+    "resume",
+    "empty_cell",
+    "kernel_start",
+    "large",
+    "large_memory",
+)
 
 
 def main(

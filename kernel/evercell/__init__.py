@@ -2,6 +2,8 @@
 
 step, RetryPolicy      make a function's calls durable
 record_usage           say what a model call cost
+Secret                 a text that is used and never recorded
+configure, AesGcm      options of this process; encryption
 sql                    query the history
 load                   a step's recorded result, as the value that it was
 progress               show the run live
@@ -17,6 +19,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from evercell import errors
     from evercell.api import load, progress, run_id, sql
+    from evercell.codec.crypto import AesGcm
+    from evercell.codec.secret import Secret
+    from evercell.engine.config import configure
     from evercell.engine.retry import RetryPolicy
     from evercell.engine.step import Step, step
     from evercell.engine.usage import record_usage
@@ -25,8 +30,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AesGcm",
     "RetryPolicy",
+    "Secret",
     "Step",
+    "configure",
     "errors",
     "load",
     "load_ipython_extension",
@@ -40,8 +48,11 @@ __all__ = [
 
 # Loaded at first use, so that `import evercell.anything` pays only for what it needs.
 _HOMES = {
+    "AesGcm": "evercell.codec.crypto",
     "RetryPolicy": "evercell.engine.retry",
+    "Secret": "evercell.codec.secret",
     "Step": "evercell.engine.step",
+    "configure": "evercell.engine.config",
     "load": "evercell.api",
     "load_ipython_extension": "evercell.jupyter.extension",
     "progress": "evercell.api",

@@ -63,7 +63,7 @@ def load(identity: str) -> Any:
                 f"Step {found.name!r} ({identity}) is {found.status} and has no result{why}. "
                 "The view steps says what is known of it."
             )
-        return values.decode(found.payload.codec, history.get(found.payload), _namespace())
+        return values.decode(found.payload.encoding, history.get(found.payload), _namespace())
 
 
 @contextmanager

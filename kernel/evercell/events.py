@@ -70,6 +70,11 @@ class Payload(_Part, frozen=True, gc=False):  # plain data, and many
     size: int  # stored bytes
     data: bytes | None = None  # the bytes themselves when small; else in a file named by `id`
 
+    @property
+    def encoding(self) -> str:
+        """How the value was encoded, without the layers around it."""
+        return self.codec.partition("+")[0]
+
 
 class ErrorInfo(_Part, frozen=True):
     """An exception: readable, and restorable where `payload` is set."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from evercell import settings
 from evercell.engine.run import Run, RunRequest, open_run
 from evercell.engine.scope import Scope, enter_scope, forget_scopes
 from evercell.history import History
@@ -21,6 +22,14 @@ if TYPE_CHECKING:
 def _key(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests sign with a key of their own, never with the developer's."""
     monkeypatch.setenv("EVERCELL_KEY_FILE", str(tmp_path_factory.getbasetemp() / "key"))
+
+
+@pytest.fixture(autouse=True)
+def _options(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Each test begins with the default options, and without another one's secrets."""
+    monkeypatch.setattr("evercell.codec.secret._forbidden", frozenset())
+    yield
+    settings.reset()
 
 
 class Kernel:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import evercell
-from evercell import errors
+from evercell import errors, settings
 from evercell.engine.host import CellRequest
 from evercell.engine.run import RunRequest
 from evercell.engine.session import Session
@@ -74,6 +74,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def notebook(folder: Path) -> Iterator[Notebook]:
+    settings.change(compress=False)  # so that the large result is in a file
     notebook = Notebook(folder)
     notebook.run(DEFINE)
     notebook.run(CALL)

@@ -9,6 +9,7 @@ import pytest
 from history_samples import Recorder
 from typer.testing import CliRunner, Result
 
+from evercell import settings
 from evercell.cli.app import app
 from evercell.cli.upkeep import parse_size
 from evercell.errors import UsageError
@@ -16,6 +17,12 @@ from evercell.history import History
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def _uncompressed() -> None:
+    """So that large values are files, although they say little."""
+    settings.change(compress=False)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import evercell
-from evercell import errors
+from evercell import errors, settings
 from evercell.engine.retry import RetryPolicy
 from evercell.engine.step import Step
 
@@ -42,6 +42,11 @@ def test_every_option_of_a_step_is_documented() -> None:
         assert f"| `{name}` |" in DOCS["steps.md"], name
     for name in inspect.signature(RetryPolicy).parameters:
         assert name in DOCS["steps.md"], name
+
+
+def test_every_option_of_configure_is_documented() -> None:
+    for name in settings.OPTIONS:
+        assert f"| `{name}` |" in DOCS["configuration.md"], name
 
 
 def test_every_environment_variable_is_documented() -> None:

@@ -11,6 +11,7 @@ import pytest
 from history_samples import Recorder
 
 from evercell import events as e
+from evercell import settings
 from evercell.engine.run import RunRequest, open_run
 from evercell.errors import JournalDamagedError, PayloadError
 from evercell.history import History
@@ -36,6 +37,12 @@ def record(folder: Path) -> History:
     recorder.complete_step(recorder.step(cell, key=b"d" * 16), data=b"x" * 70_000)
     recorder.complete_cell(cell)
     return history
+
+
+@pytest.fixture(autouse=True)
+def _uncompressed() -> None:
+    """So that large values are files, although they say little."""
+    settings.change(compress=False)
 
 
 @pytest.fixture

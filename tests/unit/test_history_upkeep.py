@@ -11,6 +11,7 @@ import duckdb
 import pytest
 from history_samples import SECOND, T0, Recorder
 
+from evercell import settings
 from evercell.errors import HistoryError, HistoryNewerError, JournalDamagedError
 from evercell.history import History
 from evercell.history.collect import Retention, RunUse, plan
@@ -29,6 +30,12 @@ def record(history: History, run_id: str = "run0000001", *, large: bytes = b"x")
     recorder.complete_step(recorder.step(cell, key=b"b" * 16), data=large * LARGE)
     recorder.fail_step(recorder.step(cell, key=b"c" * 16))
     recorder.complete_cell(cell)
+
+
+@pytest.fixture(autouse=True)
+def _uncompressed() -> None:
+    """So that large values are files, although they say little."""
+    settings.change(compress=False)
 
 
 @pytest.fixture

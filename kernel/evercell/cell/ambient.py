@@ -31,6 +31,8 @@ from evercell.errors import EvercellError, RestoreError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from evercell.codec.buffers import Buffer
+
 __all__ = ["COMPONENTS", "AmbientState", "Component"]
 
 
@@ -109,7 +111,7 @@ class AmbientState:
             if not c.random or c.name in changed
         }
 
-    def decode(self, name: str, data: bytes) -> Callable[[], None]:
+    def decode(self, name: str, data: Buffer) -> Callable[[], None]:
         """What puts the change back; nothing happens before it is called. Raises RestoreError."""
         for component in COMPONENTS:
             if component.name == name:

@@ -52,6 +52,7 @@ class Observation:
     spans: tuple[Span, ...] = ()
     borrowed: frozenset[int] = _NONE
     volatile: bool = False
+    marks: tuple[bytes, ...] = ()  # of secrets in it: another secret, another value
     pins: tuple[object, ...] = field(default=(), repr=False)
     held: frozenset[int] = _NONE  # ids of what hides in it; other variables may share them
 
@@ -134,6 +135,7 @@ def _opaque(values: dict[str, object], live: dict[str, Any], reason: str) -> Obs
         volatile=observer.volatile,
         # Identities of what only the stream held would be taken by other objects.
         pins=(*observer.pins, *dumped.objects.values()),
+        marks=tuple(observer.marks),
         held=frozenset(observer.held),
     )
 
@@ -146,6 +148,7 @@ def _observation(
     *,
     root: int,
     volatile: bool = False,
+    marks: tuple[bytes, ...] = (),
     pins: tuple[object, ...] = (),
     held: frozenset[int] = _NONE,
 ) -> Observation:
@@ -175,6 +178,7 @@ def _observation(
         spans=tuple(found.arrays.spans),
         borrowed=frozenset(found.arrays.borrowed),
         volatile=volatile,
+        marks=marks,
         pins=pins,
         held=held,
     )

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from evercell.cell.source import Source
+    from evercell.codec.buffers import Buffer
     from evercell.events import CellCompleted, Payload
 
 __all__ = ["LINEAGE", "Namespace", "is_hidden"]
@@ -148,7 +149,7 @@ class Namespace:
     # -- giving back -----------------------------------------------------------------------------
 
     def decode(
-        self, event: CellCompleted, fetch: Callable[[Payload], bytes], *, partial: bool = False
+        self, event: CellCompleted, fetch: Callable[[Payload], Buffer], *, partial: bool = False
     ) -> Decoded:
         """Decode a recorded cell completely; nothing is touched. `partial` leaves out what has no
         payload, for laying the rest over a recomputed cell. Raises RestoreError."""

@@ -76,6 +76,7 @@ class Observer(Pickler):
     ) -> None:
         super().__init__(file, live, own or {}, buffer_callback)
         self.volatile = False
+        self.marks: list[bytes] = []  # what secrets are known by
         self.pins: list[object] = []  # identities that count stay taken
         self.held: set[int] = set()  # ids of what the opaque objects hold on to
         self._depth = 0
@@ -121,6 +122,9 @@ class Observer(Pickler):
         name = f"{kind.__module__}.{kind.__qualname__}"
         if isinstance(obj, type | types.FunctionType):
             return self._definition(obj)
+        if hasattr(kind, "__evercell_mark__"):
+            self.marks.append(obj.__evercell_mark__())
+            return rebuild.named, ((name, id(obj), self.marks[-1]),)
         if isinstance(obj, weakref.ref):
             self.held.add(id(obj()))
         if _is_inert(kind):

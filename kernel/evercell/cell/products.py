@@ -65,7 +65,7 @@ def make_products(
         if reasons[group] is None:
             content[group] = blake3(b"content" + seen.digest + names).digest(16)
         else:
-            content[group] = blake3(b"by cell" + key + names).digest(16)
+            content[group] = blake3(b"by cell" + key + names + b"".join(seen.marks)).digest(16)
     found = []
     for group in sorted(observations, key=sorted):
         seen = observations[group]

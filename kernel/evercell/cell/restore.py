@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from evercell.cell.namespace import Namespace
+    from evercell.codec.buffers import Buffer
     from evercell.events import CellCompleted, Payload, Product
 
 __all__ = ["decode_cell"]
@@ -24,7 +25,7 @@ class _Products:
         self,
         space: Namespace,
         products: tuple[Product, ...],
-        fetch: Callable[[Payload], bytes],
+        fetch: Callable[[Payload], Buffer],
         deleted: tuple[str, ...],
     ) -> None:
         self._live = space.ns
@@ -57,7 +58,7 @@ class _Products:
 def decode_cell(
     space: Namespace,
     event: CellCompleted,
-    fetch: Callable[[Payload], bytes],
+    fetch: Callable[[Payload], Buffer],
     *,
     partial: bool,
 ) -> Decoded:

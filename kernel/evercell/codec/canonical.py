@@ -148,6 +148,9 @@ class _Encoder:
             return b"d" + value.__qualname__.encode()
         if getattr(kind, "__evercell_step__", None) is True:
             return b"W" + self.part(value.__wrapped__)  # type: ignore[attr-defined]
+        mark = getattr(kind, "__evercell_mark__", None)
+        if mark is not None:
+            return b"K" + bytes(mark(value))
         special = _library_encoding(self, value, kind)
         return self._object(value) if special is None else special
 

@@ -33,6 +33,7 @@ import cloudpickle
 from blake3 import blake3
 
 from evercell.codec import rebuild
+from evercell.codec.buffers import own_memory
 from evercell.codec.code import Positions, marshal_code, positions_of, unmarshal_code
 from evercell.codec.definitions import check_class, function_state, importable
 from evercell.codec.reducers import REDUCERS, REFUSED, Arrays
@@ -40,6 +41,9 @@ from evercell.errors import EvercellError, NotStorableError, RestoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from mmap import mmap
+
+    from evercell.codec.buffers import Buffer
 
 __all__ = ["Dumped", "Pickler", "Unpickler", "dump", "load"]
 
@@ -120,22 +124,23 @@ def dump(
 
 
 def load(
-    stream: bytes | memoryview,
-    buffers: Sequence[bytes | bytearray | memoryview],
+    stream: Buffer,
+    buffers: Sequence[Buffer],
     live: dict[str, Any],
     resolve: Callable[[str], Any] | None = None,
 ) -> Any:
     """The value that `dump` stored. `resolve` finds what is stored by name (default: in `live`).
+    Buffers that are bytearrays or private mappings become part of the value; others are copied.
 
     Raises RestoreError; nothing in `live` is touched.
     """
     try:
         size = int.from_bytes(stream[-4:], "big")
-        split = len(stream) - 4 - size
-        positions = pickle.loads(stream[split:-4])
-        file = io.BytesIO(stream[:split])
-        # Arrays over bytes would come back read-only: each buffer becomes memory of its own.
-        return Unpickler(file, live, positions, resolve, [bytearray(b) for b in buffers]).load()
+        positions = pickle.loads(stream[len(stream) - 4 - size : -4])
+        # Whole, for bytes are shared, not copied; the pickle says itself where it ends.
+        file = io.BytesIO(stream)
+        own = [own_memory(buffer) for buffer in buffers]
+        return Unpickler(file, live, positions, resolve, own).load()
     except EvercellError:
         raise
     except Exception as error:
@@ -318,7 +323,7 @@ class Unpickler(pickle.Unpickler):
         live: dict[str, Any],
         positions: tuple[Positions, ...],
         resolve: Callable[[str], Any] | None,
-        buffers: Sequence[bytearray],
+        buffers: Sequence[bytearray | mmap],
     ) -> None:
         super().__init__(file, buffers=buffers)
         self._live = live

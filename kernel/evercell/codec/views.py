@@ -14,6 +14,8 @@ from typing import Any
 
 import msgspec
 
+from evercell.codec.secret import MASK, Secret
+
 __all__ = ["json_view"]
 
 _DEPTH = 12
@@ -68,6 +70,8 @@ class _View:
             return float(value) if math.isfinite(value) else repr(float(value))
         if isinstance(value, str):
             return _clip(str(value).encode(errors="replace").decode(), self._characters)
+        if isinstance(value, Secret):
+            return MASK
         if id(value) in self._open or depth > _DEPTH:
             return "..."
         self._open.add(id(value))

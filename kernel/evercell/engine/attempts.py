@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from evercell.codec import exceptions, values
+from evercell.codec.secret import holds_secret
+from evercell.engine import clear
 from evercell.engine.body import call, call_async
 from evercell.engine.retry import GiveUp, Retry, next_attempt
 from evercell.engine.usage import AttemptContext, usage_of
@@ -132,7 +134,7 @@ class Attempts:
                 name=self.name,
                 key=call.key,
                 ordinal=call.ordinal,
-                arguments=self.arguments(),
+                arguments=clear.arguments(self.arguments()),
                 at_most_once=self.at_most_once,
             )
         else:
@@ -146,6 +148,7 @@ class Attempts:
         scope = self.scope
         try:
             encoded = values.encode(value, scope.live)
+            _refuse_secrets(encoded.data)
         except NotStorableError as why:
             error = NotStorableError(
                 f"step {self.name!r} returned a value that can't be recorded: {why.message} "
@@ -159,7 +162,7 @@ class Attempts:
             activity_id=self.call.activity_id,
             attempt=attempt,
             result=payload,
-            view=encoded.view,
+            view=clear.view(value, encoded, payload),
             duration=duration,
         )
         yield Commit((done,))
@@ -208,12 +211,14 @@ class Attempts:
         self._remember("canceled", attempt)
 
     def _describe(self, error: Exception, *, storable: bool = True) -> ErrorInfo:
-        name, message, traceback = exceptions.describe(error)
+        name, message, traceback = clear.error(error)
         if not storable:
             return ErrorInfo(name, message, traceback)
         try:
             encoded = exceptions.encode_exception(error, self.scope.live)
         except NotStorableError:
+            return ErrorInfo(name, message, traceback)
+        if holds_secret(encoded.data):
             return ErrorInfo(name, message, traceback)
         payload = self.scope.history.put(encoded.data, encoded.codec)
         return ErrorInfo(name, message, traceback, payload)
@@ -239,6 +244,11 @@ class Attempts:
                 error=error,
             )
         )
+
+
+def _refuse_secrets(data: bytes) -> None:
+    if holds_secret(data):
+        raise NotStorableError("it holds the text of a Secret, which is never recorded.")
 
 
 def drive(attempts: Attempts, body: Callable[[], Any], timeout: float | None) -> Any:

@@ -16,7 +16,9 @@ from evercell.cell.identity import cell_key
 from evercell.cell.outputs import decode_messages, encode_messages
 from evercell.cell.recording import FAILED
 from evercell.cell.source import linked_names
-from evercell.codec import canonical, exceptions
+from evercell.codec import canonical
+from evercell.codec.secret import holds_secret
+from evercell.engine import clear
 from evercell.engine.liveness import still_running
 from evercell.engine.scope import Scope, enter_scope
 from evercell.engine.usage import in_step_body
@@ -48,6 +50,7 @@ __all__ = ["CellExecution"]
 
 T = TypeVar("T")
 _SECOND = 1_000_000_000
+_UNRECORDED = "it holds the text of a Secret, which is never recorded"
 
 
 @dataclass(slots=True)
@@ -66,7 +69,7 @@ class CellExecution:
         """Give the recorded effects back: all of them, or none and RestoreError or PayloadError."""
         run, completed = self.run, record.completed
         begin = run.clock.monotonic()
-        decoded = self.namespace.decode(completed, run.history.get)
+        decoded = self.namespace.decode(completed, run.history.fetch)
         outputs = completed.outputs
         messages = () if outputs is None else decode_messages(run.history.get(outputs))
         result = self.namespace.apply(decoded)
@@ -80,7 +83,7 @@ class CellExecution:
                 slot=self.place.slot,
                 cell_index=self._index,
                 cell_id=self.request.cell_id,
-                source=self.request.source,
+                source=clear.source(self.request.source),
                 source_digest=self.source.digest,
                 ordinal=self.place.ordinal,
                 reason="the history holds its result",
@@ -165,7 +168,7 @@ class CellExecution:
         stored = tuple(p for p in products if p.payload is not None and p.names in fresh)
         recorded = replace(overlay.completed, products=stored, deleted=(), ambient=(), result=None)
         try:
-            decoded = self.namespace.decode(recorded, self.run.history.get, partial=True)
+            decoded = self.namespace.decode(recorded, self.run.history.fetch, partial=True)
         except (RestoreError, PayloadError) as error:
             self.host.note(f"evercell: this cell's values are fresh ones: {error}\n")
             return ()
@@ -215,11 +218,11 @@ class CellExecution:
             slot=self.place.slot,
             cell_index=self._index,
             cell_id=self.request.cell_id,
-            source=self.request.source,
+            source=clear.source(self.request.source),
             source_digest=self.source.digest,
             ordinal=self.place.ordinal,
             decision=decision,
-            reason=reason,
+            reason=clear.text(reason),
             execution_count=self.request.execution_count,
         )
 
@@ -250,22 +253,29 @@ class CellExecution:
             outputs=self._outputs(ran),
             result=capture.result_name,
             restorable=capture.restorable and volatile is None,
-            reason=volatile or capture.reason,
+            reason=volatile or clear.reason(capture.reason),
         )
 
     def _product(self, group: CapturedGroup) -> Product:
         put = self.run.history.put
+        reason = clear.reason(group.reason)
+        stream = group.stream
+        if stream is not None and (holds_secret(stream) or any(map(holds_secret, group.buffers))):
+            stream, reason = None, _UNRECORDED
+        if stream is None:
+            return Product(group.names, group.version, reason=reason)
         return Product(
             names=group.names,
             version=group.version,
-            payload=None if group.stream is None else put(group.stream, "pickle"),
+            payload=put(stream, "pickle"),
             buffers=tuple(put(buffer, "buffer") for buffer in group.buffers),
-            reason=group.reason,
         )
 
     def _ambient(self, change: CapturedAmbient) -> AmbientChange:
         data = change.data
-        payload = None if data is None else self.run.history.put(data, "ambient")
+        if data is None or holds_secret(data):
+            return AmbientChange(change.name, change.version)
+        payload = self.run.history.put(data, "ambient")
         return AmbientChange(change.name, change.version, payload)
 
     def _failed(self, activity_id: str, ran: Ran, duration: int) -> CellFailed:
@@ -282,7 +292,16 @@ class CellExecution:
     def _outputs(self, ran: Ran) -> Payload | None:
         if not ran.messages:
             return None
-        return self.run.history.put(encode_messages(ran.messages), "messages")
+        kept = clear.messages(ran.messages)
+        data = encode_messages(kept)
+        if holds_secret(data):  # in a picture's bytes, or where no text is expected
+            self.host.note("evercell: this cell's outputs hold a Secret and were not recorded.\n")
+            return None
+        if kept != ran.messages:
+            self.host.note(
+                "evercell: what looks like a key in this cell's outputs is recorded as ***.\n"
+            )
+        return self.run.history.put(data, "messages")
 
     @property
     def _index(self) -> int | None:
@@ -317,6 +336,6 @@ def _equal(names: Iterable[str], one: Mapping[str, object], other: Mapping[str, 
 
 def _error_info(ran: Ran) -> ErrorInfo:
     if ran.error is not None:
-        return ErrorInfo(*exceptions.describe(ran.error))
+        return ErrorInfo(*clear.error(ran.error))
     reply = ran.reply
-    return ErrorInfo(reply.get("ename", "Error"), reply.get("evalue", ""))
+    return ErrorInfo(reply.get("ename", "Error"), clear.reason(reply.get("evalue", "")) or "")

@@ -127,7 +127,7 @@ class Scope:
         """The recorded result, or, where it can't be read, the call once more."""
         result = decision.result
         try:
-            value = values.decode(result.codec, self.history.get(result), self.live)
+            value = values.decode(result.encoding, self.history.get(result), self.live)
         except (PayloadError, RestoreError) as error:
             self.notes.append(f"{step.name} runs again: {error}")
             return Call(decision.activity_id, key, ordinal, decision.attempts + 1, first=False)
@@ -151,7 +151,7 @@ class Scope:
         if error.payload is not None:
             try:
                 data = self.history.get(error.payload)
-                return exceptions.decode_exception(error.payload.codec, data, self.live)
+                return exceptions.decode_exception(error.payload.encoding, data, self.live)
             except (PayloadError, RestoreError) as failed:
                 self.notes.append(f"the exception of {name} can't be given back: {failed}")
         return StepFailedError(

@@ -13,7 +13,7 @@ from evercell.history import failpoints
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["create_file", "make_folder", "sync", "sync_folder", "write_at", "write_error"]
+__all__ = ["Draft", "create_file", "make_folder", "sync", "sync_folder", "write_at", "write_error"]
 
 _ADVICE = {
     errno.ENOSPC: "Free some disk space",
@@ -84,23 +84,45 @@ def make_folder(folder: Path) -> None:
         raise write_error(folder, error) from error
 
 
+class Draft:
+    """A file that gets its name, whole and durable, by `place`; without that it leaves no trace.
+
+    `path` is its name until then. Everything raises OSError.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        self._placed = False
+        self.size = 0
+
+    def write(self, part: bytes | memoryview) -> None:
+        """Append `part`."""
+        write_at(self._fd, part, self.size)
+        self.size += len(part)
+
+    def place(self, path: Path) -> None:
+        """Sync it and give it its name, durably; an earlier file of that name is replaced."""
+        sync(self._fd)
+        failpoints.reach("create")
+        self._path.replace(path)
+        self._placed = True
+        failpoints.reach("rename")
+        sync_folder(path.parent)
+
+    def __enter__(self) -> Draft:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+        if not self._placed:
+            self._path.unlink(missing_ok=True)
+
+
 def create_file(path: Path, *parts: bytes | memoryview, temporary: str) -> None:
     """Write `path` so that it appears whole, durable, or not at all; an earlier file of that name
     is replaced. `temporary` is the name that it has beforehand. Raises OSError."""
-    draft = path.with_name(temporary)
-    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        offset = 0
+    with Draft(path.with_name(temporary)) as draft:
         for part in parts:
-            write_at(fd, part, offset)
-            offset += len(part)
-        sync(fd)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
-    finally:
-        os.close(fd)
-    failpoints.reach("create")
-    draft.replace(path)
-    failpoints.reach("rename")
-    sync_folder(path.parent)
+            draft.write(part)
+        draft.place(path)

@@ -297,9 +297,9 @@ class Rows:
         match event:
             case RunAttached():
                 self.generations[writer, event.run_id] = event.generation
-            case StepCompleted() if event.result.data is None:
-                view = event.view or self.readable(event.result)
-                return msgspec.structs.replace(event, view=view)
+            case StepCompleted() if event.view is None:
+                view = self.readable(event.result)
+                return event if view is None else msgspec.structs.replace(event, view=view)
             case _:
                 pass
         return event

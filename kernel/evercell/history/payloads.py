@@ -1,35 +1,52 @@
 """Encoded values: small ones inside the event, large ones as content-addressed files.
 
-    put:  data ─ id = keyed digest ─┬─ <= 64 KiB: Payload(data=data)
-                                    └─ else: blobs/<2 hex>/<hex>, synced ─ Payload(data=None)
-    get:  bytes ─ digest equals id? ─ bytes, else PayloadError
+    put:  data ─ layers ─ id = keyed digest ─┬─ <= 64 KiB: Payload(data=data)
+                                             └─ else: blobs/<2 hex>/<hex>, synced ─ Payload(id)
+    get:  bytes ─ digest equals id? ─ layers ─ data, else PayloadError
 
-The id covers the codec's name as well: bytes recorded as JSON can't be passed off as a pickle.
+Layers are zstd where it pays, then those of `evercell.configure(codec=...)`. The id covers what is
+stored and the codec's name: bytes recorded as JSON can't be passed off as a pickle, and nothing
+unknown reaches a layer. Large values take no second copy in memory: they are written from where
+they are, chunk by chunk where layers change them, and a large array's memory is read as a private
+mapping of its file.
 """
 
 from __future__ import annotations
 
 import fcntl
+import mmap
 import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
+from evercell.codec import layers
+from evercell.codec.buffers import PrivateMapping
 from evercell.errors import PayloadError
 from evercell.events import Payload
-from evercell.history.disk import create_file, make_folder, sync_folder, write_error
+from evercell.history.disk import Draft, create_file, make_folder, sync_folder, write_error
 from evercell.history.keys import TAG_SIZE, UserKey
+from evercell.settings import current
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["INLINE_LIMIT", "PayloadStore"]
+    from evercell.codec.layers import Layer
+
+__all__ = ["INLINE_LIMIT", "Data", "PayloadStore"]
+
+Data = bytes | bytearray | mmap.mmap
 
 INLINE_LIMIT = 64 * 1024
 READABLE_LIMIT = 1 << 20  # bytes of JSON from a file that SQL shows
 _PARALLEL_FROM = 1 << 20  # bytes; below, starting threads costs more than it saves
+# From here a mapping pays: fewer bytes are not worth a file descriptor that stays open.
+_MAPPED_FROM = 16 << 20
+# Shares of its size to which compression must bring a value; more is asked of a large array, whose
+# file is its memory only while it is stored as it is.
+_PAYS, _PAYS_MAPPED = 0.8, 0.25
 
 
 class PayloadStore:
@@ -48,25 +65,107 @@ class PayloadStore:
     def put(self, data: bytes | memoryview, codec: str) -> Payload:
         """Store `data`; when this returns, a large one is durable. Raises HistoryWriteError."""
         view = memoryview(data).cast("B") if isinstance(data, memoryview) else memoryview(data)
+        chain = self._layers(view, codec)
+        if not chain:
+            return self._keep(view, codec)
+        names = "".join(f"+{layer.name}" for layer in chain)
+        if len(view) > layers.CHUNK:
+            return self._keep_chunks(view, chain, f"{codec}+{layers.CHUNKS}{names}")
+        return self._keep(memoryview(layers.encode(view, chain)), f"{codec}{names}")
+
+    def get(self, payload: Payload) -> bytes:
+        """The bytes that `put` was given. Raises what `fetch` raises."""
+        data = self.fetch(payload)
+        return data if isinstance(data, bytes) else bytes(data)
+
+    def fetch(self, payload: Payload) -> Data:
+        """What `put` was given; a large buffer as memory that is the caller's own.
+
+        Raises PayloadError unless this user wrote them, or for a layer that is not configured.
+        """
+        if payload.data is not None:
+            self._check(payload, payload.data, "in the history")
+            if "+" not in payload.codec:
+                return payload.data  # nearly all are such, and a resume reads them by the million
+            chain = layers.find_layers(payload.codec, current().layers)
+            return layers.decode(payload.data, chain)
+        chain = layers.find_layers(payload.codec, current().layers)
+        try:
+            return self._read(payload, chain)
+        except OSError as error:
+            raise PayloadError(
+                f"A recorded value is missing: {self.path(payload.id)}: {error.strerror}. Restore "
+                "the file from a backup, or run the cell or step again."
+            ) from error
+
+    def readable(self, payload: Payload) -> str | None:
+        """The JSON of a payload that SQL can't read by itself: a file, or compressed. None if it
+        is no JSON, is encrypted or too large."""
+        if payload.codec not in ("json", "json+zstd") or payload.size > READABLE_LIMIT:
+            return None
+        if payload.codec == "json" and payload.data is not None:
+            return None
+        try:
+            data = self.get(payload)
+            return str(data, "utf-8") if len(data) <= READABLE_LIMIT else None
+        except (PayloadError, UnicodeDecodeError):
+            return None  # SQL shows its size; whoever loads it is told what is wrong
+
+    def _layers(self, data: memoryview, codec: str) -> tuple[Layer, ...]:
+        settings = current()
+        small = len(data) < (INLINE_LIMIT + 1 if codec == "json" else layers.COMPRESSED_FROM)
+        if small and not settings.layers:
+            return ()  # not worth it, or SQL reads it as it is
+        if not settings.compress or layers.ZSTD in settings.layers:
+            return settings.layers
+        mapped = codec == "buffer" and len(data) >= _MAPPED_FROM and not settings.layers
+        pays = _PAYS_MAPPED if mapped else _PAYS
+        if layers.compression_pays(data, pays):
+            return (layers.ZSTD, *settings.layers)
+        return settings.layers
+
+    def _keep(self, view: memoryview, codec: str) -> Payload:
         identity = self.identify(view, codec)
         if len(view) <= INLINE_LIMIT:
             return Payload(id=identity, codec=codec, size=len(view), data=bytes(view))
+        payload = Payload(id=identity, codec=codec, size=len(view))
         path = self.path(identity)
         make_folder(path.parent)
         try:
             with self._shared():
-                return self._put_file(path, view, identity, codec)
+                if not self._is_there(payload):
+                    create_file(path, view, temporary=f".{path.name}.{self._writer}")
         except OSError as error:
             raise write_error(path, error) from error
-
-    def _put_file(self, path: Path, view: memoryview, identity: bytes, codec: str) -> Payload:
-        payload = Payload(id=identity, codec=codec, size=len(view))
-        if self.check(payload) is None:
-            os.utime(path)  # young again: its event comes soon
-            sync_folder(path.parent)  # its writer may have died before doing it
-        else:
-            create_file(path, view, temporary=f".{path.name}.{self._writer}")
         return payload
+
+    def _keep_chunks(self, view: memoryview, chain: tuple[Layer, ...], codec: str) -> Payload:
+        """Encode and write a chunk at a time; the name is known at the end."""
+        folder = self._folder / "new"
+        make_folder(folder)
+        hasher = self._hasher(codec, len(view))
+        try:
+            with self._shared(), Draft(folder / f".{id(view):x}.{self._writer}") as draft:
+                for piece in layers.chunked(view, chain):
+                    hasher.update(piece)
+                    draft.write(piece)
+                payload = Payload(id=hasher.digest(TAG_SIZE), codec=codec, size=draft.size)
+                path = self.path(payload.id)
+                make_folder(path.parent)
+                if not self._is_there(payload):
+                    draft.place(path)
+        except OSError as error:
+            raise write_error(folder, error) from error
+        return payload
+
+    def _is_there(self, payload: Payload) -> bool:
+        """Whether the payload's file is there, whole; if so, durable from now on."""
+        path = self.path(payload.id)
+        if self.check(payload) is not None:
+            return False
+        os.utime(path)  # young again: its event comes soon
+        sync_folder(path.parent)  # its writer may have died before doing it
+        return True
 
     @contextmanager
     def _shared(self) -> Iterator[None]:
@@ -95,27 +194,6 @@ class PayloadStore:
     def _lock_path(self) -> Path:
         return self._folder.parent / "blobs.lock"
 
-    def get(self, payload: Payload) -> bytes:
-        """The bytes that `put` was given. Raises PayloadError unless this user wrote them."""
-        if payload.data is not None:
-            data, place = payload.data, "in the history"
-        else:
-            path = self.path(payload.id)
-            place = str(path)
-            try:
-                data = path.read_bytes()
-            except OSError as error:
-                raise PayloadError(
-                    f"A recorded value is missing: {path}: {error.strerror}. Restore the file "
-                    "from a backup, or run the cell or step again."
-                ) from error
-        if len(data) != payload.size or self.identify(data, payload.codec) != payload.id:
-            raise PayloadError(
-                f"A recorded value ({place}) was changed, or another user wrote it; it was not "
-                "decoded. Run the cell or step again, or start a new run."
-            )
-        return data
-
     def check(self, payload: Payload) -> str | None:
         """What is wrong with a payload that is a file: None, "missing", "cut" or "changed"."""
         path = self.path(payload.id)
@@ -137,16 +215,34 @@ class PayloadStore:
                 found[bytes.fromhex(path.name)] = path
         return found
 
-    def readable(self, payload: Payload) -> str | None:
-        """The JSON of a payload that is a file, for SQL; None if it is no JSON or too large."""
-        if payload.codec != "json" or payload.data is not None or payload.size > READABLE_LIMIT:
-            return None
-        try:
-            return self.get(payload).decode()
-        except (PayloadError, UnicodeDecodeError):
-            return None  # SQL shows its size; whoever loads it is told what is wrong
+    def _read(self, payload: Payload, chain: tuple[Layer, ...]) -> Data:
+        """A file's value. Raises OSError, PayloadError."""
+        path = self.path(payload.id)
+        if layers.CHUNKS in payload.codec.split("+"):
+            if self.check(payload) not in (None, "missing"):
+                raise _foreign(str(path))
+            with path.open("rb") as stored:
+                whole = layers.unchunked(stored, chain)
+            return whole if payload.encoding == "buffer" else bytes(whole)
+        data: Data
+        if payload.codec != "buffer":
+            data = path.read_bytes()
+        elif payload.size >= _MAPPED_FROM and _is_private(path):
+            with path.open("rb") as file:
+                data = PrivateMapping(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        else:
+            data = bytearray(payload.size)
+            with path.open("rb") as file:
+                if file.readinto(data) != payload.size or file.read(1):
+                    data = bytearray()  # another length: what follows says so
+        self._check(payload, data, str(path))
+        return layers.decode(bytes(data), chain) if chain else data
 
-    def identify(self, data: bytes | memoryview, codec: str) -> bytes:
+    def _check(self, payload: Payload, data: Data, place: str) -> None:
+        if len(data) != payload.size or self.identify(data, payload.codec) != payload.id:
+            raise _foreign(place)
+
+    def identify(self, data: Data | memoryview, codec: str) -> bytes:
         """The id that this user's key gives to `data` as `codec`."""
         return self._hasher(codec, len(data)).update(data).digest(TAG_SIZE)
 
@@ -162,3 +258,16 @@ class PayloadStore:
         """Where a large payload's file is."""
         name = identity.hex()
         return self._folder / name[:2] / name
+
+
+def _foreign(place: str) -> PayloadError:
+    return PayloadError(
+        f"A recorded value ({place}) was changed, or another user wrote it; it was not decoded. "
+        "Run the cell or step again, or start a new run."
+    )
+
+
+def _is_private(path: Path) -> bool:
+    """Whether nobody else may write to the file: a mapping sees what is written to it later."""
+    status = path.stat()
+    return status.st_uid == os.geteuid() and not status.st_mode & 0o022

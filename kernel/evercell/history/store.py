@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from evercell.clock import Clock, SystemClock
+from evercell.codec.secret import use_key
 from evercell.errors import HistoryError, RunInUseError, RunNotFoundError
 from evercell.events import Event, Payload
 from evercell.history import queries
@@ -26,7 +27,7 @@ from evercell.history.journal import Journal
 from evercell.history.keys import UserKey
 from evercell.history.locks import RunLock
 from evercell.history.machines import FRESH, is_shared, seconds_since_write
-from evercell.history.payloads import PayloadStore
+from evercell.history.payloads import Data, PayloadStore
 from evercell.history.queries import Attachment, Check, KnownRun, RunRecord, StepRecord, Table
 from evercell.history.reader import Reader
 from evercell.history.reread import run_events
@@ -62,6 +63,7 @@ class History:
         claim_folder(self.folder)
         self._numbers = itertools.count(1)
         self._key = UserKey()
+        use_key(lambda: self._key.secret)
         self._journal = Journal(self.folder / "journal", self.writer, self._clock, key=self._key)
         self._payloads = PayloadStore(self.folder / "blobs", self.writer, key=self._key)
         database = Database(self.folder, self._clock, wait=wait)
@@ -108,8 +110,13 @@ class History:
         return self._payloads.put(data, codec)
 
     def get(self, payload: Payload) -> bytes:
-        """The bytes of a stored value. Raises PayloadError unless this user wrote them."""
+        """The bytes of a stored value. Raises PayloadError unless this user wrote them, or when
+        they need a codec layer that is not configured."""
         return self._payloads.get(payload)
+
+    def fetch(self, payload: Payload) -> Data:
+        """As `get`, but a large buffer as memory that is the caller's own: no copy is needed."""
+        return self._payloads.fetch(payload)
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Have `listener` called with each recorded batch, on the recording thread; it must be

@@ -271,7 +271,7 @@ SELECT
     TRY_CAST(s.arguments AS JSON) AS arguments,
     CASE
         WHEN e.type <> 'StepCompleted' THEN NULL
-        WHEN e.codec = 'json' AND e.payload_data IS NOT NULL
+        WHEN e.view IS NULL AND e.codec = 'json' AND e.payload_data IS NOT NULL
             THEN TRY_CAST(decode(e.payload_data) AS JSON)
         ELSE TRY_CAST(e.view AS JSON)
     END AS result,

@@ -1,0 +1,102 @@
+"""What `evercell.configure` sets: one frozen value for the process, replaced as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from evercell.codec.layers import ZSTD, Layer, check_layer, encrypts
+from evercell.codec.redaction import mask_keys
+from evercell.errors import UsageError
+
+__all__ = ["OPTIONS", "Redactor", "Settings", "change", "current", "reset"]
+
+Redactor = Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The options in force."""
+
+    layers: tuple[Layer, ...] = ()  # around every payload, innermost first
+    redact: Redactor | None = mask_keys  # over text for people
+    views: bool | None = None  # record text for people in clear; None: unless a layer encrypts
+    compress: bool = True  # zstd where it pays
+
+    @property
+    def in_clear(self) -> bool:
+        """Whether arguments, results, errors and sources are recorded in clear, for people."""
+        return not encrypts(self.layers) if self.views is None else self.views
+
+
+_current = Settings()
+
+
+def current() -> Settings:
+    """The options in force now."""
+    return _current
+
+
+def change(**options: Any) -> Settings:
+    """Put the given options in force, all or none. Raises UsageError."""
+    global _current  # noqa: PLW0603 - a process has one set of options
+    if unknown := options.keys() - _READERS.keys():
+        raise UsageError(
+            f"configure() has no option {min(unknown)!r}; it has {', '.join(sorted(_READERS))}."
+        )
+    changes: dict[str, Any] = {}
+    for name, value in options.items():
+        field, read = _READERS[name]
+        changes[field] = read(name, value)
+    _current = replace(_current, **changes)
+    return _current
+
+
+def reset() -> None:
+    """Back to the defaults."""
+    global _current  # noqa: PLW0603 - see above
+    _current = Settings()
+
+
+def _layers(_name: str, value: Any) -> tuple[Layer, ...]:
+    if value is None:
+        return ()
+    given = value if isinstance(value, list | tuple) else (value,)
+    layers = tuple(check_layer(layer) for layer in given)
+    names = [layer.name for layer in layers]
+    if len(set(names)) < len(names):
+        raise UsageError(f"Codec layers need names of their own, not {', '.join(names)}.")
+    if any(layer.name == ZSTD.name and layer is not ZSTD for layer in layers):
+        raise UsageError("The codec layer 'zstd' is built in; name yours differently.")
+    return layers
+
+
+def _redactor(_name: str, value: Any) -> Redactor | None:
+    if value is True:
+        return mask_keys
+    if value is False or value is None:
+        return None
+    if not callable(value):
+        raise UsageError("redact is a function from text to text, True (the default) or False.")
+    found: Redactor = value
+    return found
+
+
+def _flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise UsageError(f"{name} is True or False, not {value!r}.")
+    return value
+
+
+def _optional_flag(name: str, value: Any) -> bool | None:
+    return None if value is None else _flag(name, value)
+
+
+_READERS: dict[str, tuple[str, Callable[[str, Any], Any]]] = {
+    "codec": ("layers", _layers),
+    "redact": ("redact", _redactor),
+    "views": ("views", _optional_flag),
+    "compress": ("compress", _flag),
+}
+OPTIONS = tuple(_READERS)

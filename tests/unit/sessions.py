@@ -1,0 +1,95 @@
+"""A notebook without a kernel: a real session and history, cells run by `eval`."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import contextlib
+import inspect
+import io
+import sys
+import traceback
+import types
+from typing import TYPE_CHECKING, Any
+
+from evercell.cell.capture import NOTHING
+from evercell.cell.outputs import Message
+from evercell.engine.host import CellRequest, Ran
+from evercell.engine.run import RunRequest
+from evercell.engine.session import Session
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Shell:
+    """A host that runs cells as a kernel does, and keeps what they show."""
+
+    def __init__(self, source: str, live: dict[str, Any]) -> None:
+        self._source, self._live = source, live
+        self.notes: list[str] = []
+        self.shown: tuple[Message, ...] = ()
+        self.ran = False
+
+    async def run(self) -> Ran:
+        self.ran = True
+        printed = io.StringIO()
+        error: BaseException | None = None
+        messages = []
+        with contextlib.redirect_stdout(printed):
+            try:
+                code = compile(self._source, "<cell>", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+                outcome = eval(code, self._live)
+                if inspect.iscoroutine(outcome):
+                    await outcome
+            except Exception as raised:
+                error = raised
+        if printed.getvalue():
+            messages.append(Message("stream", {"name": "stdout", "text": printed.getvalue()}))
+        if error is not None:
+            lines = traceback.format_exception(error)
+            messages.append(
+                Message("error", {"ename": "E", "evalue": str(error), "traceback": lines})
+            )
+        self.shown = tuple(messages)
+        return Ran({"status": "error" if error else "ok"}, self.shown, error, NOTHING)
+
+    def replay(self, messages: tuple[Message, ...], result: object) -> dict[str, Any]:
+        self.shown = messages
+        return {"status": "ok"}
+
+    def refuse(self, error: Exception) -> dict[str, Any]:
+        raise error
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+class Notebook:
+    """A kernel process over the history in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        module = types.ModuleType("__main__")
+        sys.modules["__main__"] = module
+        self.live: dict[str, Any] = vars(module)
+        self.session = Session.open(folder, RunRequest("/nb.ipynb", {}, None), self.live)
+        self._runner = asyncio.Runner()
+        self._count = 0
+
+    def cell(self, source: str) -> Shell:
+        self._count += 1
+        shell = Shell(source, self.live)
+        request = CellRequest(source, source, self._count, cell_id=f"c{self._count}")
+        self._runner.run(self.session.execute(request, shell))
+        return shell
+
+    def close(self) -> list[str]:
+        """Returns all text that a reader of the database finds."""
+        tables = self.session.history.query("SELECT * FROM store.event").rows
+        views = [
+            self.session.history.query(f"SELECT * FROM {view}").rows
+            for view in ("runs", "cells", "steps", "attempts", "events")
+        ]
+        self.session.close()
+        self._runner.close()
+        return [repr(tables), repr(views)]
