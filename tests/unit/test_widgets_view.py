@@ -6,7 +6,7 @@ import time
 from typing import get_args
 
 import view_events as e
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from evercell import events as ev
@@ -45,6 +45,16 @@ EVENTS = st.lists(
 )
 
 
+@settings(max_examples=300)
+@example(
+    [
+        e.cell_started("c0", "id:a"),
+        e.answered("c0", "s0", "s1"),
+        e.cell_restored("c1", "c0", "id:b"),
+        e.attempt_failed("s0"),
+    ],
+    [3],
+)
 @given(EVENTS, st.lists(st.integers(0, 40)))
 def test_deltas_merged_in_chunks_are_the_whole(events: list[ev.Event], cuts: list[int]) -> None:
     view, cells, sent = RunView(), {}, 0

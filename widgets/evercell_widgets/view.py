@@ -13,7 +13,7 @@ name and summed over the few groups only when somebody looks (`snapshot.py`).
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from evercell import events as ev
@@ -210,7 +210,7 @@ def _show(view: RunView, execution: Execution) -> None:
 
 
 def _inherit_steps(restored: Execution, origin: Execution | None) -> None:
-    """A restored cell shows the steps of the execution it came from, all as restored."""
+    """A restored cell shows the steps of the execution it came from, as they are now, restored."""
     if origin is None:
         return
     for name, group in origin.groups.items():
@@ -219,8 +219,8 @@ def _inherit_steps(restored: Execution, origin: Execution | None) -> None:
             kept: StepStatus = "restored" if status == "completed" else status
             counts[kept] = counts.get(kept, 0) + number
         restored.groups[name] = StepGroup(name, counts)
-    restored.failed = dict(origin.failed)
-    restored.recent = deque(origin.recent, maxlen=_RECENT)
+    restored.failed = {name: replace(step) for name, step in origin.failed.items()}
+    restored.recent = deque(map(replace, origin.recent), maxlen=_RECENT)
     restored.saved_tokens = origin.tokens + origin.saved_tokens
     restored.saved_cost = origin.cost + origin.saved_cost
 
@@ -303,6 +303,8 @@ def _count(view: RunView, execution: Execution | None, step: StepView, status: S
     if step.execution is execution:
         _move(execution, step, status)
     else:
+        if (former := step.execution) is not None:  # it lists the step still
+            former.revision = view.revision
         step.execution, step.status = execution, status
         _group(execution, step.name).add(status)
         _file(execution, step)
