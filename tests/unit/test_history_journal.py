@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -194,6 +195,25 @@ def test_a_full_disk_reaches_everybody_and_loses_nothing(journal: Journal, disk:
     journal.commit([b"after"])  # the writer tries again at once
 
     assert recorded(journal.folder) == [b"before", b"accepted", b"after"]
+
+
+def test_whoever_left_a_function_is_told_when_it_is_durable(journal: Journal, disk: Disk) -> None:
+    told: queue.Queue[tuple[str | None, list[bytes]]] = queue.Queue()
+
+    def tell(failure: str | None) -> None:
+        told.put((failure, recorded(journal.folder)))
+
+    journal.commit_then([b"a"], tell)
+    assert told.get(timeout=10) == (None, [b"a"])
+    disk.error = OSError(errno.ENOSPC, "no space")
+    journal.commit_then([b"b"], tell)
+    failure, there = told.get(timeout=10)
+    assert failure is not None
+    assert "no space" in failure
+    assert there == [b"a"]
+    disk.error = None
+    journal.commit([b"c"])
+    assert recorded(journal.folder) == [b"a", b"b", b"c"]
 
 
 def test_those_who_wait_behind_a_failing_batch_are_told(journal: Journal, disk: Disk) -> None:

@@ -39,7 +39,7 @@ StepStatus = Literal[
 CellStatus = Literal[
     "running", "completed", "restored", "failed", "interrupted", "in doubt", "recorded"
 ]
-RunState = Literal["idle", "running", "detached", "completed", "failed", "canceled"]
+RunState = Literal["idle", "running", "detached"] | ev.RunEnd
 
 UNNAMED = "earlier steps"  # answered from a part of the history that this view was not shown
 _RECENT = 64  # finished steps remembered per execution; the rest are counts

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from evercell.events import CellCompleted, CellFailed
 from evercell.history.locks import FileLock, is_held
 from evercell.history.reread import stored_events
+from evercell.history.rows import KEPT_WHOLE
 from evercell.history.segments import segments
 from evercell.history.trust import payloads_of
 
@@ -163,7 +163,7 @@ def _files(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[bytes, int]]
     ).fetchall()
     for run_id, identity, size in rows:
         found.setdefault(run_id, {})[identity] = size
-    for stored in stored_events(connection, types=(CellCompleted, CellFailed)):
+    for stored in stored_events(connection, types=KEPT_WHOLE):
         for payload in payloads_of(stored.event) if stored.event is not None else ():
             if payload.data is None:
                 assert stored.event is not None  # noqa: S101 - the loop is empty otherwise

@@ -35,7 +35,7 @@ from evercell.history.schema import RELEASE, SCHEMA
 from evercell.history.segments import SegmentHeader, SegmentWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from blake3 import blake3
@@ -77,7 +77,14 @@ class _Awaiting:
     future: asyncio.Future[None]
 
 
-_Waiter = _Blocked | _Awaiting
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """A function that is told, on the writer's thread: None, or why writing failed."""
+
+    tell: Callable[[str | None], None]
+
+
+_Waiter = _Blocked | _Awaiting | _Told
 
 
 @dataclass(slots=True)
@@ -152,6 +159,12 @@ class Journal:
         if self._failure is not None:
             await self._submit_async(())
         await self._submit_async(events)
+
+    def commit_then(self, events: Sequence[bytes], tell: Callable[[str | None], None]) -> None:
+        """Queue `events` and return; `tell(None)` is called, on the writer's thread, when they are
+        durable, or `tell(why)` when they can't be written at the time: they stay queued and are
+        the next to be written. It must be quick and must not raise."""
+        self._enqueue(_Entry(events, _Told(tell)))
 
     def flush(self) -> None:
         """Wait for what was queued. Raises HistoryWriteError."""
@@ -343,6 +356,8 @@ def _settle(waiters: Sequence[_Waiter | None], failure: str | None) -> None:
     for waiter in waiters:
         if isinstance(waiter, _Blocked):
             waiter.settle(failure)
+        elif isinstance(waiter, _Told):
+            waiter.tell(failure)
         elif waiter is not None:
             loops.setdefault(waiter.loop, []).append(waiter.future)
     for loop, futures in loops.items():

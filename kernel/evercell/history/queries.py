@@ -46,7 +46,10 @@ __all__ = [
 Check = Callable[["bytes | None", "tuple[object, ...]"], bool]
 """Whether a row's tag holds for its message: the row is this user's, and unchanged."""
 
-RunStatus = Literal["running", "stopped", "completed", "failed", "canceled"]
+RunStatus = Literal[
+    "running", "stopped", "completed", "failed", "canceled", "terminated", "timed out",
+    "continued as new",
+]  # fmt: skip
 StepStatus = Literal["completed", "failed", "in doubt", "canceled", "retrying"]
 
 
@@ -197,14 +200,15 @@ def cell_events(connection: duckdb.DuckDBPyConnection, run_id: str, check: Check
 
 
 def known_runs(connection: duckdb.DuckDBPyConnection, check: Check) -> list[KnownRun]:
-    """The runs that are proved to be this user's, in the order in which they were started."""
+    """The notebooks' runs that are proved to be this user's, in the order in which they were
+    started."""
     runs: dict[str, KnownRun] = {}
     rows = connection.execute(_ATTACHED).fetchall()
     for run_id, seq, kind, body, tag in rows:
         if not check(tag, (run_id, seq, kind, body)):
             continue
         match decode_event(body):
-            case RunStarted() as event:
+            case RunStarted(start=None) as event:
                 runs[run_id] = KnownRun(run_id, event.parameters, event.notebook, None, 0)
             case RunAttached() as event if run_id in runs:
                 run = runs[run_id]

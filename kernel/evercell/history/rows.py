@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from evercell.history.keys import UserKey
 
-__all__ = ["BASE", "Shape", "row_tag", "shape_of"]
+__all__ = ["BASE", "KEPT_WHOLE", "Shape", "row_tag", "shape_of"]
 
 BASE = ("writer", "position", "generation", "seq", "run_id", "at_ns", "type", "tag")
 _PAYLOAD = ("codec", "payload_id", "payload_size", "payload_data")
@@ -184,7 +184,10 @@ _SHAPES: dict[type[e.Event], Shape] = {
     ),
 }
 
+KEPT_WHOLE = tuple(kind for kind in e.EVENT_TYPES.values() if kind not in _SHAPES)
+"""Event types whose payloads are found in the row's `body` alone."""
+
 
 def shape_of(event: e.Event) -> Shape:
-    """How `event` becomes a row; runs and cells are kept whole."""
+    """How `event` becomes a row; all but steps are kept whole."""
     return _SHAPES.get(type(event), _WHOLE)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from functools import cached_property, partial
 from pathlib import Path
@@ -101,6 +101,13 @@ class History:
         """`commit`, from any event loop."""
         await self._journal.commit_async([encode(event) for event in events])
         self._notify(events)
+
+    def commit_then(self, events: Sequence[Event], tell: Callable[[str | None], None]) -> None:
+        """Queue `events` and return; once they are durable, `tell(None)` is called on the journal's
+        thread, or `tell(why)` when they can't be written at the time (they stay queued). `tell`
+        must be quick and must not raise."""
+        self._journal.commit_then([encode(event) for event in events], tell)
+        self._notify(tuple(events))
 
     def put(self, data: bytes | memoryview, codec: str) -> Payload:
         """Store an encoded value; a large one is durable when this returns.

@@ -1,0 +1,195 @@
+"""The event history's vocabulary: one frozen struct per event, and how they become bytes.
+
+    RunStarted ─ RunAttached ─┬─ CellStarted ─┬─ StepStarted ─ (AttemptFailed ─ AttemptStarted)* ─┐
+                              │               │      └ UsageRecorded*                             │
+                              │               │     StepCompleted | StepFailed | StepCanceled ────┤
+                              │               │     StepsAnswered*     (the history answered)     │
+                              │               └─ CellCompleted | CellFailed ──────────────────────┘
+                              ├─ CellRestored
+                              └─ RunDetached | RunFinished
+
+A run of an `@workflow` function is RunStarted (with `start`), then what its code asked for and what
+reached it, in the order in which it did:
+
+    asked     StepStarted  TimerStarted  TimerCanceled  ChildStarted  ApprovalRequested
+              MarkerRecorded  SignalSent  AttributesSet  CancelSent
+    reached   StepCompleted | StepFailed | StepCanceled  TimerFired  ChildFinished  ApprovalAnswered
+              SignalReceived  UpdateAccepted  CancelRequested
+    besides   HeartbeatRecorded  UpdateCompleted  RunBlocked  ScheduleSet  ScheduleFired
+
+Events are facts in the past tense; a status is always computed from them. `at` is the wall clock
+in nanoseconds since the epoch (UTC) and only informs: the order of a run is (generation of the
+attached kernel, position in its journal), so a clock that jumps back changes nothing.
+
+An event is encoded as a MessagePack array headed by its type's name. Fields are only ever
+appended, with a default, so every earlier history decodes.
+
+A cell's activity is one execution (or restore) of it: a new `activity_id` each time. A step's
+activity is the logical call - slot, key, ordinal - and keeps its `activity_id` over attempts and
+over kernel restarts.
+"""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import msgspec
+
+from evercell.events.parts import (
+    AmbientChange,
+    Decision,
+    ErrorInfo,
+    Event,
+    MarkerKind,
+    ParentClosePolicy,
+    Payload,
+    Product,
+    RunEnd,
+    WorkflowStart,
+)
+from evercell.events.runs import (
+    CellCompleted,
+    CellFailed,
+    CellRestored,
+    CellStarted,
+    RunAttached,
+    RunBlocked,
+    RunDetached,
+    RunFinished,
+    RunStarted,
+)
+from evercell.events.steps import (
+    AttemptFailed,
+    AttemptStarted,
+    HeartbeatRecorded,
+    StepCanceled,
+    StepCompleted,
+    StepFailed,
+    StepsAnswered,
+    StepStarted,
+    UsageRecorded,
+)
+from evercell.events.workflows import (
+    ApprovalAnswered,
+    ApprovalRequested,
+    AttributesSet,
+    CancelRequested,
+    CancelSent,
+    ChildFinished,
+    ChildStarted,
+    MarkerRecorded,
+    ScheduleFired,
+    ScheduleSet,
+    SignalReceived,
+    SignalSent,
+    TimerCanceled,
+    TimerFired,
+    TimerStarted,
+    UpdateAccepted,
+    UpdateCompleted,
+)
+
+__all__ = [
+    "EVENT_TYPES",
+    "AmbientChange",
+    "ApprovalAnswered",
+    "ApprovalRequested",
+    "AttemptFailed",
+    "AttemptStarted",
+    "AttributesSet",
+    "CancelRequested",
+    "CancelSent",
+    "CellCompleted",
+    "CellFailed",
+    "CellRestored",
+    "CellStarted",
+    "ChildFinished",
+    "ChildStarted",
+    "Decision",
+    "ErrorInfo",
+    "Event",
+    "HeartbeatRecorded",
+    "MarkerKind",
+    "MarkerRecorded",
+    "ParentClosePolicy",
+    "Payload",
+    "Product",
+    "RunAttached",
+    "RunBlocked",
+    "RunDetached",
+    "RunEnd",
+    "RunFinished",
+    "RunStarted",
+    "ScheduleFired",
+    "ScheduleSet",
+    "SignalReceived",
+    "SignalSent",
+    "StepCanceled",
+    "StepCompleted",
+    "StepFailed",
+    "StepStarted",
+    "StepsAnswered",
+    "TimerCanceled",
+    "TimerFired",
+    "TimerStarted",
+    "UpdateAccepted",
+    "UpdateCompleted",
+    "UsageRecorded",
+    "WorkflowStart",
+    "decode_event",
+    "encode_event",
+]
+
+AnyEvent = (
+    RunStarted
+    | RunAttached
+    | RunDetached
+    | RunFinished
+    | CellStarted
+    | CellCompleted
+    | CellFailed
+    | CellRestored
+    | StepStarted
+    | AttemptStarted
+    | AttemptFailed
+    | StepCompleted
+    | StepFailed
+    | StepCanceled
+    | StepsAnswered
+    | UsageRecorded
+    | TimerStarted
+    | TimerFired
+    | TimerCanceled
+    | SignalReceived
+    | SignalSent
+    | CancelSent
+    | ApprovalRequested
+    | ApprovalAnswered
+    | UpdateAccepted
+    | UpdateCompleted
+    | CancelRequested
+    | ChildStarted
+    | ChildFinished
+    | MarkerRecorded
+    | AttributesSet
+    | HeartbeatRecorded
+    | RunBlocked
+    | ScheduleSet
+    | ScheduleFired
+)
+
+EVENT_TYPES: dict[str, type[Event]] = {cls.__name__: cls for cls in get_args(AnyEvent)}
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(AnyEvent)
+
+
+def encode_event(event: Event) -> bytes:
+    """The event as MessagePack."""
+    return _encoder.encode(event)
+
+
+def decode_event(data: bytes | memoryview) -> Event:
+    """The event that `encode_event` made. Raises `msgspec.DecodeError` on anything else."""
+    decoded: Event = _decoder.decode(data)
+    return decoded
