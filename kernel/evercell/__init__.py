@@ -1,6 +1,7 @@
 """Evercell: notebook cells and steps as durable activities, their history in DuckDB.
 
 step, RetryPolicy      make a function's calls durable
+workflow               durable async functions: timers, signals, children, approvals
 record_usage           say what a model call cost
 Secret                 a text that is used and never recorded
 configure, AesGcm      options of this process; encryption
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from evercell.engine.retry import RetryPolicy
     from evercell.engine.step import Step, step
     from evercell.engine.usage import record_usage
+    from evercell.engine.workflow.handle import WorkflowHandle
+    from evercell.engine.workflow.namespace import workflow
     from evercell.jupyter.extension import load_ipython_extension, unload_ipython_extension
 
 __version__ = "0.1.0"
@@ -34,6 +37,7 @@ __all__ = [
     "RetryPolicy",
     "Secret",
     "Step",
+    "WorkflowHandle",
     "configure",
     "errors",
     "load",
@@ -44,6 +48,7 @@ __all__ = [
     "sql",
     "step",
     "unload_ipython_extension",
+    "workflow",
 ]
 
 # Loaded at first use, so that `import evercell.anything` pays only for what it needs.
@@ -52,6 +57,7 @@ _HOMES = {
     "RetryPolicy": "evercell.engine.retry",
     "Secret": "evercell.codec.secret",
     "Step": "evercell.engine.step",
+    "WorkflowHandle": "evercell.engine.workflow.handle",
     "configure": "evercell.engine.config",
     "load": "evercell.api",
     "load_ipython_extension": "evercell.jupyter.extension",
@@ -61,6 +67,7 @@ _HOMES = {
     "sql": "evercell.api",
     "step": "evercell.engine.step",
     "unload_ipython_extension": "evercell.jupyter.extension",
+    "workflow": "evercell.engine.workflow.namespace",
 }
 
 

@@ -19,10 +19,24 @@ EvercellError                   EC000
 ├── CellError                   EC300   a cell can't be restored or recorded
 │   ├── NotStorableError        EC301
 │   └── RestoreError            EC302
-└── StepError                   EC400   a durable call could not be completed
-    ├── StepFailedError         EC401
-    ├── StepTimeoutError        EC402
-    └── InDoubtError            EC403
+├── StepError                   EC400   a durable call could not be completed
+│   ├── StepFailedError         EC401
+│   ├── StepTimeoutError        EC402
+│   └── InDoubtError            EC403
+└── WorkflowError               EC500   a workflow function's run
+    ├── NondeterminismError     EC501
+    ├── WorkflowCallError       EC502
+    ├── WorkflowFailedError     EC503
+    ├── WorkflowCanceledError   EC504
+    ├── WorkflowTerminatedError EC505
+    ├── WorkflowTimeoutError    EC506
+    ├── WorkflowAlreadyStartedError EC507
+    ├── WorkflowNotDefinedError EC508
+    ├── WorkflowClosedError     EC509
+    ├── WorkflowBlockedError    EC510
+    ├── QueryMutatedError       EC511
+    ├── HandlerNotFoundError    EC512
+    └── UpdateRejectedError     EC513
 
 A message says what happened, why, and what to do, in that order. Codes are stable: once
 released, a code is never reused for anything else.
@@ -35,6 +49,7 @@ from typing import ClassVar
 __all__ = [
     "CellError",
     "EvercellError",
+    "HandlerNotFoundError",
     "HistoryError",
     "HistoryLockedError",
     "HistoryNewerError",
@@ -42,12 +57,14 @@ __all__ = [
     "InDoubtError",
     "JournalDamagedError",
     "KernelNotFoundError",
+    "NondeterminismError",
     "NotInKernelError",
     "NotStorableError",
     "NotebookInvalidError",
     "NotebookNotFoundError",
     "PayloadError",
     "QueryError",
+    "QueryMutatedError",
     "RestoreError",
     "RunInUseError",
     "RunNotFoundError",
@@ -55,7 +72,18 @@ __all__ = [
     "StepFailedError",
     "StepTimeoutError",
     "UnknownParameterError",
+    "UpdateRejectedError",
     "UsageError",
+    "WorkflowAlreadyStartedError",
+    "WorkflowBlockedError",
+    "WorkflowCallError",
+    "WorkflowCanceledError",
+    "WorkflowClosedError",
+    "WorkflowError",
+    "WorkflowFailedError",
+    "WorkflowNotDefinedError",
+    "WorkflowTerminatedError",
+    "WorkflowTimeoutError",
 ]
 
 
@@ -203,3 +231,87 @@ class InDoubtError(StepError):
     """An at-most-once step was started by an earlier process and may have taken effect."""
 
     code = "EC403"
+
+
+class WorkflowError(EvercellError):
+    """A run of a workflow function did not do what was asked of it."""
+
+    code = "EC500"
+
+
+class NondeterminismError(WorkflowError):
+    """Today's code asks for something else than the run's history holds."""
+
+    code = "EC501"
+
+
+class WorkflowCallError(WorkflowError):
+    """Workflow code called what a replay could not repeat, such as a clock or a file."""
+
+    code = "EC502"
+
+
+class WorkflowFailedError(WorkflowError):
+    """The workflow failed with an exception that can't be given back itself."""
+
+    code = "EC503"
+
+
+class WorkflowCanceledError(WorkflowError):
+    """The workflow was cancelled."""
+
+    code = "EC504"
+
+
+class WorkflowTerminatedError(WorkflowError):
+    """The workflow was ended from outside, without asking its code."""
+
+    code = "EC505"
+
+
+class WorkflowTimeoutError(WorkflowError, TimeoutError):
+    """The workflow took longer than its `execution_timeout`."""
+
+    code = "EC506"
+
+
+class WorkflowAlreadyStartedError(WorkflowError):
+    """A run with this workflow id exists, and the policy forbids another."""
+
+    code = "EC507"
+
+
+class WorkflowNotDefinedError(WorkflowError):
+    """The run's workflow function is not defined in this process."""
+
+    code = "EC508"
+
+
+class WorkflowClosedError(WorkflowError):
+    """The run is closed: it takes no signals or updates any more."""
+
+    code = "EC509"
+
+
+class WorkflowBlockedError(WorkflowError):
+    """The run is open and can't go on with today's code; the cause says why."""
+
+    code = "EC510"
+
+
+class QueryMutatedError(WorkflowError):
+    """A query's handler asked for something that would change the run."""
+
+    code = "EC511"
+
+
+class HandlerNotFoundError(WorkflowError):
+    """The workflow has no query or update of this name."""
+
+    code = "EC512"
+
+
+class UpdateRejectedError(WorkflowError):
+    """An update's validator refused it; nothing was recorded."""
+
+    code = "EC513"

@@ -1,10 +1,12 @@
-"""Fakes for tests of code that uses Evercell: time that the test moves."""
+"""For tests of code that uses Evercell: time that the test moves, workflows without a notebook."""
 
 from __future__ import annotations
 
 import threading
 
-__all__ = ["ManualClock"]
+from evercell.engine.workflow.environment import WorkflowEnvironment
+
+__all__ = ["ManualClock", "WorkflowEnvironment"]
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 

@@ -44,6 +44,7 @@ EVENTS: list[e.Event] = [
     e.SignalReceived(RUN, AT, "s-1", "approve", PAYLOAD, "[1.5]", "me"),
     e.SignalSent(RUN, AT, "a-9", "another", "go", b"k", "[]"),
     e.CancelSent(RUN, AT, "a-10", "another", "enough"),
+    e.DeliveryReported(RUN, AT, "a-9", ERROR),
     e.ApprovalRequested(RUN, AT, "a-11", "workflow", "Deploy?", '{"type":"object"}', AT + 9),
     e.ApprovalAnswered(RUN, AT, "a-11", True, PAYLOAD, "{}", "me", "c-1"),
     e.UpdateAccepted(RUN, AT, "u-1", "set", PAYLOAD, "[2]"),

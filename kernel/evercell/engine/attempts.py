@@ -41,7 +41,16 @@ if TYPE_CHECKING:
     from evercell.events import Payload
     from evercell.history import StepStatus
 
-__all__ = ["Attempts", "Commit", "Effect", "RunBody", "Wait", "drive", "drive_async"]
+__all__ = [
+    "Attempts",
+    "Commit",
+    "Effect",
+    "RunBody",
+    "Wait",
+    "drive",
+    "drive_async",
+    "refuse_secrets",
+]
 
 _SECOND = 1_000_000_000
 
@@ -148,7 +157,7 @@ class Attempts:
         scope = self.scope
         try:
             encoded = values.encode(value, scope.live)
-            _refuse_secrets(encoded.data)
+            refuse_secrets(encoded.data)
         except NotStorableError as why:
             error = NotStorableError(
                 f"step {self.name!r} returned a value that can't be recorded: {why.message} "
@@ -246,7 +255,8 @@ class Attempts:
         )
 
 
-def _refuse_secrets(data: bytes) -> None:
+def refuse_secrets(data: bytes) -> None:
+    """Raise NotStorableError for bytes that hold the text of a Secret."""
     if holds_secret(data):
         raise NotStorableError("it holds the text of a Secret, which is never recorded.")
 

@@ -80,6 +80,16 @@ def view(value: object, encoded: Encoded, payload: Payload) -> str | None:
 _READABLE = ("json", "json+zstd")
 
 
+def json_view(value: object, encoded: Encoded) -> str | None:
+    """JSON for people of a value that SQL can't read from its payload."""
+    if not current().in_clear:
+        return None
+    if encoded.view is not None:
+        return _json(encoded.view)
+    whole = len(encoded.data) <= _WHOLE
+    return _json(str(encoded.data, "utf-8") if whole else values.json_view(value))
+
+
 def error(raised: BaseException) -> tuple[str, str, str]:
     """(qualified type name, message, traceback)."""
     name, message, traceback = exceptions.describe(raised)

@@ -32,7 +32,7 @@ from evercell.errors import NotStorableError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["FunctionVersion", "Reached"]
+__all__ = ["FunctionVersion", "Reached", "is_user_code"]
 
 _MISSING = object()
 _SCALARS = (type(None), bool, int, float, complex, str, bytes)
@@ -112,11 +112,11 @@ class _Walk:
     def _value(self, name: str, value: object, *, is_global: bool = False) -> None:
         inner = _unwrap(value)
         if isinstance(inner, FunctionType):
-            if _is_user_code(inner.__module__):
+            if is_user_code(inner.__module__):
                 self.parts.append(f"function {name}")
                 self.function(inner)
         elif isinstance(value, type):
-            if _is_user_code(value.__module__):
+            if is_user_code(value.__module__):
                 self._digest(name, value)
         elif type(value) in _SCALARS or isinstance(value, _CONTAINERS):
             self._digest(name, value)
@@ -189,7 +189,7 @@ def _nested(code: CodeType) -> Iterator[CodeType]:
 
 
 @lru_cache(maxsize=4096)
-def _is_user_code(module: str | None) -> bool:
+def is_user_code(module: str | None) -> bool:
     """Whether a module is the notebook or the user's project, not an installed library."""
     if module is None or module == "__main__":
         return True

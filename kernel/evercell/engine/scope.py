@@ -13,7 +13,7 @@ from collections import deque
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
@@ -39,6 +39,7 @@ __all__ = [
     "current_scope",
     "enter_scope",
     "forget_scopes",
+    "leave_scope",
 ]
 
 _FLUSH_ANSWERED = 1024  # ids in one StepsAnswered event
@@ -182,14 +183,20 @@ def _in_doubt(name: str, attempt: int) -> InDoubtError:
     )
 
 
-_scope: ContextVar[Scope | None] = ContextVar("evercell_scope", default=None)
+_scope: ContextVar[Scope | Literal[False] | None] = ContextVar("evercell_scope", default=None)
 _latest: Scope | None = None
 
 
 def current_scope() -> Scope | None:
     """The scope of the calling code: its context's, or, in a thread that inherited no context, that
-    of the latest cell. None before the first recorded cell."""
-    return _scope.get() or _latest
+    of the latest cell. None before the first recorded cell, and in what a workflow carries out."""
+    scope = _scope.get()
+    return None if scope is False else scope or _latest
+
+
+def leave_scope() -> None:
+    """The calling context belongs to no cell from here on: its steps run plain."""
+    _scope.set(False)
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import TYPE_CHECKING, Any, Literal
 
 from evercell.clock import SystemClock
@@ -9,6 +11,7 @@ from evercell.engine.feed import RunFeed
 from evercell.engine.notebook import NotebookRun
 from evercell.engine.run import begin_run, open_run
 from evercell.engine.scope import forget_scopes
+from evercell.engine.workflow.holder import hold_worker
 from evercell.errors import NotInKernelError
 from evercell.history import History
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from evercell.clock import Clock
     from evercell.engine.host import CellRequest, Host
     from evercell.engine.run import RunRequest
+    from evercell.engine.workflow.worker import WorkflowWorker
 
 __all__ = ["Session", "current_session"]
 
@@ -41,6 +45,7 @@ class Session:
         self._live = live
         self._project = project
         self.cells = NotebookRun(open_run(history, request, clock), live, project)
+        self._worker: WorkflowWorker | None = None
 
     @classmethod
     def open(
@@ -66,6 +71,7 @@ class Session:
             raise
         history.start_folding()
         _current = session
+        hold_worker(lambda: session.workflows)
         return session
 
     @property
@@ -75,10 +81,48 @@ class Session:
 
     async def execute(self, request: CellRequest, host: Host) -> dict[str, Any]:
         """Restore the cell or run it; returns the content of the execute_reply."""
-        return await self.cells.execute(request, host)
+        try:
+            return await self.cells.execute(request, host)
+        finally:
+            self._define_workflows()
+
+    @property
+    def workflows(self) -> WorkflowWorker:
+        """The thread that carries this run's workflows; made when it is first asked for."""
+        if self._worker is None:
+            from evercell.engine.workflow.worker import (  # noqa: PLC0415 - few notebooks need it
+                HostRun,
+                WorkflowWorker,
+            )
+
+            run = self.cells.run
+            host = HostRun(
+                run.run_id, run.lock.generation, os.getpid(), os.uname().nodename,
+                self.request.kernel_id, self.request.notebook,
+            )  # fmt: skip
+            self._worker = WorkflowWorker(
+                self.history, host, self._live, clock=self.clock, notice=_to_stderr
+            )
+        return self._worker
+
+    def _define_workflows(self) -> None:
+        """Have open runs go on whose definition the cell made, imported or gave back."""
+        module = sys.modules.get("evercell.engine.workflow.definition")
+        if module is None:
+            return
+        kind = module.Workflow
+        found = {v.name: v for v in list(self._live.values()) if type(v) is kind}
+        for definition in {**module.DEFINED, **found}.values():
+            self.workflows.define(definition)
+
+    def _stop_workflows(self) -> None:
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.close()
 
     def new_run(self) -> str:
         """Leave the current run and begin another; returns its id. Variables stay as they are."""
+        self._stop_workflows()
         self.cells.run.detach()
         run = begin_run(self.history, self.request, self.clock)
         self.cells = NotebookRun(run, self._live, self._project)
@@ -99,10 +143,16 @@ class Session:
             return
         _current = None
         forget_scopes()
+        hold_worker(None)
         try:
+            self._stop_workflows()
             self.cells.run.detach()
         finally:
             self.history.close()
+
+
+def _to_stderr(line: str) -> None:
+    print(f"evercell: {line}", file=sys.stderr)  # noqa: T201 - no cell's output
 
 
 def current_session() -> Session:

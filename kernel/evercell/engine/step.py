@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overlo
 
 from evercell.codec import values
 from evercell.engine.attempts import Attempts, drive, drive_async
+from evercell.engine.current import calling_workflow
 from evercell.engine.durations import Duration, seconds
 from evercell.engine.function import FunctionVersion
 from evercell.engine.mapping import map_async, map_sync
@@ -36,7 +37,7 @@ _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 
 class Step(Generic[P, R]):
     """A durable function; made by `@step`. Calling it returns what the function returns (an
-    awaitable, for an async one)."""
+    awaitable, for an async one). In the code of a workflow every call is awaited."""
 
     __evercell_step__ = True
 
@@ -100,6 +101,9 @@ class Step(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         __tracebackhide__ = True
+        workflow = calling_workflow()
+        if workflow is not None:
+            return cast("R", workflow.step(self, args, kwargs))
         if self.is_async:
             return cast("R", self._call_async(args, kwargs))
         begun = self._begin(args, kwargs)
@@ -122,6 +126,10 @@ class Step(Generic[P, R]):
         if max_concurrency < 1:
             raise UsageError("max_concurrency must be at least 1.")
         items = list(zip(*iterables, strict=False))
+        workflow = calling_workflow()
+        if workflow is not None:
+            calls = [functools.partial(workflow.step, self, item, {}) for item in items]
+            return map_async(calls, max_concurrency, return_exceptions=return_exceptions)
         if self.is_async:
             return self._map_async(items, max_concurrency, return_exceptions)
         begun = [self._begin(item, {}) for item in items]
@@ -148,7 +156,7 @@ class Step(Generic[P, R]):
             run: Callable[..., Any] = run_plain_async if self.is_async else run_plain
             plain = functools.partial(self.__wrapped__, *args, **kwargs)
             return functools.partial(run, plain, self.retry, self.start_to_close_timeout)
-        entered = scope.enter(self, self._arguments(args, kwargs))
+        entered = scope.enter(self, self.normal_form(args, kwargs))
         match entered:
             case Answered():
                 return entered
@@ -159,7 +167,7 @@ class Step(Generic[P, R]):
                     scope,
                     entered,
                     self.name,
-                    functools.partial(self._view, args, kwargs),
+                    functools.partial(self.view, args, kwargs),
                     self.retry,
                     self.at_most_once,
                 )
@@ -167,7 +175,7 @@ class Step(Generic[P, R]):
                 perform: Callable[..., Any] = drive_async if self.is_async else drive
                 return functools.partial(perform, attempts, body, self.start_to_close_timeout)
 
-    def _arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[object, ...]:
+    def normal_form(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[object, ...]:
         """The arguments in normal form: however they were passed, defaults filled in, without
         ignored ones; or what the author's `key` function makes of them."""
         if len(args) == self._arity and not kwargs:
@@ -178,7 +186,8 @@ class Step(Generic[P, R]):
             return ("key", self.key(*args, **kwargs))
         return tuple(v for name, v in bound.arguments.items() if name not in self.ignore)
 
-    def _view(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    def view(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        """The arguments as a JSON object by parameter name, for people."""
         if len(args) == self._arity and not kwargs:
             return values.json_view(dict(zip(self.signature.parameters, args, strict=True)))
         return values.json_view(dict(self.signature.bind(*args, **kwargs).arguments))

@@ -14,7 +14,7 @@ reached it, in the order in which it did:
     asked     StepStarted  TimerStarted  TimerCanceled  ChildStarted  ApprovalRequested
               MarkerRecorded  SignalSent  AttributesSet  CancelSent
     reached   StepCompleted | StepFailed | StepCanceled  TimerFired  ChildFinished  ApprovalAnswered
-              SignalReceived  UpdateAccepted  CancelRequested
+              SignalReceived  UpdateAccepted  CancelRequested  DeliveryReported
     besides   HeartbeatRecorded  UpdateCompleted  RunBlocked  ScheduleSet  ScheduleFired
 
 Events are facts in the past tense; a status is always computed from them. `at` is the wall clock
@@ -77,6 +77,7 @@ from evercell.events.workflows import (
     CancelSent,
     ChildFinished,
     ChildStarted,
+    DeliveryReported,
     MarkerRecorded,
     ScheduleFired,
     ScheduleSet,
@@ -106,6 +107,7 @@ __all__ = [
     "ChildFinished",
     "ChildStarted",
     "Decision",
+    "DeliveryReported",
     "ErrorInfo",
     "Event",
     "HeartbeatRecorded",
@@ -163,6 +165,7 @@ AnyEvent = (
     | SignalReceived
     | SignalSent
     | CancelSent
+    | DeliveryReported
     | ApprovalRequested
     | ApprovalAnswered
     | UpdateAccepted

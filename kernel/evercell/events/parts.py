@@ -22,7 +22,7 @@ __all__ = [
 
 Decision = Literal["executed", "restored", "recomputed", "volatile"]
 RunEnd = Literal["completed", "failed", "canceled", "terminated", "timed out", "continued as new"]
-ParentClosePolicy = Literal["terminate", "abandon", "request cancel"]
+ParentClosePolicy = Literal["terminate", "abandon", "request_cancel"]
 MarkerKind = Literal["side effect", "patched", "deprecate patch"]
 
 

@@ -19,6 +19,7 @@ __all__ = [
     "CancelSent",
     "ChildFinished",
     "ChildStarted",
+    "DeliveryReported",
     "MarkerRecorded",
     "ScheduleFired",
     "ScheduleSet",
@@ -80,6 +81,13 @@ class CancelSent(Event, frozen=True):
     activity_id: str
     target: str  # run_id
     reason: str | None = None
+
+
+class DeliveryReported(Event, frozen=True):
+    """What a workflow sent to another run arrived there, or could not be delivered."""
+
+    activity_id: str  # of the SignalSent or CancelSent
+    error: ErrorInfo | None = None
 
 
 class ApprovalRequested(Event, frozen=True):

@@ -1,0 +1,184 @@
+"""What workflow code asked for, and what the history says that it asked for.
+
+    ask(identity, make) ─┬─ replay: the next recorded one, which must be the same ─> its event
+                         └─ live:   make() ─> a new event, to be recorded and carried out
+
+What code asks for is verified by position: the n-th of its asks is the n-th that is recorded. New
+asks wait until the whole history was gone through, so that a replay which goes wrong has carried
+out nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from evercell import events as e
+from evercell.errors import NondeterminismError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+__all__ = [
+    "ASKED",
+    "REACHED",
+    "SLOT",
+    "Asks",
+    "Identity",
+    "calling_line",
+    "describe",
+    "identity_of",
+]
+
+REACHED = (
+    e.StepCompleted,
+    e.StepFailed,
+    e.TimerFired,
+    e.ChildFinished,
+    e.ApprovalAnswered,
+    e.SignalReceived,
+    e.UpdateAccepted,
+    e.CancelRequested,
+    e.DeliveryReported,
+)
+"""Events that record what reached the code."""
+
+Identity = tuple[object, ...]
+"""A word for the kind of ask, then what must be the same in a replay."""
+
+SLOT = "workflow"  # where a cell's steps name their cell
+
+_IMPOSED = ("terminated", "timed out")  # ends of a run that its code did not ask for
+
+
+_IDENTITIES: dict[type[e.Event], Callable[[Any], Identity]] = {
+    e.StepStarted: lambda event: ("step", event.name, event.key[:16]),
+    e.StepCanceled: lambda event: ("cancel of step", event.activity_id),
+    e.TimerStarted: lambda _: ("timer",),
+    e.TimerCanceled: lambda event: ("cancel of timer", event.activity_id),
+    e.ChildStarted: lambda event: ("child", event.workflow, event.key),
+    e.ApprovalRequested: lambda event: ("approval", event.prompt, event.schema),
+    e.MarkerRecorded: lambda event: (event.kind, event.name),
+    e.SignalSent: lambda event: ("signal", event.target, event.name, event.key),
+    e.CancelSent: lambda event: ("cancel of run", event.target),
+    e.AttributesSet: lambda event: ("attributes", event.search_attributes, event.memo),
+    e.UpdateCompleted: lambda event: ("end of update", event.update_id),
+    e.RunFinished: lambda event: ("end", event.status),
+}
+
+
+ASKED = tuple(_IDENTITIES)
+"""Events that record what code asked for."""
+
+
+def identity_of(event: e.Event) -> Identity | None:
+    """What the recorded ask was about; None for what was imposed on the code."""
+    if isinstance(event, e.RunFinished) and event.status in _IMPOSED:
+        return None
+    return _IDENTITIES[type(event)](event)
+
+
+def describe(identity: Identity, event: e.Event | None = None) -> str:
+    """An ask in words; `event` tells a recorded step's arguments."""
+    kind, *rest = identity
+    match event:
+        case e.StepStarted():
+            return f"step {event.name}({event.arguments[:200]})"
+        case e.TimerStarted():
+            return f"timer ({event.name})"
+        case _:
+            pass
+    names = [repr(part) for part in rest if isinstance(part, str)]
+    return " ".join((str(kind), *names[:2]))
+
+
+class Asks:
+    """One run's asks, in order."""
+
+    __slots__ = ("_inputs", "_recorded", "_run_id", "count", "fresh", "markers")
+
+    def __init__(self, run_id: str, history: Iterable[e.Event] = ()) -> None:
+        self._run_id = run_id
+        self._recorded: deque[e.Event] = deque()
+        self.markers: set[str] = set()  # patches that the history knows
+        self._inputs = 0  # recorded ones that the code has not seen yet
+        self.count = 0
+        self.fresh: list[e.Event] = []  # asked for the first time, not recorded yet
+        for event in history:
+            if isinstance(event, ASKED):
+                if identity_of(event) is not None:
+                    self._recorded.append(event)
+                if isinstance(event, e.MarkerRecorded) and event.kind != "side effect":
+                    self.markers.add(event.name)
+            elif isinstance(event, REACHED):
+                self._inputs += 1
+
+    @property
+    def replaying(self) -> bool:
+        """Whether the code goes over ground that the history knows."""
+        return bool(self._recorded) or self._inputs > 0
+
+    def seen(self) -> None:
+        """A recorded input reaches the code."""
+        self._inputs -= 1
+
+    def ask(self, identity: Identity, make: Callable[[], e.Event]) -> tuple[e.Event, bool]:
+        """The event of the ask, and whether it is new. Raises NondeterminismError where the history
+        holds another one at this place."""
+        self.count += 1
+        while self._recorded:
+            recorded = self._recorded.popleft()
+            known = identity_of(recorded)
+            if known == identity:
+                return recorded, False
+            if isinstance(recorded, e.MarkerRecorded) and recorded.kind == "deprecate patch":
+                continue  # its code is gone, as announced
+            raise self._differs(describe(known or (), recorded), describe(identity))
+        event = make()
+        self.fresh.append(event)
+        return event, True
+
+    def next_is(self, identity: Identity) -> bool:
+        """Whether the next recorded ask is this one."""
+        return bool(self._recorded) and identity_of(self._recorded[0]) == identity
+
+    def finish_replay(self) -> None:
+        """The code has seen the whole history: raise NondeterminismError if it did not ask for all
+        that is recorded."""
+        for recorded in self._recorded:
+            if isinstance(recorded, e.MarkerRecorded) and recorded.kind == "deprecate patch":
+                continue
+            known = identity_of(recorded)
+            assert known is not None  # noqa: S101 - see __init__
+            raise self._differs(describe(known, recorded), "nothing more")
+        self._recorded.clear()
+
+    def unasked(self, event: e.Event) -> NondeterminismError:
+        """The error for a recorded result of something that the code did not ask for."""
+        return self._differs(f"{type(event).__name__} of {_subject(event)}", "nothing of the kind")
+
+    def _differs(self, recorded: str, asked: str) -> NondeterminismError:
+        where = calling_line()
+        return NondeterminismError(
+            f"the code of this workflow no longer fits its run {self._run_id}: at its ask number "
+            f"{self.count}, the history holds {recorded}, and today's code asks for {asked}"
+            f"{f' ({where})' if where else ''}. Nothing was carried out. Take the edit back, make "
+            "it conditional with workflow.patched('name'), or leave the run and start another one "
+            f"that shares its history up to there: evercell fork {self._run_id}."
+        )
+
+
+def _subject(event: e.Event) -> str:
+    return str(getattr(event, "activity_id", None) or getattr(event, "update_id", "?"))
+
+
+def calling_line() -> str | None:
+    """Where the user's code stands: the innermost frame that is neither ours nor asyncio's."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        module = frame.f_globals.get("__name__", "")
+        if module.partition(".")[0] not in ("evercell", "asyncio", "contextlib", "threading"):
+            return f"line {frame.f_lineno} of {frame.f_code.co_filename}"
+        frame = frame.f_back  # type: ignore[assignment]
+    return None

@@ -1,0 +1,331 @@
+"""What code asked for, carried out: steps, timers, children, messages to other runs, its end.
+
+For the worker's thread. `carry_out` follows an activation; `resume` follows a replay, where only
+what has not come yet is carried out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from evercell import events as e
+from evercell.engine.failures import recorded_error
+from evercell.engine.workflow import starting
+from evercell.engine.workflow.runner import Job, RunScope
+from evercell.errors import (
+    EvercellError,
+    RunNotFoundError,
+    WorkflowAlreadyStartedError,
+    WorkflowClosedError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from concurrent.futures import Future
+
+    from evercell.engine.workflow.context import StepWork
+    from evercell.engine.workflow.instance import Instance, Pending
+    from evercell.engine.workflow.worker import WorkflowWorker
+    from evercell.events import Event, RunStarted
+
+__all__ = ["Carrier", "ChildWork"]
+
+
+@dataclass(frozen=True, slots=True)
+class ChildWork:
+    """A child that is to begin."""
+
+    request: starting.StartRequest
+    conflict: starting.ConflictPolicy
+    reuse: starting.ReusePolicy
+
+
+class Carrier:
+    """Carries out what the worker's runs ask for."""
+
+    def __init__(self, worker: WorkflowWorker) -> None:
+        self._worker = worker
+        self._parents: dict[str, tuple[str, str]] = {}  # child -> (parent, activity_id there)
+        self.updates: dict[str, Future[e.UpdateCompleted]] = {}
+
+    def carry_out(self, instance: Instance, fresh: list[Event], work: list[Pending]) -> None:
+        """Record the new asks of an activation, and carry them out."""
+        if instance.finished is not None:
+            self._end(instance, fresh, work)
+            return
+        if fresh:
+            self._worker.append(fresh)
+        for pending in work:
+            self._start(instance, pending)
+
+    def resume(self, instance: Instance, history: Iterable[Event]) -> None:
+        """After a replay: record what the code asked for beyond it, and carry out all that has not
+        come."""
+        fresh, work = instance.take()
+        if instance.finished is not None:
+            self._end(instance, fresh, work)
+            return
+        if fresh:
+            self._worker.append(fresh)
+        tried: dict[str, Event] = {}
+        for event in history:
+            if isinstance(event, (e.StepStarted, e.AttemptStarted, e.AttemptFailed)):
+                tried[event.activity_id] = event
+        new = {id(event) for event in fresh}
+        for pending in list(instance.pending.values()):
+            if id(pending.event) in new:
+                self._start(instance, pending)
+            else:
+                self._start_again(instance, pending, tried)
+        for pending in work:  # what nobody waits for
+            if pending.future is None and id(pending.event) in new:
+                self._start(instance, pending)
+        deadline = instance.start.deadline
+        if deadline is not None:
+            self._worker.timers.put(deadline, partial(self._time_out, instance.run_id))
+
+    # -- asks -----------------------------------------------------------------------------------
+
+    def _start(self, instance: Instance, pending: Pending) -> None:
+        match pending.event:
+            case e.StepStarted() as event:
+                self._worker.runner.start(self._job(instance, event, pending.work, 1))
+            case e.TimerStarted() as event:
+                fire = partial(self._fire, instance.run_id, event.activity_id)
+                self._worker.timers.put(event.fire_at, fire)
+            case e.StepCanceled() as event:
+                self._worker.runner.cancel(event.activity_id)
+            case e.ChildStarted() as event:
+                self._start_child(instance, event, pending.work)
+            case e.SignalSent() | e.CancelSent() as event:
+                self._send(instance, event, pending.work)
+            case e.UpdateCompleted() as event:
+                self._updated(event)
+            case _:
+                pass  # recorded, and that is all
+
+    def _start_again(self, instance: Instance, pending: Pending, tried: dict[str, Event]) -> None:
+        """Carry out what an earlier process was asked for."""
+        match pending.event:
+            case e.StepStarted() as event:
+                self._step_again(instance, event, pending.work, tried[event.activity_id])
+            case e.ChildStarted() as event:
+                self._child_again(instance, event, pending.work)
+            case _:
+                self._start(instance, pending)
+
+    def _job(self, instance: Instance, event: e.StepStarted, work: StepWork, attempt: int) -> Job:
+        worker = self._worker
+        scope = RunScope(worker.history, worker.clock, instance.run_id, worker.live)
+        return Job(scope, event.activity_id, event.key, event.ordinal, attempt, work)
+
+    def _step_again(
+        self, instance: Instance, event: e.StepStarted, work: StepWork, last: Any
+    ) -> None:
+        runner = self._worker.runner
+        if runner.has(event.activity_id):
+            return  # it goes on in this process
+        attempt = 1 if isinstance(last, e.StepStarted) else last.attempt
+        job = self._job(instance, event, work, attempt + 1)
+        if event.at_most_once and not isinstance(last, e.AttemptFailed):
+            runner.refuse(job)
+        else:
+            runner.start(job)
+
+    def _fire(self, run_id: str, activity_id: str) -> None:
+        instance = self._worker.instances.get(run_id)
+        pending = None if instance is None else instance.pending.get(activity_id)
+        if pending is None or pending.over:
+            return
+        pending.over = True
+        event = e.TimerFired(run_id, self._worker.clock.now(), activity_id)
+        self._worker.record_input(run_id, event)
+
+    # -- children -------------------------------------------------------------------------------
+
+    def _start_child(self, instance: Instance, event: e.ChildStarted, work: ChildWork) -> None:
+        worker = self._worker
+        self._parents[event.child] = instance.run_id, event.activity_id
+        try:
+            starting.choose_id(worker, event.workflow_id, work.conflict, work.reuse)
+        except WorkflowAlreadyStartedError as refused:
+            info = recorded_error(refused, worker.history, worker.live)
+            end = e.RunFinished(event.child, worker.clock.now(), "failed", error=info)
+            self._report_child(end, event.child)
+            return
+        started = starting.started_event(worker, event.child, work.request, parent=instance)
+        starting.begin(worker, started, work.request.definition)
+
+    def _child_again(self, instance: Instance, event: e.ChildStarted, work: ChildWork) -> None:
+        worker = self._worker
+        self._parents[event.child] = instance.run_id, event.activity_id
+        end = worker.find_end(event.child)
+        while end is not None and end.next_run is not None:
+            end = worker.find_end(end.next_run)
+        if end is not None:
+            self._report_child(end, event.child)
+        elif not worker.knows_chain(event.child):  # its parent's process died between the two
+            self._start_child(instance, event, work)
+
+    def _report_child(self, end: e.RunFinished, first: str) -> None:
+        """Tell the parent of a child's end."""
+        parent, activity_id = self._parents.pop(first, (None, ""))
+        instance = self._worker.instances.get(parent) if parent is not None else None
+        if parent is None or instance is None or activity_id not in instance.pending:
+            return
+        event = e.ChildFinished(
+            run_id=parent,
+            at=self._worker.clock.now(),
+            activity_id=activity_id,
+            child=end.run_id,
+            status=end.status,
+            result=end.result,
+            view=end.view,
+            error=end.error,
+        )
+        self._worker.record_input(parent, event)
+
+    # -- messages -------------------------------------------------------------------------------
+
+    def _send(self, instance: Instance, event: e.SignalSent | e.CancelSent, message: Any) -> None:
+        """Record a message at the run that it is for, then say so in the run that sent it."""
+        worker = self._worker
+        error: EvercellError | None = None
+        try:
+            target = self.target(event.target)
+        except (RunNotFoundError, WorkflowClosedError) as failed:
+            error = failed
+        else:
+            reached: Event
+            if isinstance(event, e.SignalSent):
+                payload, view = instance.encode(message)
+                reached = e.SignalReceived(
+                    target, worker.clock.now(), event.activity_id, event.name, payload, view,
+                    instance.run_id,
+                )  # fmt: skip
+            else:
+                reached = e.CancelRequested(
+                    target, worker.clock.now(), event.activity_id, None, event.reason
+                )
+            self.record_message(target, reached)
+        info = None if error is None else recorded_error(error, worker.history, worker.live)
+        report = e.DeliveryReported(instance.run_id, worker.clock.now(), event.activity_id, info)
+        worker.record_input(instance.run_id, report)
+
+    def target(self, name: str) -> str:
+        """The open run with this run id or workflow id. Raises RunNotFoundError,
+        WorkflowClosedError."""
+        worker = self._worker
+        for run_id, started in worker.open_runs():
+            if name == run_id or (started.start is not None and started.start.workflow_id == name):
+                return run_id
+        if name in worker.outcomes or worker.find_end(name) is not None:
+            raise WorkflowClosedError(
+                f"run {name} is closed: nothing can reach it any more. Start another run."
+            )
+        raise RunNotFoundError(
+            f"No open workflow run {name!r} here. List runs with: evercell ls --all."
+        )
+
+    def record_message(self, run_id: str, event: Event) -> None:
+        """Record an input from outside once: a second one with the same id is dropped."""
+        worker = self._worker
+        instance = worker.instances.get(run_id)
+        identity = getattr(event, "signal_id", None) or getattr(event, "command_id", None)
+        if instance is not None and identity is not None:
+            if identity in instance.messages.taken:
+                return
+            instance.messages.taken.add(identity)
+        worker.record_input(run_id, event)
+
+    def _updated(self, event: e.UpdateCompleted) -> None:
+        """Tell who waits for the update, once its result is durable."""
+        worker = self._worker
+        future = self.updates.pop(event.update_id, None)
+        if future is None:
+            return
+
+        def tell(failure: str | None) -> None:
+            if failure is not None:
+                worker.stalled(failure, partial(worker.history.commit_then, (), tell))
+            elif future.set_running_or_notify_cancel():
+                future.set_result(event)
+
+        worker.history.commit_then((), tell)
+
+    # -- ends -----------------------------------------------------------------------------------
+
+    def _end(self, instance: Instance, fresh: list[Event], work: list[Pending]) -> None:
+        """Record the run's end with all that it asked for last; then tell everybody."""
+        end = instance.finished
+        assert end is not None  # noqa: S101 - called for that
+        for pending in work:
+            if isinstance(pending.event, (e.SignalSent, e.CancelSent, e.UpdateCompleted)):
+                self._start(instance, pending)
+        events: list[Event] = list(fresh)
+        following = None
+        if instance.again is not None and end.next_run is not None:
+            following = starting.continued(self._worker, instance, end.next_run)
+            events += following.events
+        self.close_run(instance.started, end, events)
+        if following is not None:
+            starting.load_new(self._worker, following)
+
+    def close_run(self, started: RunStarted, end: e.RunFinished, events: list[Event]) -> None:
+        """Record `events`, with `end` among them, and let go of the run."""
+        worker = self._worker
+        worker.let_go(end.run_id, cancel=True)
+        worker.ending[end.run_id] = started
+        self._close_children(end.run_id)
+        assert started.start is not None  # noqa: S101 - a workflow's run has it
+        first = started.start.first or started.run_id
+
+        def tell(failure: str | None) -> None:
+            if failure is not None:
+                worker.stalled(failure, partial(worker.history.commit_then, (), tell))
+            else:
+                worker.call(done)
+
+        def done() -> None:
+            worker.ending.pop(end.run_id, None)
+            worker.finished(end)
+            if end.status != "continued as new":
+                self._report_child(end, first)
+
+        worker.history.commit_then(events, tell)
+
+    def impose_end(self, run_id: str, status: e.RunEnd, reason: str | None) -> None:
+        """End a run without asking its code. Runs that are not loaded are ended as well."""
+        worker = self._worker
+        end = e.RunFinished(run_id, worker.clock.now(), status, reason=reason)
+        instance = worker.instances.get(run_id)
+        started = worker.open.get(run_id)
+        if instance is not None:
+            self.close_run(instance.started, end, [end])
+        elif started is not None:
+            self.close_run(started, end, [worker.attach(run_id), end])
+
+    def _time_out(self, run_id: str) -> None:
+        self.impose_end(run_id, "timed out", "execution_timeout")
+
+    def _close_children(self, parent: str) -> None:
+        """What happens to the open children of a run that is over: their parent-close policy."""
+        for run_id, started in list(self._worker.open_runs()):
+            start = started.start
+            if start is None or start.parent != parent:
+                continue
+            self._parents.pop(start.first or run_id, None)
+            match start.parent_close_policy:
+                case "terminate":
+                    self.impose_end(run_id, "terminated", "its parent is closed")
+                case "request_cancel":
+                    now = self._worker.clock.now()
+                    command = f"parent-closed-{parent}"
+                    self.record_message(
+                        run_id,
+                        e.CancelRequested(run_id, now, command, None, "its parent is closed"),
+                    )
+                case "abandon":
+                    pass

@@ -1,0 +1,382 @@
+"""One run of a workflow function: its code on its loop, what it waits for, what it asked for.
+
+    replay(history): begin ─ each recorded input in order ─ did the code ask for all of it?
+    activate(input): the input reaches the code ─ run until it waits ─ `take()` what it asked for
+
+One input at a time: so the order of inputs, which the history holds, decides everything. All
+methods are for the worker's thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from evercell import events as e
+from evercell.codec import exceptions, values
+from evercell.engine import clear
+from evercell.engine.attempts import refuse_secrets
+from evercell.engine.durations import seconds
+from evercell.engine.failures import recorded_error
+from evercell.engine.workflow import context
+from evercell.engine.workflow.asks import REACHED, SLOT, Asks
+from evercell.engine.workflow.context import ContinueAsNew
+from evercell.engine.workflow.endings import ending_error
+from evercell.engine.workflow.loop import WorkflowFuture, WorkflowLoop
+from evercell.engine.workflow.messages import Messages
+from evercell.errors import (
+    NondeterminismError,
+    NotStorableError,
+    StepFailedError,
+    WorkflowCallError,
+    WorkflowFailedError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from evercell.engine.durations import Duration
+    from evercell.engine.function import FunctionVersion, Reached
+    from evercell.engine.step import Step
+    from evercell.engine.workflow.asks import Identity
+    from evercell.engine.workflow.definition import Workflow
+    from evercell.engine.workflow.guard import Guard
+    from evercell.events import ErrorInfo, Event, Payload, RunStarted, WorkflowStart
+    from evercell.history import History
+
+__all__ = ["Instance", "Pending", "Services"]
+
+_SECOND = 1_000_000_000
+
+
+class Services(Protocol):
+    """What a run needs of the process that carries it."""
+
+    history: History
+    live: dict[str, Any]
+    guard: Guard
+
+    def new_activity_id(self) -> str:
+        """A fresh id."""
+        ...
+
+    def new_run_id(self) -> str:
+        """A fresh id."""
+        ...
+
+
+@dataclass(slots=True)
+class Pending:
+    """Something that the code asked for and that has not come: `work` is what its kind needs to be
+    carried out."""
+
+    event: Event
+    future: WorkflowFuture[Any] | None
+    work: Any = None
+    over: bool = False  # its outcome is being recorded
+
+
+class Instance:
+    """A run's state in this process; rebuilt from its history at any time."""
+
+    def __init__(
+        self, started: RunStarted, definition: Workflow[..., Any], services: Services
+    ) -> None:
+        assert started.start is not None  # noqa: S101 - a workflow's run has it
+        self.run_id = started.run_id
+        self.started = started
+        self.start: WorkflowStart = started.start
+        self.definition = definition
+        self.services = services
+        self.loop = WorkflowLoop(self)  # type: ignore[abstract] # the rest is refused
+        self.asks = Asks(self.run_id)
+        self.messages = Messages(self)
+        self.pending: dict[str, Pending] = {}
+        self.work: list[Pending] = []  # asked for since the last `take`
+        self.at = started.at  # the run's time, nanoseconds: that of the latest input
+        self.finished: e.RunFinished | None = None
+        self.again: ContinueAsNew | None = None
+        self.broken: NondeterminismError | WorkflowCallError | None = None
+        self.querying: str | None = None  # name of the query whose handler runs
+        self.patches: dict[str, bool] = {}
+        self.versions: dict[FunctionVersion, Reached] = {}
+        self._ordinals: dict[bytes, int] = {}
+        self._random: random.Random | None = None
+        self._timers: dict[asyncio.TimerHandle, str] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._canceled = False
+
+    # -- the run's life -----------------------------------------------------------------------
+
+    def replay(self, history: Iterable[Event]) -> None:
+        """Bring the code to where the recorded events lead. Raises NondeterminismError or
+        WorkflowCallError; then nothing was carried out."""
+        history = list(history)
+        self.asks = Asks(self.run_id, history)
+        self.messages.remember(history)
+        self.activate(None)
+        for event in history:
+            if isinstance(event, REACHED):
+                self.asks.seen()
+                self.activate(event)
+                if self.finished is not None:
+                    break
+        self.asks.finish_replay()
+
+    def activate(self, event: Event | None) -> None:
+        """Let `event` reach the code, and run it until it waits. Raises as `replay`."""
+        if event is not None:
+            self.at = max(self.at, event.at)  # a clock that jumped back must not move time back
+        with self.services.guard.watching(self):
+            if event is None:
+                self._task = self.loop.create_task(self._main())
+            else:
+                self._reach(event)
+            self.loop.run_ready()
+            while self.messages.wake_conditions():
+                self.loop.run_ready()
+        if self.broken is not None:
+            raise self.broken
+
+    def take(self) -> tuple[list[Event], list[Pending]]:
+        """What the code asked for since the last time: to be recorded, and to be carried out."""
+        fresh, self.asks.fresh = self.asks.fresh, []
+        work, self.work = self.work, []
+        return fresh, work
+
+    def close(self) -> None:
+        """Let go of the code where it stands: it gets no chance to react."""
+        self.loop.close()
+        self.pending.clear()
+        self._task = None
+
+    async def _main(self) -> None:
+        args, kwargs = self.decode(self.start.input)
+        try:
+            value = await self.definition.function(*args, **kwargs)
+        except ContinueAsNew as again:
+            self.again = again
+            self._finish("continued as new", self._continued)
+        except asyncio.CancelledError as stop:
+            if self._canceled:
+                reason = str(stop.args[0]) if stop.args and stop.args[0] else None
+                self._finish("canceled", lambda: self._end_as_canceled(reason))
+            else:
+                self.fail(WorkflowFailedError("the workflow's code cancelled its own task."))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the run's result
+            self.fail(error)
+        else:
+            self._complete(value)
+
+    def _continued(self) -> Event:
+        run_id = self.services.new_run_id()
+        return e.RunFinished(self.run_id, self.at, "continued as new", next_run=run_id)
+
+    def _end_as_canceled(self, reason: str | None) -> Event:
+        return e.RunFinished(self.run_id, self.at, "canceled", reason=reason)
+
+    def _complete(self, value: object) -> None:
+        def make() -> Event:
+            result, view = self.encode(value)
+            return e.RunFinished(self.run_id, self.at, "completed", result, view)
+
+        try:
+            self._finish("completed", make)
+        except NotStorableError as why:
+            self.fail(
+                NotStorableError(
+                    f"workflow {self.started.workflow!r} returned a value that can't be recorded: "
+                    f"{why.message} Return plain data from a workflow."
+                )
+            )
+
+    def fail(self, error: Exception) -> None:
+        """The run fails with `error`, unless it is over, or its code was found not to fit."""
+        if self.finished is None and self.broken is None:
+            self._finish(
+                "failed",
+                lambda: e.RunFinished(self.run_id, self.at, "failed", error=self.describe(error)),
+            )
+
+    def _finish(self, status: e.RunEnd, make: Callable[[], Event]) -> None:
+        if self.finished is not None or self.broken is not None:
+            return
+        event = self.tell(("end", status), make)
+        assert isinstance(event, e.RunFinished)  # noqa: S101 - identity says so
+        self.finished = event
+
+    # -- inputs -------------------------------------------------------------------------------
+
+    def _reach(self, event: Event) -> None:
+        match event:
+            case e.TimerFired():
+                pending = self._arrived(event)
+                if pending is not None:
+                    self._timers.pop(pending.work, None)
+                    self.loop.fire(pending.work)
+            case e.SignalReceived() | e.UpdateAccepted():
+                self.messages.reach(event)
+            case e.CancelRequested():
+                self._canceled = True
+                if self._task is not None:
+                    self._task.cancel(event.reason)
+            case _:
+                self._settle(event)
+
+    def _settle(self, event: Any) -> None:
+        pending = self._arrived(event)
+        if pending is None or pending.future is None or pending.future.done():
+            return
+        error = self.failure(event)
+        if error is not None:
+            pending.future.set_exception(error)
+            return
+        pending.future.set_result(self.outcome(event))
+
+    def _arrived(self, event: Any) -> Pending | None:
+        pending = self.pending.pop(event.activity_id, None)
+        if pending is None and event.activity_id not in self.messages.dropped:
+            raise self.asks.unasked(event)
+        return pending
+
+    def failure(self, event: Any) -> BaseException | None:
+        """The exception that a recorded outcome raises in the code, if any."""
+        error: ErrorInfo | None = getattr(event, "error", None)
+        if error is not None:
+            return self.exception(error)
+        if isinstance(event, e.ChildFinished):
+            return ending_error(event.status, f"the child workflow {event.child}")
+        return None
+
+    def outcome(self, event: Any) -> Any:
+        """The value that a recorded outcome gives the code."""
+        match event:
+            case e.StepCompleted() | e.ChildFinished():
+                return None if event.result is None else self.decode(event.result)
+            case e.ApprovalAnswered():
+                answer = None if event.payload is None else self.decode(event.payload)
+                return event.approved, answer
+            case _:
+                return None
+
+    # -- asking -------------------------------------------------------------------------------
+
+    def ask(
+        self,
+        identity: Identity,
+        make: Callable[[], Event],
+        *,
+        work: Any = None,
+        waits: bool = True,
+    ) -> Pending:
+        """Ask for something: the recorded ask, or a new one to be carried out. `waits`: something
+        will come of it, for the future of what is returned."""
+        if self.querying is not None:
+            raise self.messages.mutated()
+        if self.finished is not None or self.broken is not None:
+            return Pending(make(), self.loop.create_future() if waits else None)  # too late
+        try:
+            event, _ = self.asks.ask(identity, make)
+        except NondeterminismError as error:
+            self.broken = self.broken or error
+            raise
+        future = self.loop.create_future() if waits else None
+        pending = Pending(event, future, work)
+        if waits:
+            activity_id: str = event.activity_id  # type: ignore[attr-defined] # what waits has one
+            self.pending[activity_id] = pending
+        self.work.append(pending)
+        return pending
+
+    def tell(self, identity: Identity, make: Callable[[], Event], work: Any = None) -> Event:
+        """Ask for something of which nothing comes back."""
+        return self.ask(identity, make, work=work, waits=False).event
+
+    def ordinal(self, key: bytes) -> int:
+        """How many identical calls were recorded before this one."""
+        ordinal = self._ordinals.get(key, 0)
+        self._ordinals[key] = ordinal + 1
+        return ordinal
+
+    def drop(self, activity_id: str) -> None:
+        """Nobody waits for it any more; what still comes of it is no surprise."""
+        self.pending.pop(activity_id, None)
+        self.messages.dropped.add(activity_id)
+
+    # -- timers, for the loop -------------------------------------------------------------------
+
+    def seconds(self) -> float:
+        return self.at / _SECOND
+
+    def timer_started(self, handle: asyncio.TimerHandle, delay: float) -> None:
+        callback = getattr(getattr(handle, "_callback", None), "__name__", "")
+        name = "timeout" if "timeout" in callback else "sleep"
+        fire_at = self.at + int(delay * _SECOND)
+
+        def make() -> Event:
+            activity_id = self.services.new_activity_id()
+            return e.TimerStarted(self.run_id, self.at, activity_id, SLOT, name, fire_at)
+
+        event = self.ask(("timer",), make, work=handle).event
+        self._timers[handle] = event.activity_id  # type: ignore[attr-defined] # a TimerStarted
+
+    def timer_canceled(self, handle: asyncio.TimerHandle) -> None:
+        activity_id = self._timers.pop(handle, None)
+        if activity_id is None or self.finished is not None or self.loop.is_closed():
+            return
+        self.drop(activity_id)
+        self.tell(
+            ("cancel of timer", activity_id),
+            lambda: e.TimerCanceled(self.run_id, self.at, activity_id),
+        )
+
+    # -- what the durable calls of a notebook become (engine/current.py) ------------------------
+
+    def step(
+        self, step: Step[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Awaitable[Any]:
+        return context.ask_step(self, step, args, kwargs)
+
+    def sleep(self, duration: Duration) -> Awaitable[None]:
+        return asyncio.sleep(seconds(duration))
+
+    def wait_signal(self, name: str, kind: Any, timeout: Duration | None) -> Awaitable[Any]:
+        return context.ask_signal(self, name, kind, timeout)
+
+    def approval(self, prompt: str, schema: Any, timeout: Duration | None) -> Awaitable[Any]:
+        return context.ask_approval(self, prompt, schema, timeout)
+
+    # -- values -------------------------------------------------------------------------------
+
+    @property
+    def random(self) -> random.Random:
+        """Random numbers that a replay repeats."""
+        if self._random is None:
+            self._random = random.Random(self.start.seed)  # noqa: S311 - repeatable on purpose
+        return self._random
+
+    def decode(self, payload: Payload) -> Any:
+        """A stored value. Raises PayloadError, RestoreError."""
+        services = self.services
+        return values.decode(payload.encoding, services.history.get(payload), services.live)
+
+    def exception(self, error: ErrorInfo) -> BaseException:
+        """The exception that a recorded failure raises."""
+        if error.payload is None:
+            return StepFailedError(f"failed with {error.type}: {error.message}")
+        services = self.services
+        data = services.history.get(error.payload)
+        return exceptions.decode_exception(error.payload.encoding, data, services.live)
+
+    def encode(self, value: object) -> tuple[Payload, str | None]:
+        """A value of the code as it is recorded, and JSON for people. Raises NotStorableError."""
+        encoded = values.encode(value, self.services.live)
+        refuse_secrets(encoded.data)
+        payload = self.services.history.put(encoded.data, encoded.codec)
+        return payload, clear.json_view(value, encoded)
+
+    def describe(self, error: BaseException) -> ErrorInfo:
+        """An exception of the code as it is recorded."""
+        return recorded_error(error, self.services.history, self.services.live)

@@ -1,0 +1,88 @@
+"""How open runs go on: when their definition exists, they are replayed from their history.
+
+define(workflow) ─ its open runs ─ their events ─ replay ─┬─ it fits: attached, carried on
+                                                          └─ it does not: blocked, still open
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from evercell.engine.workflow.instance import Instance
+from evercell.errors import EvercellError, NondeterminismError, WorkflowCallError
+from evercell.events import RunStarted
+
+if TYPE_CHECKING:
+    from evercell.engine.workflow.definition import Workflow
+    from evercell.engine.workflow.worker import WorkflowWorker
+    from evercell.events import Event
+
+__all__ = ["adopt", "define", "inspect"]
+
+_CHUNK = 500  # runs whose histories are in memory at the same time
+
+
+def adopt(worker: WorkflowWorker) -> None:
+    """Learn of the runs that an earlier process left open. For the worker's thread, once."""
+    for started in worker.history.open_workflows(worker.host.run_id):
+        worker.open[started.run_id] = started
+
+
+def define(worker: WorkflowWorker, definition: Workflow[..., object]) -> None:
+    """From here on, runs of this name have this code: open ones are replayed with it. For the
+    worker's thread."""
+    name = definition.name
+    before = worker.definitions.get(name)
+    if before is definition:
+        return
+    worker.definitions[name] = definition
+    runs = [started for _, started in worker.open_runs() if started.workflow == name]
+    if before is not None and before.code_version() == definition.code_version():
+        runs = [started for started in runs if started.run_id in worker.open]
+    for at in range(0, len(runs), _CHUNK):
+        chunk = runs[at : at + _CHUNK]
+        histories = worker.history.workflow_events([started.run_id for started in chunk])
+        for started in chunk:
+            load(worker, started, histories[started.run_id])
+
+
+def load(worker: WorkflowWorker, started: RunStarted, history: list[Event]) -> None:
+    """Replay one open run and go on with it, or say that it is blocked."""
+    taken = started.run_id in worker.instances or started.run_id in worker.blocked
+    worker.let_go(started.run_id, cancel=False)
+    instance: Instance | None = None
+    if not taken:
+        worker.append([worker.attach(started.run_id)])
+    try:
+        instance = replayed(worker, started, history)
+    except EvercellError as error:
+        worker.block(started, error)
+        return
+    worker.instances[started.run_id] = instance
+    worker.carrier.resume(instance, history)
+
+
+def replayed(worker: WorkflowWorker, started: RunStarted, history: list[Event]) -> Instance:
+    """The run as its history left it. Raises NondeterminismError, WorkflowCallError, PayloadError,
+    RestoreError; then nothing was carried out."""
+    definition = worker.definitions[started.workflow].for_run(started, worker)
+    instance = Instance(started, definition, worker)
+    try:
+        instance.replay(history)
+    except (NondeterminismError, WorkflowCallError):
+        instance.close()
+        raise
+    return instance
+
+
+def inspect(worker: WorkflowWorker, run_id: str) -> Instance | None:
+    """The run's state, for a query: the living one, or a closed one's replayed; None where its
+    definition or its history is missing. For the worker's thread."""
+    instance = worker.instances.get(run_id)
+    if instance is not None:
+        return instance
+    history = worker.history.workflow_events([run_id])[run_id]
+    for event in history:
+        if isinstance(event, RunStarted) and event.workflow in worker.definitions:
+            return replayed(worker, event, history)
+    return None

@@ -1,0 +1,259 @@
+"""What reaches a run from outside: signals, updates, queries; and the conditions it waits for.
+
+    signal ─ a handler of its name, else whoever waits for it, else kept until somebody does
+    update ─ validated by its handler's validator, then carried out as a task of the run
+    query  ─ answered by its handler, which may ask for nothing
+
+Handlers are registered by the running code, as in Temporal's set_signal_handler.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from evercell import events as e
+from evercell.engine.conversion import convert_arguments
+from evercell.errors import HandlerNotFoundError, NotStorableError, QueryMutatedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from evercell.engine.workflow.instance import Instance
+    from evercell.engine.workflow.loop import WorkflowFuture
+    from evercell.events import Event
+
+__all__ = ["Handler", "Messages"]
+
+
+@dataclass(slots=True)
+class Handler:
+    """A function of the running code that takes messages of one name."""
+
+    name: str
+    function: Callable[..., Any]
+    validator: Callable[..., Any] | None = None
+
+    def arguments(self, args: list[Any], kwargs: dict[str, Any]) -> inspect.BoundArguments:
+        """The arguments, made into what the function's annotations say. Raises UsageError."""
+        return convert_arguments(self.function, self.name, args, kwargs)
+
+
+class Messages:
+    """One run's handlers, waiters and undelivered signals."""
+
+    __slots__ = (
+        "_conditions", "_instance", "_updating", "_waiters", "dropped", "queries", "signals",
+        "taken", "unhandled", "updates",
+    )  # fmt: skip
+
+    def __init__(self, instance: Instance) -> None:
+        self._instance = instance
+        self.signals: dict[str, Handler] = {}
+        self.queries: dict[str, Handler] = {}
+        self.updates: dict[str, Handler] = {}
+        self.dropped: set[str] = set()  # activities that nobody waits for any more
+        self.taken: set[str] = set()  # ids of messages that were recorded
+        self.unhandled: list[e.SignalReceived] = []  # in order: nobody took them yet
+        self._waiters: dict[str, deque[WorkflowFuture[e.SignalReceived]]] = {}
+        self._conditions: list[tuple[Callable[[], object], WorkflowFuture[None]]] = []
+        self._updating: dict[str, e.UpdateAccepted] = {}
+
+    def remember(self, history: Iterable[Event]) -> None:
+        """What a history holds has come; when it is delivered once more, that is no surprise."""
+        for event in history:
+            match event:
+                case e.SignalReceived():
+                    self.taken.add(event.signal_id)
+                case e.CancelRequested():
+                    self.taken.add(event.command_id)
+                case e.UpdateAccepted():
+                    self.taken.add(event.update_id)
+                case e.StepCompleted() | e.StepFailed() | e.TimerFired() | e.ChildFinished():
+                    self.dropped.add(event.activity_id)
+                case e.ApprovalAnswered() | e.DeliveryReported():
+                    self.dropped.add(event.activity_id)
+                case _:
+                    pass
+
+    # -- signals ------------------------------------------------------------------------------
+
+    def reach(self, event: e.SignalReceived | e.UpdateAccepted) -> None:
+        """A recorded message reaches the code."""
+        if isinstance(event, e.UpdateAccepted):
+            self._updating[event.update_id] = event
+            self._instance.loop.create_task(self._update(event))
+            return
+        handler = self.signals.get(event.name)
+        if handler is not None:
+            self._handle(handler, event)
+            return
+        waiters = self._waiters.get(event.name, deque())
+        while waiters:
+            waiter = waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(event)
+                return
+        self.unhandled.append(event)
+
+    def on_signal(self, handler: Handler) -> None:
+        """Have `handler` take the signals of its name: those that came before it, in order, too."""
+        self.signals[handler.name] = handler
+        early = [event for event in self.unhandled if event.name == handler.name]
+        self.unhandled = [event for event in self.unhandled if event.name != handler.name]
+        for event in early:
+            self._handle(handler, event)
+
+    def next_signal(self, name: str) -> WorkflowFuture[e.SignalReceived]:
+        """A future of the next SignalReceived of this name."""
+        future = self._instance.loop.create_future()
+        for event in self.unhandled:
+            if event.name == name:
+                self.unhandled.remove(event)
+                future.set_result(event)
+                return future
+        self._waiters.setdefault(name, deque()).append(future)
+        return future
+
+    def check_signal(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> None:
+        """Raise UsageError for arguments that the signal's handler can't take."""
+        if name in self.signals:
+            self.signals[name].arguments(args, kwargs)
+
+    def _handle(self, handler: Handler, event: e.SignalReceived) -> None:
+        try:
+            args, kwargs = self.arguments(event)
+            bound = handler.arguments(args, kwargs)
+            outcome = handler.function(*bound.args, **bound.kwargs)
+        except Exception as error:  # noqa: BLE001 - the handler is part of the run
+            self._instance.fail(error)
+            return
+        if inspect.isawaitable(outcome):
+            self._instance.loop.create_task(self._finish(outcome))
+
+    async def _finish(self, outcome: Any) -> None:
+        try:
+            await outcome
+        except Exception as error:  # noqa: BLE001 - the handler is part of the run
+            self._instance.fail(error)
+
+    def arguments(self, event: e.SignalReceived | e.UpdateAccepted) -> tuple[Any, Any]:
+        """The message's (args, kwargs)."""
+        if event.payload is None:
+            return [], {}
+        args, kwargs = self._instance.decode(event.payload)
+        return args, kwargs
+
+    # -- updates ------------------------------------------------------------------------------
+
+    def check_update(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> None:
+        """Raise HandlerNotFoundError, UsageError, or what the validator raises."""
+        handler = self._handler(self.updates, "update", name)
+        bound = handler.arguments(args, kwargs)
+        if handler.validator is not None:
+            self._read_only(f"validator of {name}", handler.validator, bound)
+
+    async def _update(self, event: e.UpdateAccepted) -> None:
+        try:
+            handler = self._handler(self.updates, "update", event.name)
+            bound = handler.arguments(*self.arguments(event))
+            value = handler.function(*bound.args, **bound.kwargs)
+            if inspect.isawaitable(value):
+                value = await value
+        except Exception as error:  # noqa: BLE001 - the update's result, for whoever asked
+            self._updated(event.update_id, error=error)
+        else:
+            self._updated(event.update_id, value)
+
+    def _updated(self, update_id: str, value: Any = None, error: Exception | None = None) -> None:
+        instance = self._instance
+        if self._updating.pop(update_id, None) is None:
+            return
+
+        def make() -> Event:
+            nonlocal error
+            if error is None:
+                try:
+                    payload, view = instance.encode(value)
+                except NotStorableError as failed:
+                    error = failed
+                else:
+                    return e.UpdateCompleted(instance.run_id, instance.at, update_id, payload, view)
+            info = instance.describe(error)
+            return e.UpdateCompleted(instance.run_id, instance.at, update_id, error=info)
+
+        instance.tell(("end of update", update_id), make)
+
+    @property
+    def idle(self) -> bool:
+        """Whether no update is under way."""
+        return not self._updating
+
+    # -- queries ------------------------------------------------------------------------------
+
+    def query(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """The handler's answer. Raises HandlerNotFoundError, QueryMutatedError, UsageError, and
+        what the handler raises."""
+        handler = self._handler(self.queries, "query", name)
+        return self._read_only(name, handler.function, handler.arguments(args, kwargs))
+
+    def mutated(self) -> QueryMutatedError:
+        """The error for a query that asks for something."""
+        return QueryMutatedError(
+            f"{self._instance.querying!r} asked for a step, a timer or the like. A query or a "
+            "validator only looks, for it leaves nothing in the history: make it an update."
+        )
+
+    def _read_only(
+        self, name: str, function: Callable[..., Any], bound: inspect.BoundArguments
+    ) -> Any:
+        instance = self._instance
+        instance.querying = name
+        try:
+            with instance.services.guard.watching(instance):
+                answer = function(*bound.args, **bound.kwargs)
+        finally:
+            instance.querying = None
+        if inspect.iscoroutine(answer):
+            answer.close()
+            raise QueryMutatedError(
+                f"{name!r} is async, but a query or a validator is answered on the spot. Make it a "
+                "plain function, or an update."
+            )
+        return answer
+
+    def _handler(self, handlers: dict[str, Handler], kind: str, name: str) -> Handler:
+        handler = handlers.get(name)
+        if handler is None:
+            known = ", ".join(sorted(handlers)) or "none"
+            raise HandlerNotFoundError(
+                f"Workflow {self._instance.started.workflow} has no {kind} {name!r}; known are: "
+                f"{known}. Its code registers one with @workflow.{kind}."
+            )
+        return handler
+
+    # -- conditions ---------------------------------------------------------------------------
+
+    def condition(self, predicate: Callable[[], object]) -> WorkflowFuture[None]:
+        """A future that is done once `predicate()` is true; asked after whatever happens."""
+        future = self._instance.loop.create_future()
+        self._conditions.append((predicate, future))
+        return future
+
+    def wake_conditions(self) -> bool:
+        """Settle the conditions that hold now; whether there were any."""
+        woken = False
+        for predicate, future in list(self._conditions):
+            try:
+                if not future.done():
+                    if not predicate():
+                        continue
+                    future.set_result(None)
+                    woken = True
+            except Exception as error:  # noqa: BLE001 - raised where it is waited for
+                future.set_exception(error)
+                woken = True
+            self._conditions.remove((predicate, future))
+        return woken

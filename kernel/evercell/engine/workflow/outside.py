@@ -1,0 +1,233 @@
+"""What people and other code ask of a run: signals, queries, updates, its end, its state.
+
+Called from any thread; what touches a run happens on the worker's thread. In a recorded cell,
+signals are durable calls of the cell: a cell that runs again sends none twice.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from evercell import events as e
+from evercell.codec import values
+from evercell.engine import clear
+from evercell.engine.attempts import refuse_secrets
+from evercell.engine.step import Step
+from evercell.engine.usage import current_attempt
+from evercell.engine.workflow import loading
+from evercell.errors import (
+    RunNotFoundError,
+    UpdateRejectedError,
+    WorkflowError,
+    WorkflowNotDefinedError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from evercell.engine.workflow.handle import RunDescription
+    from evercell.engine.workflow.instance import Instance
+    from evercell.engine.workflow.worker import WorkflowWorker
+    from evercell.events import Payload, RunStarted
+
+__all__ = ["cancel", "describe", "find", "query", "signal", "terminate", "update"]
+
+T = TypeVar("T")
+
+
+def signal(
+    worker: WorkflowWorker, run_id: str, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
+    """Record a signal; durable on return."""
+
+    def send(run_id: str, name: str, args: list[Any], kwargs: dict[str, Any]) -> None:
+        attempt = current_attempt.get()  # its id makes a second delivery known as such
+        signal_id = worker.new_activity_id() if attempt is None else attempt.activity_id
+        _on_thread(worker, partial(_send, worker, run_id, signal_id, name, args, kwargs))
+
+    # A step: in a recorded cell it is sent once for each call, elsewhere it is just called.
+    Step(send, name=f"signal {name}", version=1)(run_id, name, list(args), kwargs)
+
+
+def _send(  # noqa: PLR0917
+    worker: WorkflowWorker,
+    run_id: str,
+    signal_id: str,
+    name: str,
+    args: list[Any],
+    kwargs: dict[str, Any],
+) -> None:
+    target = worker.carrier.target(run_id)
+    instance = worker.instances.get(target)
+    if instance is not None:
+        instance.messages.check_signal(name, args, kwargs)
+    payload, view = _encoded(worker, [args, kwargs])
+    event = e.SignalReceived(target, worker.clock.now(), signal_id, name, payload, view)
+    worker.carrier.record_message(target, event)
+
+
+def cancel(worker: WorkflowWorker, run_id: str, reason: str | None) -> None:
+    """Record the wish that the run be cancelled; durable on return."""
+
+    def send() -> None:
+        target = worker.carrier.target(run_id)
+        command = worker.new_activity_id()
+        event = e.CancelRequested(target, worker.clock.now(), command, None, reason)
+        worker.carrier.record_message(target, event)
+
+    _on_thread(worker, send)
+
+
+def terminate(worker: WorkflowWorker, run_id: str, reason: str | None) -> None:
+    """End the run at once; durable on return."""
+
+    def end() -> None:
+        worker.carrier.impose_end(worker.carrier.target(run_id), "terminated", reason)
+
+    _on_thread(worker, end)
+
+
+def query(
+    worker: WorkflowWorker, run_id: str, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """The query handler's answer."""
+
+    def ask() -> Any:
+        instance = loading.inspect(worker, run_id)
+        if instance is None:
+            raise _not_defined(worker, run_id)
+        return instance.messages.query(name, list(args), kwargs)
+
+    return worker.call(ask).result()
+
+
+def update(
+    worker: WorkflowWorker, run_id: str, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Future[e.UpdateCompleted]:
+    """Validate and record an update; durable on return. Its end is to come."""
+    done: Future[e.UpdateCompleted] = Future()
+
+    def accept() -> None:
+        target = worker.carrier.target(run_id)
+        instance = worker.instances.get(target)
+        if instance is None:
+            raise _not_defined(worker, target)
+        _validate(instance, name, list(args), kwargs)
+        payload, view = _encoded(worker, [list(args), kwargs])
+        identity = worker.new_activity_id()
+        worker.carrier.updates[identity] = done
+        event = e.UpdateAccepted(target, worker.clock.now(), identity, name, payload, view)
+        worker.record_input(target, event)
+
+    _on_thread(worker, accept)
+    return done
+
+
+def _validate(instance: Instance, name: str, args: list[Any], kwargs: dict[str, Any]) -> None:
+    try:
+        instance.messages.check_update(name, args, kwargs)
+    except WorkflowError:
+        raise
+    except Exception as error:
+        raise UpdateRejectedError(
+            f"update {name!r} was rejected, and nothing was recorded: {error}"
+        ) from error
+
+
+def find(worker: WorkflowWorker, name: str) -> str:
+    """The run with this run id or workflow id: an open one, else the latest closed one. Raises
+    RunNotFoundError."""
+
+    def look() -> str:
+        for run_id, started in worker.open_runs():
+            if name == run_id or (started.start is not None and started.start.workflow_id == name):
+                return run_id
+        if worker.find_end(name) is not None:
+            return name
+        closed = worker.history.last_closed(worker.host.run_id, name)
+        if closed is None:
+            raise RunNotFoundError(
+                f"No workflow run {name!r} belongs to this notebook's run {worker.host.run_id}. "
+                "The view runs lists them."
+            )
+        return closed
+
+    return worker.call(look).result()
+
+
+def describe(worker: WorkflowWorker, run_id: str) -> RunDescription:
+    """What is known of the run. Raises RunNotFoundError."""
+    return worker.call(partial(_describe, worker, run_id)).result()
+
+
+def _describe(worker: WorkflowWorker, run_id: str) -> RunDescription:
+    from evercell.engine.workflow.handle import RunDescription  # noqa: PLC0415 - it imports this
+
+    events = worker.history.workflow_events([run_id])[run_id]
+    started: RunStarted | None = None
+    attributes: dict[str, Any] = {}
+    memo: dict[str, Any] = {}
+    end = worker.outcomes.get(run_id)
+    for event in events:
+        match event:
+            case e.RunStarted(start=e.WorkflowStart() as start):
+                started = event
+                attributes.update(_json(start.search_attributes))
+                memo.update(_json(start.memo))
+            case e.AttributesSet():
+                attributes.update(_json(event.search_attributes))
+                memo.update(_json(event.memo))
+            case e.RunFinished():
+                end = event
+            case _:
+                pass
+    if started is None or started.start is None:
+        raise RunNotFoundError(
+            f"No run {run_id!r} of a workflow is in the history. List runs with: evercell ls"
+        )
+    status, error = _status(worker, run_id, end)
+    return RunDescription(
+        run_id, started.workflow, started.start.workflow_id, status, started.at,
+        started.start.parent, memo, attributes, error,
+    )  # fmt: skip
+
+
+def _status(
+    worker: WorkflowWorker, run_id: str, end: e.RunFinished | None
+) -> tuple[str, str | None]:
+    if end is not None:
+        why = end.reason if end.error is None else f"{end.error.type}: {end.error.message}"
+        return end.status, why
+    if run_id in worker.blocked:
+        return "blocked", str(worker.blocked[run_id])
+    return ("running" if run_id in worker.instances else "not defined"), None
+
+
+def _json(text: str | None) -> dict[str, Any]:
+    data: dict[str, Any] = {} if text is None else msgspec.json.decode(text)
+    return data
+
+
+def _encoded(worker: WorkflowWorker, message: object) -> tuple[Payload, str | None]:
+    encoded = values.encode(message, worker.live)
+    refuse_secrets(encoded.data)
+    return worker.history.put(encoded.data, encoded.codec), clear.json_view(message, encoded)
+
+
+def _on_thread(worker: WorkflowWorker, work: Callable[[], None]) -> None:
+    """Do it on the worker's thread, and wait until what it recorded is durable."""
+    worker.call(work).result()
+    worker.history.commit()
+
+
+def _not_defined(worker: WorkflowWorker, run_id: str) -> WorkflowNotDefinedError:
+    names = {i: s.workflow for i, s in worker.open_runs()}
+    name = names.get(run_id)
+    return WorkflowNotDefinedError(
+        f"run {run_id} needs its workflow{f' {name!r}' if name else ''}, which is not defined in "
+        "this kernel. Run the cell that defines it."
+    )

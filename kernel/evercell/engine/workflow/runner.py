@@ -1,0 +1,309 @@
+"""Where the bodies of a workflow's steps run: async ones on an event loop of their own, sync ones
+on a pool of threads. Attempts and retries are those of every step (engine/attempts.py).
+
+    start(job) ─ body ─ retries ... ─ StepCompleted | StepFailed, recorded ─> deliver(run_id, event)
+
+The final event is handed to the workflow in the order of the journal, which is what a replay sees.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import threading
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from evercell import events as e
+from evercell.codec import exceptions
+from evercell.engine.attempts import Attempts, Commit, RunBody, Wait
+from evercell.engine.body import call, call_async
+from evercell.engine.failures import recorded_error
+from evercell.engine.scope import Call, leave_scope
+from evercell.engine.workflow.asks import SLOT
+from evercell.errors import InDoubtError, StepFailedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Sequence
+
+    from evercell.clock import Clock
+    from evercell.engine.attempts import Effect
+    from evercell.engine.workflow.context import StepWork
+    from evercell.events import ErrorInfo, Event
+    from evercell.history import History, StepRecord
+
+    Stalled = Callable[[str, Callable[[], None]], None]
+
+__all__ = ["Job", "RunScope", "StepRunner"]
+
+_THREADS = 64
+_FINAL = (e.StepCompleted, e.StepFailed)
+
+
+@dataclass(slots=True)
+class RunScope:
+    """What a step's attempts need to know of the run that asked for it."""
+
+    history: History
+    clock: Clock
+    run_id: str
+    live: dict[str, Any]
+    cell: str = ""
+    slot: str = SLOT
+    notes: list[str] = field(default_factory=list)
+
+    def flush(self) -> None:
+        """Nothing waits to be reported: a workflow's replay answers no calls of cells."""
+
+    def remember(self, record: StepRecord) -> None:
+        """The workflow keeps its own account."""
+
+    def exception(self, name: str, error: ErrorInfo) -> BaseException:
+        """The exception that a recorded failure raises."""
+        if error.payload is None:
+            return StepFailedError(f"step {name!r} failed with {error.type}: {error.message}")
+        data = self.history.get(error.payload)
+        return exceptions.decode_exception(error.payload.encoding, data, self.live)
+
+
+class _Attempts(Attempts):
+    """A workflow records itself that it asked for the step, and that it no longer wants it."""
+
+    def _start(self, attempt: int) -> Generator[Effect, Any, None]:
+        if attempt > 1:
+            yield from super()._start(attempt)
+        elif self.at_most_once:
+            yield Commit(())  # that it was asked for must be known for certain
+
+    def _cancel(self, attempt: int, stop: BaseException) -> None:
+        pass
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One step of one run, to be carried out."""
+
+    scope: RunScope
+    activity_id: str
+    key: bytes
+    ordinal: int
+    attempt: int  # the next one's number
+    work: StepWork
+
+    def attempts(self) -> Attempts:
+        step = self.work.step
+        return _Attempts(
+            self.scope,  # type: ignore[arg-type] # all that attempts use of a cell's scope
+            Call(self.activity_id, self.key, self.ordinal, self.attempt, first=True),
+            step.name,
+            lambda: "",
+            step.retry,
+            step.at_most_once,
+        )
+
+
+class StepRunner:
+    """Carries out steps; `deliver(run_id, event)` is called on the journal's thread."""
+
+    def __init__(self, deliver: Callable[[str, Event], None], stalled: Stalled) -> None:
+        """`stalled(why, again)`: the history can't be written; call `again` when it may be."""
+        self._deliver = deliver
+        self._stalled = stalled
+        self._queue: deque[Job] = deque()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._canceled: set[str] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._pool: ThreadPoolExecutor | None = None
+        self._woken = False
+        self._jobs: set[str] = set()  # activities whose final event is not delivered
+
+    def has(self, activity_id: str) -> bool:
+        """Whether the step is being carried out. For the worker's thread."""
+        return activity_id in self._jobs
+
+    def start(self, job: Job) -> None:
+        """Carry the step out. For the worker's thread."""
+        self._jobs.add(job.activity_id)
+        if job.work.step.is_async:
+            self._queue.append(job)
+            self._wake()
+        else:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(_THREADS, "evercell-step")
+            self._pool.submit(self._run_sync, job)
+
+    def refuse(self, job: Job) -> None:
+        """Record that an at-most-once step can't be known to have had no effect."""
+        self._jobs.add(job.activity_id)
+        error = InDoubtError(
+            f"at-most-once step {job.work.step.name!r} was started (attempt {job.attempt - 1}) and "
+            "its kernel stopped before the result was recorded, so it may have taken effect. Find "
+            "out whether it did, and catch this error in the workflow."
+        )
+        scope = job.scope
+        info = recorded_error(error, scope.history, scope.live)
+        self._commit(
+            job,
+            (
+                e.StepFailed(
+                    scope.run_id, scope.clock.now(), job.activity_id, job.attempt - 1, info,
+                    "in doubt",
+                ),
+            ),
+        )  # fmt: skip
+
+    def cancel(self, activity_id: str) -> None:
+        """The workflow no longer wants the step; a thread's result is dropped."""
+        if activity_id not in self._jobs:
+            return
+        self._jobs.discard(activity_id)
+        self._canceled.add(activity_id)
+        loop = self._loop
+        if loop is not None:
+            loop.call_soon_threadsafe(self._cancel, activity_id)
+
+    def delivered(self, activity_id: str) -> None:
+        """The step's final event reached its run. For the worker's thread."""
+        self._jobs.discard(activity_id)
+        self._canceled.discard(activity_id)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a step is being carried out. For the worker's thread."""
+        return bool(self._jobs)
+
+    def close(self) -> None:
+        """Stop without recording anything: what runs is in doubt, as after a kill."""
+        loop, self._loop = self._loop, None
+        if loop is not None:
+            loop.call_soon_threadsafe(loop.stop)
+            if self._thread is not None:
+                self._thread.join()
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+    # -- async steps ----------------------------------------------------------------------------
+
+    def _wake(self) -> None:
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            self._thread = threading.Thread(
+                target=self._run_loop, args=(self._loop,), name="evercell-steps", daemon=True
+            )
+            self._thread.start()
+        if not self._woken:
+            self._woken = True
+            self._loop.call_soon_threadsafe(self._begin)
+
+    def _run_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        asyncio.set_event_loop(loop)
+        leave_scope()
+        try:
+            loop.run_forever()
+        finally:
+            for task in self._tasks.values():
+                task._log_destroy_pending = False  # type: ignore[attr-defined] # in doubt, as said
+            self._tasks.clear()
+            loop.close()
+
+    def _begin(self) -> None:
+        self._woken = False
+        loop = asyncio.get_running_loop()
+        while self._queue:
+            job = self._queue.popleft()
+            if job.activity_id not in self._canceled:
+                task = loop.create_task(self._run_async(job))
+                self._tasks[job.activity_id] = task
+
+    def _cancel(self, activity_id: str) -> None:
+        task = self._tasks.get(activity_id)
+        if task is not None:
+            task.cancel()
+
+    async def _run_async(self, job: Job) -> None:
+        step = job.work.step
+        body = functools.partial(step.__wrapped__, *job.work.args, **job.work.kwargs)
+
+        async def perform(effect: Effect) -> Any:
+            match effect:
+                case RunBody(context):
+                    return await call_async(body, step.start_to_close_timeout, context)
+                case Wait(seconds):
+                    return await job.scope.clock.sleep_async(seconds)
+                case Commit(events):
+                    return await job.scope.history.commit_async(*events)
+
+        steps = job.attempts().run()
+        try:
+            effect = next(steps)
+            while not self._is_final(job, effect):
+                try:
+                    done = await perform(effect)
+                except asyncio.CancelledError:
+                    return
+                except BaseException as error:  # noqa: BLE001 - handed on, not swallowed
+                    effect = steps.throw(error)
+                else:
+                    effect = steps.send(done)
+        finally:
+            steps.close()
+            self._tasks.pop(job.activity_id, None)
+
+    # -- sync steps -----------------------------------------------------------------------------
+
+    def _run_sync(self, job: Job) -> None:
+        context = copy_context()
+        context.run(leave_scope)
+        context.run(self._perform_sync, job)
+
+    def _perform_sync(self, job: Job) -> None:
+        step, clock = job.work.step, job.scope.clock
+        body = functools.partial(step.__wrapped__, *job.work.args, **job.work.kwargs)
+
+        def perform(effect: Effect) -> Any:
+            match effect:
+                case RunBody(context):
+                    return call(body, step.start_to_close_timeout, context)
+                case Wait(seconds):
+                    return clock.sleep(seconds)
+                case Commit(events):
+                    return job.scope.history.commit(*events)
+
+        steps = job.attempts().run()
+        try:
+            effect = next(steps)
+            while not self._is_final(job, effect) and job.activity_id not in self._canceled:
+                try:
+                    done = perform(effect)
+                except BaseException as error:  # noqa: BLE001 - handed on, not swallowed
+                    effect = steps.throw(error)
+                else:
+                    effect = steps.send(done)
+        finally:
+            steps.close()
+
+    # -- both -----------------------------------------------------------------------------------
+
+    def _is_final(self, job: Job, effect: Effect) -> bool:
+        """Whether the effect records the step's end; then it is recorded and delivered."""
+        if not isinstance(effect, Commit) or not effect.events:
+            return False
+        if not isinstance(effect.events[-1], _FINAL):
+            return False
+        self._commit(job, effect.events)
+        return True
+
+    def _commit(self, job: Job, events: Sequence[Event]) -> None:
+        run_id, history = job.scope.run_id, job.scope.history
+
+        def tell(failure: str | None) -> None:
+            if failure is None:
+                self._deliver(run_id, events[-1])
+            else:  # the events stay queued: ask to be told again
+                self._stalled(failure, functools.partial(history.commit_then, (), tell))
+
+        history.commit_then(events, tell)

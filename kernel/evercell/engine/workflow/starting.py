@@ -1,0 +1,199 @@
+"""How runs begin: from a cell, as children, as continuations, as forks.
+
+StartRequest ─ RunStarted, RunAttached ─ recorded ─ instance ─ first activation
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+from evercell import __version__
+from evercell import events as e
+from evercell.codec import values
+from evercell.engine.attempts import refuse_secrets
+from evercell.engine.run import ABI
+from evercell.engine.workflow.instance import Instance
+from evercell.errors import NotStorableError, WorkflowAlreadyStartedError
+
+if TYPE_CHECKING:
+    from evercell.engine.workflow.definition import Workflow
+    from evercell.engine.workflow.worker import WorkflowWorker
+    from evercell.events import Event, ParentClosePolicy, Payload, RunStarted
+
+__all__ = ["ConflictPolicy", "ReusePolicy", "StartRequest", "begin", "choose_id", "encode_input"]
+
+ConflictPolicy = Literal["fail", "use_existing", "terminate_existing"]
+ReusePolicy = Literal["allow_duplicate", "allow_duplicate_failed_only", "reject_duplicate"]
+_SECOND = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class StartRequest:
+    """A run that is to begin."""
+
+    definition: Workflow[..., Any]
+    input: Payload
+    arguments: dict[str, Any]  # by name, for people
+    workflow_id: str
+    execution_timeout: float | None = None  # seconds
+    memo: str | None = None
+    search_attributes: str | None = None
+    parent_close_policy: ParentClosePolicy = "terminate"
+    schedule: str | None = None
+    caller: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """A run's first events, and what carries it."""
+
+    started: RunStarted
+    definition: Workflow[..., Any]
+    events: list[Event]
+
+
+def encode_input(
+    worker: WorkflowWorker, definition: Workflow[..., Any], args: tuple[Any, ...], kwargs: Any
+) -> Payload:
+    """The arguments as they are recorded. Raises NotStorableError."""
+    try:
+        encoded = values.encode([list(args), dict(kwargs)], worker.live)
+        refuse_secrets(encoded.data)
+    except NotStorableError as why:
+        raise NotStorableError(
+            f"the arguments of workflow {definition.name!r} can't be recorded: {why.message} Give "
+            "a workflow plain data, and make clients and the like in its steps."
+        ) from None
+    return worker.history.put(encoded.data, encoded.codec)
+
+
+def started_event(
+    worker: WorkflowWorker,
+    run_id: str,
+    request: StartRequest,
+    *,
+    parent: Instance | None = None,
+) -> RunStarted:
+    """The event with which the run begins."""
+    now, definition = worker.clock.now(), request.definition
+    limit = request.execution_timeout
+    return e.RunStarted(
+        run_id=run_id,
+        at=now,
+        workflow=definition.name,
+        notebook=worker.host.notebook,
+        parameters=request.arguments,
+        python=ABI or "",
+        evercell=__version__,
+        start=e.WorkflowStart(
+            workflow_id=request.workflow_id,
+            host=worker.host.run_id,
+            input=request.input,
+            seed=secrets.token_bytes(16),
+            version=definition.code_version(),
+            definition=definition.pinned(worker),
+            deadline=None if limit is None else now + int(limit * _SECOND),
+            parent=None if parent is None else parent.run_id,
+            parent_close_policy=request.parent_close_policy,
+            memo=request.memo,
+            search_attributes=request.search_attributes,
+            schedule=request.schedule,
+            caller=request.caller,
+        ),
+    )
+
+
+def begin(
+    worker: WorkflowWorker, started: RunStarted, definition: Workflow[..., Any], *besides: Event
+) -> None:
+    """Record the run, with `besides` in the same moment, and let it begin. For the worker's
+    thread."""
+    beginning = Beginning(started, definition, [started, worker.attach(started.run_id), *besides])
+    worker.append(beginning.events)
+    load_new(worker, beginning)
+
+
+def load_new(worker: WorkflowWorker, beginning: Beginning) -> None:
+    """Let a recorded run begin. For the worker's thread."""
+    started = beginning.started
+    instance = Instance(started, beginning.definition, worker)
+    worker.instances[started.run_id] = instance
+    deadline = started.start.deadline if started.start is not None else None
+    if deadline is not None:
+        end = partial(worker.carrier.impose_end, started.run_id, "timed out", "execution_timeout")
+        worker.timers.put(deadline, end)
+    inputs = [event for event in beginning.events if isinstance(event, e.SignalReceived)]
+    if inputs:  # handed on by the run before: as if they had come before anything else
+        worker.go_on(instance, partial(instance.replay, inputs))
+    else:
+        worker.go_on(instance, partial(instance.activate, None))
+
+
+def continued(worker: WorkflowWorker, instance: Instance, run_id: str) -> Beginning:
+    """The run that goes on where `instance` continued as new; signals that nobody took go with
+    it."""
+    again = instance.again
+    assert again is not None  # noqa: S101 - called for that
+    old, definition = instance.start, instance.definition
+    now = worker.clock.now()
+    start = e.WorkflowStart(
+        workflow_id=old.workflow_id,
+        host=old.host,
+        input=again.input,
+        seed=secrets.token_bytes(16),
+        version=definition.code_version(),
+        definition=definition.pinned(worker),
+        deadline=old.deadline,
+        parent=old.parent,
+        parent_close_policy=old.parent_close_policy,
+        memo=old.memo,
+        search_attributes=old.search_attributes,
+        first=old.first or instance.run_id,
+        continued_from=instance.run_id,
+        schedule=old.schedule,
+    )
+    started = e.RunStarted(
+        run_id, now, definition.name, worker.host.notebook, again.named,
+        ABI or "", __version__, start,
+    )  # fmt: skip
+    signals = [
+        e.SignalReceived(run_id, now, s.signal_id, s.name, s.payload, s.view, s.sender)
+        for s in instance.messages.unhandled
+    ]
+    return Beginning(started, definition, [started, worker.attach(run_id), *signals])
+
+
+def choose_id(
+    worker: WorkflowWorker,
+    workflow_id: str,
+    conflict: ConflictPolicy,
+    reuse: ReusePolicy,
+) -> str | None:
+    """The open run to use instead of a new one, if the policies say so. For the worker's thread.
+
+    Raises WorkflowAlreadyStartedError.
+    """
+    for run_id, started in list(worker.open_runs()):
+        if started.start is None or started.start.workflow_id != workflow_id:
+            continue
+        match conflict:
+            case "use_existing":
+                return run_id
+            case "terminate_existing":
+                worker.carrier.impose_end(run_id, "terminated", "a new run replaced it")
+                return None
+            case "fail":
+                raise WorkflowAlreadyStartedError(
+                    f"workflow id {workflow_id!r} is in use by the open run {run_id}. Take another "
+                    "id, or id_conflict_policy='use_existing' or 'terminate_existing'."
+                )
+    ended = worker.last_end(workflow_id) if reuse != "allow_duplicate" else None
+    if ended is None or (reuse == "allow_duplicate_failed_only" and ended.status != "completed"):
+        return None
+    raise WorkflowAlreadyStartedError(
+        f"workflow id {workflow_id!r} was used by run {ended.run_id}, which {ended.status}, and "
+        f"id_reuse_policy={reuse!r} forbids another."
+    )

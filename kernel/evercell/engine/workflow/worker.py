@@ -1,0 +1,341 @@
+"""The thread on which all workflows of a kernel go on.
+
+    start, signal, a step's end, a due timer ─ recorded ─> `deliver` in the order of the journal
+      ─> instance.activate ─ what the code asks for ─ recorded ─> carried out (carrying.py)
+
+Nothing reaches a run's code before it is durable, and one input reaches it at a time. Other threads
+only queue: `deliver` for what was recorded, `call` for everything else.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from evercell import events as e
+from evercell.clock import SystemClock
+from evercell.engine.failures import recorded_error
+from evercell.engine.workflow import loading
+from evercell.engine.workflow.carrying import Carrier
+from evercell.engine.workflow.guard import GUARD
+from evercell.engine.workflow.runner import StepRunner
+from evercell.engine.workflow.timers import TimerQueue
+from evercell.errors import (
+    EvercellError,
+    HistoryError,
+    NondeterminismError,
+    WorkflowBlockedError,
+    WorkflowCallError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from evercell.clock import Clock
+    from evercell.engine.workflow.definition import Workflow
+    from evercell.engine.workflow.instance import Instance
+    from evercell.events import Event, RunStarted
+    from evercell.history import History
+
+__all__ = ["HostRun", "WorkflowWorker"]
+
+T = TypeVar("T")
+_SECOND = 1_000_000_000
+_RETRY = _SECOND  # between two tries to write a history that can't be written
+
+
+@dataclass(frozen=True, slots=True)
+class HostRun:
+    """The notebook's run whose kernel carries the workflows."""
+
+    run_id: str
+    generation: int
+    pid: int
+    host: str
+    kernel_id: str | None
+    notebook: str | None
+
+
+class WorkflowWorker:
+    """The workflows of one host run in this process."""
+
+    def __init__(
+        self,
+        history: History,
+        host: HostRun,
+        live: dict[str, Any],
+        *,
+        clock: Clock | None = None,
+        notice: Callable[[str], None] = lambda _: None,
+        idle: Callable[[int | None], bool] | None = None,
+    ) -> None:
+        """`notice` takes lines for the user, on the worker's thread. `idle(at)` is called when
+        nothing is under way until the time `at`: a test's clock may go there, and says if so."""
+        self.history = history
+        self.host = host
+        self.live = live
+        self.clock = clock or SystemClock()
+        self.guard = GUARD
+        self.notice = notice
+        self.instances: dict[str, Instance] = {}
+        self.open: dict[str, RunStarted] = {}  # known runs that are not loaded
+        self.blocked: dict[str, EvercellError] = {}
+        self.ending: dict[str, RunStarted] = {}  # over, and their end is being recorded
+        self.outcomes: dict[str, e.RunFinished] = {}
+        self.definitions: dict[str, Workflow[..., Any]] = {}
+        self.timers: TimerQueue[Callable[[], None]] = TimerQueue()
+        self.runner = StepRunner(self.deliver, self.stalled)
+        self.carrier = Carrier(self)
+        self._idle = idle
+        self._waiting: dict[str, list[Future[e.RunFinished]]] = {}
+        self._queue: deque[tuple[str, Event] | Callable[[], None]] = deque()
+        self._wake = threading.Condition(threading.Lock())
+        self._closing = False
+        self._under_way = 0  # inputs that are being recorded
+        self._thread = threading.Thread(target=self._run, name="evercell-workflows", daemon=True)
+        self._thread.start()
+        self.call(partial(loading.adopt, self)).result()
+
+    # -- from any thread ------------------------------------------------------------------------
+
+    def deliver(self, run_id: str, event: Event) -> None:
+        """A recorded input is to reach its run."""
+        self._put((run_id, event))
+
+    def call(self, function: Callable[[], T]) -> Future[T]:
+        """Have `function` called on the worker's thread."""
+        future: Future[T] = Future()
+
+        def work() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                future.set_result(function())
+            except BaseException as error:  # noqa: BLE001 - the caller's
+                future.set_exception(error)
+
+        self._put(work)
+        return future
+
+    def _put(self, item: tuple[str, Event] | Callable[[], None]) -> None:
+        with self._wake:
+            self._queue.append(item)
+            self._wake.notify()
+
+    def define(self, definition: Workflow[..., Any]) -> None:
+        """Have runs of this name go on with this code; returns when that is under way."""
+        if self.definitions.get(definition.name) is not definition:
+            self.call(partial(loading.define, self, definition)).result()
+
+    def close(self) -> None:
+        """Stop where everything stands; open runs go on in the next process. Idempotent."""
+        with self._wake:
+            if self._closing:
+                return
+            self._closing = True
+            self._wake.notify()
+        self._thread.join()
+        self.runner.close()
+        for waiting in self._waiting.values():
+            for future in waiting:
+                future.cancel()
+        if self.instances or self.blocked:
+            now = self.clock.now()
+            generation = self.host.generation
+            self.history.append(
+                *(e.RunDetached(run_id, now, generation) for run_id in self.attached())
+            )
+        for instance in self.instances.values():
+            instance.close()
+
+    def attached(self) -> list[str]:
+        """Open runs that this process has taken."""
+        return [*self.instances, *self.blocked]
+
+    # -- the thread -----------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                if not self._queue and not self._closing:
+                    self._sleep()
+                if self._closing:
+                    return
+                items, self._queue = self._queue, deque()
+            for item in items:
+                if isinstance(item, tuple):
+                    self._reach(*item)
+                else:
+                    item()
+            for fire in self.timers.due(self.clock.now()):
+                fire()
+
+    def _sleep(self) -> None:
+        """Wait for something to do, or for the next timer."""
+        at = self.timers.next
+        if self._idle is not None:
+            busy = self._under_way or self.runner.busy or self.ending
+            if busy or not self._idle(at):
+                self._wake.wait()
+            return
+        if at is None:
+            self._wake.wait()
+            return
+        left = (at - self.clock.now()) / _SECOND
+        if left > 0:
+            self._wake.wait(min(left, threading.TIMEOUT_MAX))
+
+    def stalled(self, why: str, again: Callable[[], None]) -> None:
+        """The history can't be written: say so, and ask later to be told again."""
+
+        def later() -> None:
+            self.notice(why)
+            self.timers.put(self.clock.now() + _RETRY, again)
+
+        self._put(later)
+
+    # -- on the thread --------------------------------------------------------------------------
+
+    def record_input(self, run_id: str, *events: Event) -> None:
+        """Record what is to reach a run, and deliver the last of it once it is durable."""
+        self._under_way += 1
+
+        def tell(failure: str | None) -> None:
+            if failure is None:
+                self._put(done)
+            else:
+                self.stalled(failure, partial(self.history.commit_then, (), tell))
+
+        def done() -> None:
+            self._under_way -= 1
+            self._reach(run_id, events[-1])
+
+        self.history.commit_then(events, tell)
+
+    def _reach(self, run_id: str, event: Event) -> None:
+        if isinstance(event, (e.StepCompleted, e.StepFailed)):
+            self.runner.delivered(event.activity_id)
+        instance = self.instances.get(run_id)
+        if instance is not None and instance.finished is None:
+            self.go_on(instance, partial(instance.activate, event))
+
+    def go_on(self, instance: Instance, activate: Callable[[], None]) -> None:
+        """Run the code, then record and carry out what it asked for."""
+        try:
+            activate()
+        except (NondeterminismError, WorkflowCallError, HistoryError) as error:
+            self.block(instance.started, error)
+            return
+        self.carrier.carry_out(instance, *instance.take())
+
+    def block(self, started: RunStarted, error: EvercellError) -> None:
+        """The run can't go on with today's code: it stays open; steps under way are finished."""
+        run_id = started.run_id
+        self.let_go(run_id, cancel=False)
+        self.open[run_id] = started
+        self.blocked[run_id] = error
+        info = recorded_error(error, self.history, self.live, storable=False)
+        self.history.append(e.RunBlocked(run_id, self.clock.now(), info))
+        self.notice(f"workflow {started.workflow} ({run_id}) is blocked: {error}")
+        for future in self._waiting.pop(run_id, ()):
+            if future.set_running_or_notify_cancel():
+                future.set_exception(_blocked(run_id, error))
+
+    def let_go(self, run_id: str, *, cancel: bool) -> None:
+        """Drop the run's code, if it is here; `cancel` its steps that are under way."""
+        self.open.pop(run_id, None)
+        self.blocked.pop(run_id, None)
+        instance = self.instances.pop(run_id, None)
+        if instance is None:
+            return
+        if cancel:
+            for activity_id, pending in instance.pending.items():
+                if isinstance(pending.event, e.StepStarted):
+                    self.runner.cancel(activity_id)
+        instance.close()
+
+    def finished(self, event: e.RunFinished) -> None:
+        """A run's end is durable."""
+        self.outcomes[event.run_id] = event
+        for future in self._waiting.pop(event.run_id, ()):
+            if future.set_running_or_notify_cancel():
+                future.set_result(event)
+
+    @property
+    def awaited(self) -> bool:
+        """Whether somebody waits for a run's end, or for an update's."""
+        return bool(self._waiting or self.carrier.updates)
+
+    # -- waiting for an end ---------------------------------------------------------------------
+
+    def wait_for(self, run_id: str, future: Future[e.RunFinished]) -> bool:
+        """Have `future` settled with the run's end. False where this process does not carry it."""
+        if run_id in self.outcomes:
+            future.set_result(self.outcomes[run_id])
+        elif run_id in self.blocked:
+            future.set_exception(_blocked(run_id, self.blocked[run_id]))
+        elif self.knows(run_id):
+            self._waiting.setdefault(run_id, []).append(future)
+        else:
+            return False
+        return True
+
+    # -- ids, for the instances -----------------------------------------------------------------
+
+    def new_activity_id(self) -> str:
+        return self.history.new_activity_id()
+
+    def new_run_id(self) -> str:
+        return SystemClock().new_id()
+
+    def append(self, events: Sequence[Event]) -> None:
+        """Record what the code asked for; durable soon, and before anything that comes of it."""
+        self.history.append(*events)
+
+    def attach(self, run_id: str) -> e.RunAttached:
+        """The event that this process carries the run from here on."""
+        host = self.host
+        return e.RunAttached(
+            run_id, self.clock.now(), host.generation, host.pid, host.host, host.kernel_id,
+            host.notebook,
+        )  # fmt: skip
+
+    # -- what is known of runs ------------------------------------------------------------------
+
+    def open_runs(self) -> Iterator[tuple[str, RunStarted]]:
+        """The open runs of this host run, loaded or not."""
+        yield from list(self.open.items())
+        for run_id, instance in list(self.instances.items()):
+            yield run_id, instance.started
+
+    def knows(self, run_id: str) -> bool:
+        """Whether the run is open here, or about to end."""
+        return run_id in self.instances or run_id in self.open or run_id in self.ending
+
+    def knows_chain(self, first: str) -> bool:
+        """Whether the run, or one that continues it, is open here."""
+        return self.knows(first) or any(
+            started.start is not None and started.start.first == first
+            for _, started in self.open_runs()
+        )
+
+    def find_end(self, run_id: str) -> e.RunFinished | None:
+        """A closed run's end."""
+        return self.outcomes.get(run_id) or self.history.workflow_end(run_id)
+
+    def last_end(self, workflow_id: str) -> e.RunFinished | None:
+        """The end of the latest closed run with this workflow id."""
+        run_id = self.history.last_closed(self.host.run_id, workflow_id)
+        return None if run_id is None else self.find_end(run_id)
+
+
+def _blocked(run_id: str, error: EvercellError) -> WorkflowBlockedError:
+    blocked = WorkflowBlockedError(
+        f"run {run_id} is open and can't go on with today's code: {error}"
+    )
+    blocked.__cause__ = error
+    return blocked
