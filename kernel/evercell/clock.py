@@ -50,7 +50,7 @@ class SystemClock:
         return time.monotonic()
 
     def new_id(self, length: int = 10) -> str:
-        return "".join(secrets.choice(_ALPHABET) for _ in range(length))
+        return "".join([_ALPHABET[byte & 31] for byte in secrets.token_bytes(length)])
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)

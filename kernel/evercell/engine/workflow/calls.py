@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from evercell import events as e
@@ -167,7 +168,18 @@ def _begin(  # noqa: PLR0917
         return used or run_id
 
     worker.define(definition)
-    return WorkflowHandle(worker.call(work).result())
+    if options.id is not None:
+        return WorkflowHandle(worker.call(work).result())
+    # A made-up id meets no other run: nothing to wait for.
+    started = starting.started_event(worker, run_id, request)
+    besides = [] if recorded is None else recorded.events(run_id)
+    if recorded is not None:
+        recorded.remember(besides)
+    beginning = starting.Beginning(started, definition, [started, worker.attach(run_id), *besides])
+    worker.starting[run_id] = started
+    worker.history.append(*beginning.events)
+    worker.call(partial(starting.load_new, worker, beginning))
+    return WorkflowHandle(run_id)
 
 
 # -- from workflow code -------------------------------------------------------------------------

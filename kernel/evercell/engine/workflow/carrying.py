@@ -218,9 +218,9 @@ class Carrier:
         """The open run with this run id or workflow id. Raises RunNotFoundError,
         WorkflowClosedError."""
         worker = self._worker
-        for run_id, started in worker.open_runs():
-            if name == run_id or (started.start is not None and started.start.workflow_id == name):
-                return run_id
+        run_id = worker.ids.get(name, name)
+        if run_id in worker.instances or run_id in worker.open or run_id in worker.starting:
+            return run_id
         if name in worker.outcomes or worker.find_end(name) is not None:
             raise WorkflowClosedError(
                 f"run {name} is closed: nothing can reach it any more. Start another run."
@@ -278,7 +278,10 @@ class Carrier:
         worker = self._worker
         worker.let_go(end.run_id, cancel=True)
         worker.ending[end.run_id] = started
+        if started.start is not None and worker.ids.get(started.start.workflow_id) == end.run_id:
+            del worker.ids[started.start.workflow_id]
         self._close_children(end.run_id)
+        worker.flush()
         assert started.start is not None  # noqa: S101 - a workflow's run has it
         first = started.start.first or started.run_id
 
@@ -312,10 +315,11 @@ class Carrier:
 
     def _close_children(self, parent: str) -> None:
         """What happens to the open children of a run that is over: their parent-close policy."""
-        for run_id, started in list(self._worker.open_runs()):
-            start = started.start
-            if start is None or start.parent != parent:
-                continue
+        for run_id in self._worker.children.pop(parent, ()):
+            started = self._worker.started(run_id)
+            start = None if started is None else started.start
+            if start is None:
+                continue  # closed
             self._parents.pop(start.first or run_id, None)
             match start.parent_close_policy:
                 case "terminate":

@@ -92,6 +92,7 @@ class Guard:
         self._instance: Instance | None = None
         self._allowed = 0
         self._hooked = False
+        self._profiling = False
 
     @contextmanager
     def watching(self, instance: Instance) -> Iterator[None]:
@@ -102,16 +103,38 @@ class Guard:
         before = self._instance, self._thread
         self._instance, self._thread = instance, threading.get_ident()
         caller = set_calling(instance)
-        live = not instance.asks.replaying
-        if live:
-            sys.setprofile(self._profile)
         try:
             yield
         finally:
-            if live:
-                sys.setprofile(None)
             self._instance, self._thread = before
             set_calling(caller)
+
+    @contextmanager
+    def profiling(self) -> Iterator[None]:
+        """Watch the calls that user code makes itself in the block; not over known ground."""
+        instance = self._instance
+        if instance is None or instance.asks.replaying or self._profiling:
+            yield
+            return
+        self._profiling = True
+        sys.setprofile(self._profile)
+        try:
+            yield
+        finally:
+            sys.setprofile(None)
+            self._profiling = False
+
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """Our own work in the midst of user code: each of its calls would cost a look."""
+        if not self._profiling:
+            yield
+            return
+        sys.setprofile(None)
+        try:
+            yield
+        finally:
+            sys.setprofile(self._profile)
 
     @contextmanager
     def allowing(self) -> Iterator[None]:

@@ -134,9 +134,10 @@ class Instance:
                 self._task = self.loop.create_task(self._main())
             else:
                 self._reach(event)
-            self.loop.run_ready()
-            while self.messages.wake_conditions():
+            with self.services.guard.profiling():
                 self.loop.run_ready()
+                while self.messages.wake_conditions():
+                    self.loop.run_ready()
         if self.broken is not None:
             raise self.broken
 
@@ -337,7 +338,8 @@ class Instance:
     def step(
         self, step: Step[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Awaitable[Any]:
-        return context.ask_step(self, step, args, kwargs)
+        with self.services.guard.resting():
+            return context.ask_step(self, step, args, kwargs)
 
     def sleep(self, duration: Duration) -> Awaitable[None]:
         return asyncio.sleep(seconds(duration))

@@ -25,7 +25,7 @@ _CHUNK = 500  # runs whose histories are in memory at the same time
 def adopt(worker: WorkflowWorker) -> None:
     """Learn of the runs that an earlier process left open. For the worker's thread, once."""
     for started in worker.history.open_workflows(worker.host.run_id):
-        worker.open[started.run_id] = started
+        worker.opened(started)
 
 
 def define(worker: WorkflowWorker, definition: Workflow[..., object]) -> None:
@@ -58,7 +58,7 @@ def load(worker: WorkflowWorker, started: RunStarted, history: list[Event]) -> N
     except EvercellError as error:
         worker.block(started, error)
         return
-    worker.instances[started.run_id] = instance
+    worker.took(instance)
     worker.carrier.resume(instance, history)
 
 

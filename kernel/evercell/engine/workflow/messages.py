@@ -126,7 +126,8 @@ class Messages:
         try:
             args, kwargs = self.arguments(event)
             bound = handler.arguments(args, kwargs)
-            outcome = handler.function(*bound.args, **bound.kwargs)
+            with self._instance.services.guard.profiling():
+                outcome = handler.function(*bound.args, **bound.kwargs)
         except Exception as error:  # noqa: BLE001 - the handler is part of the run
             self._instance.fail(error)
             return
@@ -212,7 +213,8 @@ class Messages:
         instance = self._instance
         instance.querying = name
         try:
-            with instance.services.guard.watching(instance):
+            guard = instance.services.guard
+            with guard.watching(instance), guard.profiling():
                 answer = function(*bound.args, **bound.kwargs)
         finally:
             instance.querying = None

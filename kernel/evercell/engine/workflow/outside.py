@@ -143,9 +143,9 @@ def find(worker: WorkflowWorker, name: str) -> str:
     RunNotFoundError."""
 
     def look() -> str:
-        for run_id, started in worker.open_runs():
-            if name == run_id or (started.start is not None and started.start.workflow_id == name):
-                return run_id
+        run_id = worker.ids.get(name, name)
+        if worker.knows(run_id):
+            return run_id
         if worker.find_end(name) is not None:
             return name
         closed = worker.history.last_closed(worker.host.run_id, name)

@@ -130,7 +130,6 @@ class StepRunner:
         self._jobs.add(job.activity_id)
         if job.work.step.is_async:
             self._queue.append(job)
-            self._wake()
         else:
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(_THREADS, "evercell-step")
@@ -188,7 +187,10 @@ class StepRunner:
 
     # -- async steps ----------------------------------------------------------------------------
 
-    def _wake(self) -> None:
+    def flush(self) -> None:
+        """Let the async steps begin that were started. For the worker's thread."""
+        if not self._queue:
+            return
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
             self._thread = threading.Thread(

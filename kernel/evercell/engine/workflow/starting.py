@@ -23,7 +23,15 @@ if TYPE_CHECKING:
     from evercell.engine.workflow.worker import WorkflowWorker
     from evercell.events import Event, ParentClosePolicy, Payload, RunStarted
 
-__all__ = ["ConflictPolicy", "ReusePolicy", "StartRequest", "begin", "choose_id", "encode_input"]
+__all__ = [
+    "Beginning",
+    "ConflictPolicy",
+    "ReusePolicy",
+    "StartRequest",
+    "begin",
+    "choose_id",
+    "encode_input",
+]
 
 ConflictPolicy = Literal["fail", "use_existing", "terminate_existing"]
 ReusePolicy = Literal["allow_duplicate", "allow_duplicate_failed_only", "reject_duplicate"]
@@ -120,7 +128,7 @@ def load_new(worker: WorkflowWorker, beginning: Beginning) -> None:
     """Let a recorded run begin. For the worker's thread."""
     started = beginning.started
     instance = Instance(started, beginning.definition, worker)
-    worker.instances[started.run_id] = instance
+    worker.took(instance)
     deadline = started.start.deadline if started.start is not None else None
     if deadline is not None:
         end = partial(worker.carrier.impose_end, started.run_id, "timed out", "execution_timeout")
@@ -176,9 +184,8 @@ def choose_id(
 
     Raises WorkflowAlreadyStartedError.
     """
-    for run_id, started in list(worker.open_runs()):
-        if started.start is None or started.start.workflow_id != workflow_id:
-            continue
+    run_id = worker.ids.get(workflow_id)
+    if run_id is not None:
         match conflict:
             case "use_existing":
                 return run_id

@@ -84,6 +84,7 @@ class WorkflowWorker:
         self.instances: dict[str, Instance] = {}
         self.open: dict[str, RunStarted] = {}  # known runs that are not loaded
         self.blocked: dict[str, EvercellError] = {}
+        self.starting: dict[str, RunStarted] = {}  # recorded, and about to begin
         self.ending: dict[str, RunStarted] = {}  # over, and their end is being recorded
         self.outcomes: dict[str, e.RunFinished] = {}
         self.definitions: dict[str, Workflow[..., Any]] = {}
@@ -96,6 +97,9 @@ class WorkflowWorker:
         self._wake = threading.Condition(threading.Lock())
         self._closing = False
         self._under_way = 0  # inputs that are being recorded
+        self._asked: list[Event] = []  # not recorded yet
+        self.ids: dict[str, str] = {}  # the open run of each workflow id
+        self.children: dict[str, list[str]] = {}  # of each open parent, also closed ones
         self._thread = threading.Thread(target=self._run, name="evercell-workflows", daemon=True)
         self._thread.start()
         self.call(partial(loading.adopt, self)).result()
@@ -173,6 +177,7 @@ class WorkflowWorker:
                     item()
             for fire in self.timers.due(self.clock.now()):
                 fire()
+            self.flush()
 
     def _sleep(self) -> None:
         """Wait for something to do, or for the next timer."""
@@ -203,6 +208,7 @@ class WorkflowWorker:
     def record_input(self, run_id: str, *events: Event) -> None:
         """Record what is to reach a run, and deliver the last of it once it is durable."""
         self._under_way += 1
+        self.flush()  # what the input answers stands before it
 
         def tell(failure: str | None) -> None:
             if failure is None:
@@ -236,7 +242,7 @@ class WorkflowWorker:
         """The run can't go on with today's code: it stays open; steps under way are finished."""
         run_id = started.run_id
         self.let_go(run_id, cancel=False)
-        self.open[run_id] = started
+        self.opened(started)
         self.blocked[run_id] = error
         info = recorded_error(error, self.history, self.live, storable=False)
         self.history.append(e.RunBlocked(run_id, self.clock.now(), info))
@@ -245,8 +251,29 @@ class WorkflowWorker:
             if future.set_running_or_notify_cancel():
                 future.set_exception(_blocked(run_id, error))
 
+    def opened(self, started: RunStarted) -> None:
+        """An open run whose code is not here."""
+        self.open[started.run_id] = started
+        self._index(started)
+
+    def took(self, instance: Instance) -> None:
+        """A run whose code is here from now on."""
+        self.starting.pop(instance.run_id, None)
+        self.instances[instance.run_id] = instance
+        self._index(instance.started)
+
+    def _index(self, started: RunStarted) -> None:
+        start = started.start
+        if start is not None:
+            self.ids[start.workflow_id] = started.run_id
+            if start.parent is not None:
+                siblings = self.children.setdefault(start.parent, [])
+                if started.run_id not in siblings:
+                    siblings.append(started.run_id)
+
     def let_go(self, run_id: str, *, cancel: bool) -> None:
         """Drop the run's code, if it is here; `cancel` its steps that are under way."""
+        self.starting.pop(run_id, None)
         self.open.pop(run_id, None)
         self.blocked.pop(run_id, None)
         instance = self.instances.pop(run_id, None)
@@ -293,8 +320,16 @@ class WorkflowWorker:
         return SystemClock().new_id()
 
     def append(self, events: Sequence[Event]) -> None:
-        """Record what the code asked for; durable soon, and before anything that comes of it."""
-        self.history.append(*events)
+        """Record what the code asked for: at the next `flush`, before anything that comes of it."""
+        self._asked += events
+
+    def flush(self) -> None:
+        """Record what was asked for since the last time, and let its steps begin: once for all
+        runs that had their turn, because waking another thread costs more than the work."""
+        asked, self._asked = self._asked, []
+        if asked:
+            self.history.append(*asked)
+        self.runner.flush()
 
     def attach(self, run_id: str) -> e.RunAttached:
         """The event that this process carries the run from here on."""
@@ -312,9 +347,16 @@ class WorkflowWorker:
         for run_id, instance in list(self.instances.items()):
             yield run_id, instance.started
 
+    def started(self, run_id: str) -> RunStarted | None:
+        """The start of an open run."""
+        instance = self.instances.get(run_id)
+        return self.open.get(run_id) if instance is None else instance.started
+
     def knows(self, run_id: str) -> bool:
         """Whether the run is open here, or about to end."""
-        return run_id in self.instances or run_id in self.open or run_id in self.ending
+        return any(
+            run_id in runs for runs in (self.instances, self.open, self.ending, self.starting)
+        )
 
     def knows_chain(self, first: str) -> bool:
         """Whether the run, or one that continues it, is open here."""
