@@ -36,7 +36,8 @@ EvercellError                   EC000
     ├── WorkflowBlockedError    EC510
     ├── QueryMutatedError       EC511
     ├── HandlerNotFoundError    EC512
-    └── UpdateRejectedError     EC513
+    ├── UpdateRejectedError     EC513
+    └── ForkError               EC514
 
 A message says what happened, why, and what to do, in that order. Codes are stable: once
 released, a code is never reused for anything else.
@@ -49,6 +50,7 @@ from typing import ClassVar
 __all__ = [
     "CellError",
     "EvercellError",
+    "ForkError",
     "HandlerNotFoundError",
     "HistoryError",
     "HistoryLockedError",
@@ -315,3 +317,9 @@ class UpdateRejectedError(WorkflowError):
     """An update's validator refused it; nothing was recorded."""
 
     code = "EC513"
+
+
+class ForkError(WorkflowError):
+    """A run can't be forked as asked; nothing was recorded."""
+
+    code = "EC514"

@@ -97,8 +97,16 @@ class Scope:
     _answered: deque[str] = field(default_factory=deque)  # not reported yet
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
-    def enter(self, step: StepIdentity, arguments: tuple[object, ...]) -> Answered | Raised | Call:
-        """Look a call up and decide. Raises NotStorableError for arguments without identity."""
+    def enter(
+        self,
+        step: StepIdentity,
+        arguments: tuple[object, ...],
+        *,
+        again: Callable[[object], bool] | None = None,
+    ) -> Answered | Raised | Call:
+        """Look a call up and decide. `again`: whether the call is to be made once more in spite of
+        its result, where its user runs the cell again. Raises NotStorableError for arguments
+        without identity."""
         reached = self._versions.get(step.function_version)
         if reached is None or not reached.holds():
             reached = step.function_version.compute(self.data_version)
@@ -110,7 +118,12 @@ class Scope:
             record = (self._table or self.table()).get((key, ordinal))
         decision = decide_step(record, resuming=self.resuming, at_most_once=step.at_most_once)
         if isinstance(decision, Answer):  # first and plainly: a replay asks this 100,000 times
-            return self._answer(step, decision, key, ordinal)
+            entered = self._answer(step, decision, key, ordinal)
+            if again is None or self.resuming or isinstance(entered, Call):
+                return entered
+            if not again(entered.value):
+                return entered
+            return Call(decision.activity_id, key, ordinal, decision.attempts + 1, first=False)
         match decision:
             case RaiseAgain(activity_id, error):
                 self._report(activity_id)

@@ -93,6 +93,7 @@ class WorkflowStart(Part, frozen=True):
     overrides: tuple[str, ...] = ()  # activity_ids of shared steps whose result was edited
     schedule: str | None = None  # schedule_id that started it
     caller: str | None = None  # activity_id of the recorded call that started it
+    time: int | None = None  # the run's time at its beginning, where it is not that of RunStarted
 
 
 class Event(msgspec.Struct, frozen=True, array_like=True, tag=True):

@@ -10,12 +10,12 @@ from evercell import events as e
 from evercell.codec import canonical
 from evercell.engine import clear
 from evercell.engine.scope import Answered, Raised, current_scope
-from evercell.engine.workflow import starting
+from evercell.engine.workflow import forking, starting
 from evercell.engine.workflow.carrying import ChildWork
 from evercell.engine.workflow.context import watched
 from evercell.engine.workflow.handle import ChildHandle, WorkflowHandle
 from evercell.engine.workflow.holder import current_worker
-from evercell.errors import UsageError, WorkflowError
+from evercell.errors import ForkError, NondeterminismError, UsageError, WorkflowError
 from evercell.history import StepRecord
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["StartOptions", "start", "start_child"]
 
 _DEPTH = 100  # of children of children
+_UNHAPPY = ("failed", "timed out", "canceled", "terminated")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,16 @@ def start(
         request = _request(worker, definition, args, kwargs, options, options.id or run_id)
         return _begin(worker, definition, run_id, request, options, None)
     identity = _StartIdentity(f"{definition.name}.start", False, definition.start_version)
-    entered = scope.enter(identity, (options.id, *args, tuple(sorted(kwargs.items()))))
+    failed: list[str] = []
+
+    def again(value: object) -> bool:
+        end = worker.find_end(str(value))
+        if end is not None and end.status in _UNHAPPY:
+            failed.append(str(value))
+        return bool(failed)
+
+    call_key = (options.id, *args, tuple(sorted(kwargs.items())))
+    entered = scope.enter(identity, call_key, again=again)
     match entered:
         case Answered(value):
             return WorkflowHandle(str(value))
@@ -104,6 +114,8 @@ def start(
                 worker, definition, args, kwargs, options, options.id or run_id, call.activity_id
             )
             recorded = _Recorded(scope, call, identity.name, definition, args, kwargs)
+            if failed:
+                return _retry(worker, definition, failed[0], request, recorded)
             return _begin(worker, definition, run_id, request, options, recorded)
 
 
@@ -180,6 +192,33 @@ def _begin(  # noqa: PLR0917
     worker.history.append(*beginning.events)
     worker.call(partial(starting.load_new, worker, beginning))
     return WorkflowHandle(run_id)
+
+
+def _retry(
+    worker: WorkflowWorker,
+    definition: Workflow[..., Any],
+    failed: str,
+    request: StartRequest,
+    recorded: _Recorded,
+) -> WorkflowHandle[Any]:
+    """Its user runs the cell once more whose run failed: a fork goes on at the failure, so that
+    nothing is paid twice; code that no longer fits begins anew."""
+
+    def work() -> str:
+        fork = forking.ForkRequest(None, {}, accept_edits=False, workflow_id=request.workflow_id)
+        try:
+            run_id = forking.fork(worker, failed, fork)
+        except (ForkError, NondeterminismError) as why:
+            worker.notice(f"run {failed} failed and can't be gone on with, so a new one: {why}")
+            run_id = worker.new_run_id()
+            starting.begin(worker, starting.started_event(worker, run_id, request), definition)
+        besides = recorded.events(run_id)
+        worker.append(besides)
+        recorded.remember(besides)
+        return run_id
+
+    worker.define(definition)
+    return WorkflowHandle(worker.call(work).result())
 
 
 # -- from workflow code -------------------------------------------------------------------------

@@ -91,6 +91,9 @@ def ask_step(
     key = canonical.digest((name, *arguments), instance.services.live)
     ordinal = instance.ordinal(key)
 
+    if instance.step_versions is not None:
+        instance.step_versions[name, key] = _version(instance, step).version
+
     def make() -> Event:
         reached = _version(instance, step)
         return e.StepStarted(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from evercell.codec import exceptions, values
 from evercell.engine.current import calling_workflow
-from evercell.engine.workflow import context, outside
+from evercell.engine.workflow import context, forking, outside
 from evercell.engine.workflow.endings import ending_error
 from evercell.engine.workflow.holder import current_worker
 from evercell.errors import RunNotFoundError, UsageError, WorkflowFailedError
@@ -137,6 +137,26 @@ class WorkflowHandle(Generic[R]):
     def terminate(self, reason: str | None = None) -> None:
         """End the run at once, without asking its code. Durable on return."""
         outside.terminate(current_worker(), self.run_id, reason)
+
+    def fork(
+        self,
+        at: str | None = None,
+        override: dict[str, Any] | None = None,
+        *,
+        id: str | None = None,  # noqa: A002 - as in start()
+        accept_edits: bool = False,
+    ) -> WorkflowHandle[R]:
+        """A new run that shares this one's history up to the step `at` (its name for the first of
+        that name, "name#n" for the n-th from 0, or its activity_id); without `at`, up to the
+        failure or the end. `override` gives shared steps other results. The run and its definition
+        have to fit.
+
+        accept_edits: share results of steps whose code is another today.
+
+        Raises ForkError, RunNotFoundError, NondeterminismError, WorkflowNotDefinedError.
+        """
+        request = forking.ForkRequest(at, override or {}, accept_edits, id)
+        return WorkflowHandle(outside.fork(current_worker(), self.run_id, request))
 
     # -- what is known --------------------------------------------------------------------------
 

@@ -95,13 +95,16 @@ class Instance:
         self.messages = Messages(self)
         self.pending: dict[str, Pending] = {}
         self.work: list[Pending] = []  # asked for since the last `take`
-        self.at = started.at  # the run's time, nanoseconds: that of the latest input
+        self.at = (
+            started.start.time or started.at
+        )  # the run's time, nanoseconds: that of the latest input
         self.finished: e.RunFinished | None = None
         self.again: ContinueAsNew | None = None
         self.broken: NondeterminismError | WorkflowCallError | None = None
         self.querying: str | None = None  # name of the query whose handler runs
         self.patches: dict[str, bool] = {}
         self.versions: dict[FunctionVersion, Reached] = {}
+        self.step_versions: dict[tuple[str, bytes], bytes] | None = None  # of each call, if asked
         self._ordinals: dict[bytes, int] = {}
         self._random: random.Random | None = None
         self._timers: dict[asyncio.TimerHandle, str] = {}

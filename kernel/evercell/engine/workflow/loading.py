@@ -9,7 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evercell.engine.workflow.instance import Instance
-from evercell.errors import EvercellError, NondeterminismError, WorkflowCallError
+from evercell.errors import (
+    EvercellError,
+    NondeterminismError,
+    WorkflowCallError,
+    WorkflowNotDefinedError,
+)
 from evercell.events import RunStarted
 
 if TYPE_CHECKING:
@@ -17,7 +22,7 @@ if TYPE_CHECKING:
     from evercell.engine.workflow.worker import WorkflowWorker
     from evercell.events import Event
 
-__all__ = ["adopt", "define", "inspect"]
+__all__ = ["adopt", "define", "inspect", "load_recorded", "not_defined", "replayed"]
 
 _CHUNK = 500  # runs whose histories are in memory at the same time
 
@@ -50,9 +55,13 @@ def load(worker: WorkflowWorker, started: RunStarted, history: list[Event]) -> N
     """Replay one open run and go on with it, or say that it is blocked."""
     taken = started.run_id in worker.instances or started.run_id in worker.blocked
     worker.let_go(started.run_id, cancel=False)
-    instance: Instance | None = None
     if not taken:
         worker.append([worker.attach(started.run_id)])
+    load_recorded(worker, started, history)
+
+
+def load_recorded(worker: WorkflowWorker, started: RunStarted, history: list[Event]) -> None:
+    """Go on with a run that this process has taken, or say that it is blocked."""
     try:
         instance = replayed(worker, started, history)
     except EvercellError as error:
@@ -62,11 +71,17 @@ def load(worker: WorkflowWorker, started: RunStarted, history: list[Event]) -> N
     worker.carrier.resume(instance, history)
 
 
-def replayed(worker: WorkflowWorker, started: RunStarted, history: list[Event]) -> Instance:
-    """The run as its history left it. Raises NondeterminismError, WorkflowCallError, PayloadError,
-    RestoreError; then nothing was carried out."""
+def replayed(
+    worker: WorkflowWorker, started: RunStarted, history: list[Event], *, compare: bool = False
+) -> Instance:
+    """The run as its history left it. `compare`: note the versions of the steps that it asks for.
+
+    Raises NondeterminismError, WorkflowCallError, PayloadError, RestoreError; then nothing was
+    carried out.
+    """
     definition = worker.definitions[started.workflow].for_run(started, worker)
     instance = Instance(started, definition, worker)
+    instance.step_versions = {} if compare else None
     try:
         instance.replay(history)
     except (NondeterminismError, WorkflowCallError):
@@ -86,3 +101,11 @@ def inspect(worker: WorkflowWorker, run_id: str) -> Instance | None:
         if isinstance(event, RunStarted) and event.workflow in worker.definitions:
             return replayed(worker, event, history)
     return None
+
+
+def not_defined(run_id: str, name: str | None) -> WorkflowNotDefinedError:
+    """The error for a run whose code is missing."""
+    return WorkflowNotDefinedError(
+        f"run {run_id} needs its workflow{f' {name!r}' if name else ''}, which is not defined in "
+        "this kernel. Run the cell that defines it."
+    )

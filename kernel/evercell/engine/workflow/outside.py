@@ -18,12 +18,11 @@ from evercell.engine import clear
 from evercell.engine.attempts import refuse_secrets
 from evercell.engine.step import Step
 from evercell.engine.usage import current_attempt
-from evercell.engine.workflow import loading
+from evercell.engine.workflow import forking, loading
 from evercell.errors import (
     RunNotFoundError,
     UpdateRejectedError,
     WorkflowError,
-    WorkflowNotDefinedError,
 )
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     from evercell.engine.workflow.worker import WorkflowWorker
     from evercell.events import Payload, RunStarted
 
-__all__ = ["cancel", "describe", "find", "query", "signal", "terminate", "update"]
+__all__ = ["cancel", "describe", "find", "fork", "query", "signal", "terminate", "update"]
 
 T = TypeVar("T")
 
@@ -91,6 +90,18 @@ def terminate(worker: WorkflowWorker, run_id: str, reason: str | None) -> None:
     _on_thread(worker, end)
 
 
+def fork(worker: WorkflowWorker, run_id: str, request: forking.ForkRequest) -> str:
+    """Begin a fork, in a recorded cell once for each call; its run id."""
+
+    def begin(*_: object) -> str:
+        forked = worker.call(partial(forking.fork, worker, run_id, request)).result()
+        worker.history.commit()
+        return forked
+
+    call = Step(begin, name=f"fork {run_id}", version=1)
+    return call(run_id, request.at, dict(request.overrides))
+
+
 def query(
     worker: WorkflowWorker, run_id: str, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
@@ -99,7 +110,7 @@ def query(
     def ask() -> Any:
         instance = loading.inspect(worker, run_id)
         if instance is None:
-            raise _not_defined(worker, run_id)
+            raise loading.not_defined(run_id, None)
         return instance.messages.query(name, list(args), kwargs)
 
     return worker.call(ask).result()
@@ -115,7 +126,7 @@ def update(
         target = worker.carrier.target(run_id)
         instance = worker.instances.get(target)
         if instance is None:
-            raise _not_defined(worker, target)
+            raise loading.not_defined(target, worker.open[target].workflow)
         _validate(instance, name, list(args), kwargs)
         payload, view = _encoded(worker, [list(args), kwargs])
         identity = worker.new_activity_id()
@@ -222,12 +233,3 @@ def _on_thread(worker: WorkflowWorker, work: Callable[[], None]) -> None:
     """Do it on the worker's thread, and wait until what it recorded is durable."""
     worker.call(work).result()
     worker.history.commit()
-
-
-def _not_defined(worker: WorkflowWorker, run_id: str) -> WorkflowNotDefinedError:
-    names = {i: s.workflow for i, s in worker.open_runs()}
-    name = names.get(run_id)
-    return WorkflowNotDefinedError(
-        f"run {run_id} needs its workflow{f' {name!r}' if name else ''}, which is not defined in "
-        "this kernel. Run the cell that defines it."
-    )
