@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from evercell.clock import Clock, SystemClock
 from evercell.codec.secret import use_key
 from evercell.errors import HistoryError, RunInUseError, RunNotFoundError
-from evercell.events import Event, Payload, RunFinished, RunStarted
-from evercell.history import queries, workflows
+from evercell.events import Event, Payload
+from evercell.history import queries
 from evercell.history.database import Database, query_errors
 from evercell.history.disk import make_folder
 from evercell.history.encoding import encode
@@ -34,6 +34,7 @@ from evercell.history.reread import run_events
 from evercell.history.results import Result, no_result, result_of, write_parquet
 from evercell.history.schema import claim_folder
 from evercell.history.steps import StepTable, step_table
+from evercell.history.workflows import WorkflowHistory
 
 if TYPE_CHECKING:
     import duckdb
@@ -285,21 +286,10 @@ class History:
         """Keep DuckDB open for this thread's reads in the block: several cost one opening."""
         return self._reader.reading()
 
-    def open_workflows(self, host: str) -> list[RunStarted]:
-        """The open runs of workflow functions that the notebook's run `host` carries."""
-        return self._checked(lambda it, check: workflows.open_workflows(it, host, check))
-
-    def workflow_events(self, run_ids: Sequence[str]) -> dict[str, list[Event]]:
-        """The events of these runs, each in order, those that are proved to be this user's."""
-        return self._checked(lambda it, check: dict(workflows.workflow_events(it, run_ids, check)))
-
-    def workflow_end(self, run_id: str) -> RunFinished | None:
-        """How the run of a workflow function ended; None while it is open or unknown."""
-        return self._checked(lambda it, check: workflows.workflow_end(it, run_id, check))
-
-    def last_closed(self, host: str, workflow_id: str) -> str | None:
-        """The latest closed run with this workflow id that the notebook's run `host` carried."""
-        return self._reader.read(lambda it: workflows.last_closed(it, host, workflow_id))
+    @property
+    def workflows(self) -> WorkflowHistory:
+        """What is read of the runs of workflow functions."""
+        return WorkflowHistory(self._checked)
 
     def take_notices(self) -> list[str]:
         """Lines that the user should see, each once: why records were not used."""

@@ -9,13 +9,13 @@ from evercell.history.reread import stored_events
 from evercell.history.rows import shape_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     import duckdb
 
     from evercell.history.queries import Check
 
-__all__ = ["last_closed", "open_workflows", "workflow_end", "workflow_events"]
+__all__ = ["WorkflowHistory"]
 
 _OPEN = """
 SELECT run_id, seq, type, body, tag FROM store.event s
@@ -33,10 +33,42 @@ ORDER BY s.rowid DESC LIMIT 1
 """
 
 
-def open_workflows(
-    connection: duckdb.DuckDBPyConnection, host: str, check: Check
-) -> list[RunStarted]:
-    """The open runs that the notebook's run `host` carries, in the order of their starts."""
+class WorkflowHistory:
+    """Reads; only what is proved to be this user's. Each raises what `History.fold` raises."""
+
+    def __init__(self, checked: Callable[..., Any]) -> None:
+        """`checked(use)` calls `use(connection, check)` with a folded history."""
+        self._checked = checked
+
+    def open(self, host: str) -> list[RunStarted]:
+        """The open runs that the notebook's run `host` carries, in the order of their starts."""
+        found: list[RunStarted] = self._checked(lambda it, check: _open_runs(it, host, check))
+        return found
+
+    def events(self, run_ids: Sequence[str]) -> dict[str, list[Event]]:
+        """The events of these runs, each in order."""
+        found: dict[str, list[Event]] = self._checked(
+            lambda it, check: {run_id: _run_events(it, run_id, check) for run_id in run_ids}
+        )
+        return found
+
+    def end(self, run_id: str) -> RunFinished | None:
+        """How the run ended; None while it is open or unknown."""
+        found: RunFinished | None = self._checked(lambda it, check: _end(it, run_id, check))
+        return found
+
+    def last_closed(self, host: str, workflow_id: str) -> str | None:
+        """The latest closed run with this workflow id that the notebook's run `host` carried."""
+        found: str | None = self._checked(lambda it, _: _last_closed(it, host, workflow_id))
+        return found
+
+    def schedules(self, host: str) -> list[Event]:
+        """What was recorded of the schedules of the notebook's run `host`, in order."""
+        found: list[Event] = self._checked(lambda it, check: _schedules(it, host, check))
+        return found
+
+
+def _open_runs(connection: duckdb.DuckDBPyConnection, host: str, check: Check) -> list[RunStarted]:
     rows: list[Any] = connection.execute(_OPEN, {"host": host}).fetchall()
     found = []
     for run_id, seq, kind, body, tag in rows:
@@ -46,26 +78,30 @@ def open_workflows(
     return found
 
 
-def workflow_events(
-    connection: duckdb.DuckDBPyConnection, run_ids: Sequence[str], check: Check
-) -> Iterator[tuple[str, list[Event]]]:
-    """Each run's events in order; what fails `check` is left out."""
-    for run_id in run_ids:
-        events = []
-        for stored in stored_events(connection, run_id):
-            if stored.event is None:
-                continue
-            trusted = shape_of(stored.event).trusted(stored.event, stored.body)
-            kind = type(stored.event).__name__
-            if check(stored.tag, (run_id, stored.seq, kind, *trusted)):
-                events.append(stored.event)
-        yield run_id, events
+def _run_events(connection: duckdb.DuckDBPyConnection, run_id: str, check: Check) -> list[Event]:
+    events = []
+    for stored in stored_events(connection, run_id):
+        if stored.event is None:
+            continue
+        trusted = shape_of(stored.event).trusted(stored.event, stored.body)
+        kind = type(stored.event).__name__
+        if check(stored.tag, (run_id, stored.seq, kind, *trusted)):
+            events.append(stored.event)
+    return events
 
 
-def workflow_end(
-    connection: duckdb.DuckDBPyConnection, run_id: str, check: Check
-) -> RunFinished | None:
-    """How the run ended; None while it is open or unknown."""
+def _schedules(connection: duckdb.DuckDBPyConnection, host: str, check: Check) -> list[Event]:
+    rows: list[Any] = connection.execute(
+        """SELECT seq, type, body, tag FROM store.event
+        WHERE run_id = ? AND type IN ('ScheduleSet', 'ScheduleFired') ORDER BY seq""",
+        [host],
+    ).fetchall()
+    return [
+        decode_event(body) for seq, kind, body, tag in rows if check(tag, (host, seq, kind, body))
+    ]
+
+
+def _end(connection: duckdb.DuckDBPyConnection, run_id: str, check: Check) -> RunFinished | None:
     rows: list[Any] = connection.execute(
         """SELECT seq, type, body, tag FROM store.event
         WHERE run_id = ? AND type = 'RunFinished' ORDER BY seq DESC LIMIT 1""",
@@ -78,7 +114,6 @@ def workflow_end(
     return None
 
 
-def last_closed(connection: duckdb.DuckDBPyConnection, host: str, workflow_id: str) -> str | None:
-    """The latest closed run with this workflow id."""
+def _last_closed(connection: duckdb.DuckDBPyConnection, host: str, workflow_id: str) -> str | None:
     row: Any = connection.execute(_CLOSED, {"host": host, "workflow_id": workflow_id}).fetchone()
     return None if row is None else str(row[0])

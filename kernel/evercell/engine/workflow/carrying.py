@@ -284,6 +284,7 @@ class Carrier:
         worker.flush()
         assert started.start is not None  # noqa: S101 - a workflow's run has it
         first = started.start.first or started.run_id
+        schedule = started.start.schedule
 
         def tell(failure: str | None) -> None:
             if failure is not None:
@@ -296,6 +297,8 @@ class Carrier:
             worker.finished(end)
             if end.status != "continued as new":
                 self._report_child(end, first)
+                if schedule is not None:
+                    worker.scheduler.closed(schedule, first)
 
         worker.history.commit_then(events, tell)
 

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from evercell.engine.workflow.handle import WorkflowHandle
+    from evercell.engine.workflow.schedules import OverlapPolicy
     from evercell.engine.workflow.starting import ConflictPolicy, ReusePolicy
+    from evercell.engine.workflow.timetable import ScheduleHandle
     from evercell.engine.workflow.worker import WorkflowWorker
     from evercell.events import ParentClosePolicy, Payload, RunStarted
 
@@ -137,6 +139,39 @@ class Workflow(Generic[P, R]):
 
     run = start
     """The same: `await flow.run(x)` reads well where only the result matters."""
+
+    def schedule(
+        self,
+        schedule_id: str,
+        *,
+        cron: str | None = None,
+        every: Duration | None = None,
+        offset: Duration = 0,
+        timezone: str = "UTC",
+        overlap: OverlapPolicy = "skip",
+        catchup_window: Duration = "365d",
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+        paused: bool = False,
+        note: str | None = None,
+    ) -> ScheduleHandle:
+        """Start runs with these arguments at certain times, while a kernel of this notebook lives;
+        times that were missed are caught up when it lives again. A schedule of the same id is
+        changed.
+
+        cron: "minute hour day month weekday", in `timezone`. every, offset: an interval, counted
+        from the epoch. overlap: what happens while the run before is open: "skip", "buffer_one",
+        "buffer_all", "cancel_other", "terminate_other" or "allow_all". catchup_window: how far back
+        missed times are made up for.
+
+        Raises UsageError, NotStorableError, WorkflowAlreadyStartedError, NotInKernelError.
+        """
+        from evercell.engine.workflow import timetable  # noqa: PLC0415 - it imports this module
+
+        spec = timetable.Timetable(cron, every, offset, timezone, overlap, catchup_window)
+        return timetable.schedule(
+            self, schedule_id, spec, args, kwargs or {}, paused=paused, note=note
+        )
 
     def named(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """The arguments by parameter name, as JSON data for people. Raises UsageError."""

@@ -62,7 +62,7 @@ def fork(worker: WorkflowWorker, run_id: str, request: ForkRequest) -> str:
 
     Raises RunNotFoundError, ForkError, NondeterminismError, WorkflowNotDefinedError.
     """
-    history = worker.history.workflow_events([run_id])[run_id]
+    history = worker.history.workflows.events([run_id])[run_id]
     origin = next((event for event in history if isinstance(event, e.RunStarted)), None)
     if origin is None or origin.start is None:
         raise RunNotFoundError(f"No run {run_id!r} of a workflow is in the history.")

@@ -29,8 +29,9 @@ _CHUNK = 500  # runs whose histories are in memory at the same time
 
 def adopt(worker: WorkflowWorker) -> None:
     """Learn of the runs that an earlier process left open. For the worker's thread, once."""
-    for started in worker.history.open_workflows(worker.host.run_id):
+    for started in worker.history.workflows.open(worker.host.run_id):
         worker.opened(started)
+    worker.scheduler.adopt(worker.history.workflows.schedules(worker.host.run_id))
 
 
 def define(worker: WorkflowWorker, definition: Workflow[..., object]) -> None:
@@ -41,12 +42,14 @@ def define(worker: WorkflowWorker, definition: Workflow[..., object]) -> None:
     if before is definition:
         return
     worker.definitions[name] = definition
+    if before is None:
+        worker.scheduler.defined(name)
     runs = [started for _, started in worker.open_runs() if started.workflow == name]
     if before is not None and before.code_version() == definition.code_version():
         runs = [started for started in runs if started.run_id in worker.open]
     for at in range(0, len(runs), _CHUNK):
         chunk = runs[at : at + _CHUNK]
-        histories = worker.history.workflow_events([started.run_id for started in chunk])
+        histories = worker.history.workflows.events([started.run_id for started in chunk])
         for started in chunk:
             load(worker, started, histories[started.run_id])
 
@@ -96,7 +99,7 @@ def inspect(worker: WorkflowWorker, run_id: str) -> Instance | None:
     instance = worker.instances.get(run_id)
     if instance is not None:
         return instance
-    history = worker.history.workflow_events([run_id])[run_id]
+    history = worker.history.workflows.events([run_id])[run_id]
     for event in history:
         if isinstance(event, RunStarted) and event.workflow in worker.definitions:
             return replayed(worker, event, history)

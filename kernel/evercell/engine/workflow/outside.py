@@ -159,7 +159,7 @@ def find(worker: WorkflowWorker, name: str) -> str:
             return run_id
         if worker.find_end(name) is not None:
             return name
-        closed = worker.history.last_closed(worker.host.run_id, name)
+        closed = worker.history.workflows.last_closed(worker.host.run_id, name)
         if closed is None:
             raise RunNotFoundError(
                 f"No workflow run {name!r} belongs to this notebook's run {worker.host.run_id}. "
@@ -178,7 +178,7 @@ def describe(worker: WorkflowWorker, run_id: str) -> RunDescription:
 def _describe(worker: WorkflowWorker, run_id: str) -> RunDescription:
     from evercell.engine.workflow.handle import RunDescription  # noqa: PLC0415 - it imports this
 
-    events = worker.history.workflow_events([run_id])[run_id]
+    events = worker.history.workflows.events([run_id])[run_id]
     started: RunStarted | None = None
     attributes: dict[str, Any] = {}
     memo: dict[str, Any] = {}

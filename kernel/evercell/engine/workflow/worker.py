@@ -23,6 +23,7 @@ from evercell.engine.workflow import loading
 from evercell.engine.workflow.carrying import Carrier
 from evercell.engine.workflow.guard import GUARD
 from evercell.engine.workflow.runner import StepRunner
+from evercell.engine.workflow.scheduling import Scheduler
 from evercell.engine.workflow.timers import TimerQueue
 from evercell.errors import (
     EvercellError,
@@ -91,6 +92,7 @@ class WorkflowWorker:
         self.timers: TimerQueue[Callable[[], None]] = TimerQueue()
         self.runner = StepRunner(self.deliver, self.stalled)
         self.carrier = Carrier(self)
+        self.scheduler = Scheduler(self)
         self._idle = idle
         self._waiting: dict[str, list[Future[e.RunFinished]]] = {}
         self._queue: deque[tuple[str, Event] | Callable[[], None]] = deque()
@@ -367,11 +369,11 @@ class WorkflowWorker:
 
     def find_end(self, run_id: str) -> e.RunFinished | None:
         """A closed run's end."""
-        return self.outcomes.get(run_id) or self.history.workflow_end(run_id)
+        return self.outcomes.get(run_id) or self.history.workflows.end(run_id)
 
     def last_end(self, workflow_id: str) -> e.RunFinished | None:
         """The end of the latest closed run with this workflow id."""
-        run_id = self.history.last_closed(self.host.run_id, workflow_id)
+        run_id = self.history.workflows.last_closed(self.host.run_id, workflow_id)
         return None if run_id is None else self.find_end(run_id)
 
 
