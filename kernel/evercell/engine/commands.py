@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from evercell.codec import values
-from evercell.codec.secret import holds_secret
+from evercell.codec.secret import refuse_secrets
 from evercell.engine import clear
-from evercell.errors import NotStorableError, PayloadError
+from evercell.errors import PayloadError
 from evercell.events import Payload  # noqa: TC001 - msgspec asks for it at run time
 
 if TYPE_CHECKING:
@@ -158,8 +158,7 @@ def enclosed(history: History, value: object, live: dict[str, Any]) -> tuple[Pay
     """A value for a command, all its bytes inside, and its view for people. Raises
     NotStorableError, and UsageError for more than 16 MiB."""
     encoded = values.encode(value, live)
-    if holds_secret(encoded.data):
-        raise NotStorableError("it holds the text of a Secret, which is never recorded.")
+    refuse_secrets(encoded.data)
     payload = history.enclose(encoded.data, encoded.codec)
     return payload, clear.view(value, encoded, payload)
 
