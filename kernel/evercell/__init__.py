@@ -2,6 +2,8 @@
 
 step, RetryPolicy      make a function's calls durable
 workflow               durable async functions: timers, signals, children, approvals
+heartbeat, current_step   say how far a step's body came; who it is
+ApplicationError       say how a failure is to be treated
 record_usage           say what a model call cost
 Secret                 a text that is used and never recorded
 configure, AesGcm      options of this process; encryption
@@ -23,23 +25,30 @@ if TYPE_CHECKING:
     from evercell.codec.crypto import AesGcm
     from evercell.codec.secret import Secret
     from evercell.engine.config import configure
+    from evercell.engine.context import StepInfo, current_step, heartbeat, heartbeat_details
     from evercell.engine.retry import RetryPolicy
     from evercell.engine.step import Step, step
     from evercell.engine.usage import record_usage
     from evercell.engine.workflow.handle import WorkflowHandle
     from evercell.engine.workflow.namespace import workflow
+    from evercell.errors import ApplicationError
     from evercell.jupyter.extension import load_ipython_extension, unload_ipython_extension
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AesGcm",
+    "ApplicationError",
     "RetryPolicy",
     "Secret",
     "Step",
+    "StepInfo",
     "WorkflowHandle",
     "configure",
+    "current_step",
     "errors",
+    "heartbeat",
+    "heartbeat_details",
     "load",
     "load_ipython_extension",
     "progress",
@@ -54,11 +63,16 @@ __all__ = [
 # Loaded at first use, so that `import evercell.anything` pays only for what it needs.
 _HOMES = {
     "AesGcm": "evercell.codec.crypto",
+    "ApplicationError": "evercell.errors",
     "RetryPolicy": "evercell.engine.retry",
     "Secret": "evercell.codec.secret",
     "Step": "evercell.engine.step",
     "WorkflowHandle": "evercell.engine.workflow.handle",
+    "StepInfo": "evercell.engine.context",
     "configure": "evercell.engine.config",
+    "current_step": "evercell.engine.context",
+    "heartbeat": "evercell.engine.context",
+    "heartbeat_details": "evercell.engine.context",
     "load": "evercell.api",
     "load_ipython_extension": "evercell.jupyter.extension",
     "progress": "evercell.api",

@@ -9,7 +9,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import threading
 
 __all__ = ["Clock", "SystemClock"]
 
@@ -35,6 +38,11 @@ class Clock(Protocol):
         """Block the calling thread for `seconds`; an interrupt ends it at once."""
         ...
 
+    def wait(self, event: threading.Event, seconds: float | None) -> bool:
+        """Block until `event` is set, or `seconds` have passed; whether it is set. An interrupt
+        ends it at once."""
+        ...
+
     async def sleep_async(self, seconds: float) -> None:
         """Suspend the calling task for `seconds`."""
         ...
@@ -54,6 +62,9 @@ class SystemClock:
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
+
+    def wait(self, event: threading.Event, seconds: float | None) -> bool:
+        return event.wait(seconds)
 
     async def sleep_async(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

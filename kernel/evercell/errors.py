@@ -22,7 +22,9 @@ EvercellError                   EC000
 ├── StepError                   EC400   a durable call could not be completed
 │   ├── StepFailedError         EC401
 │   ├── StepTimeoutError        EC402
-│   └── InDoubtError            EC403
+│   ├── InDoubtError            EC403
+│   ├── StepCanceledError       EC404
+│   └── ApplicationError        EC405
 └── WorkflowError               EC500   a workflow function's run
     ├── NondeterminismError     EC501
     ├── WorkflowCallError       EC502
@@ -45,9 +47,10 @@ released, a code is never reused for anything else.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar, Literal
 
 __all__ = [
+    "ApplicationError",
     "CellError",
     "EvercellError",
     "ForkError",
@@ -70,6 +73,7 @@ __all__ = [
     "RestoreError",
     "RunInUseError",
     "RunNotFoundError",
+    "StepCanceledError",
     "StepError",
     "StepFailedError",
     "StepTimeoutError",
@@ -223,16 +227,58 @@ class StepFailedError(StepError):
     code = "EC401"
 
 
+TimeoutKind = Literal["start_to_close", "schedule_to_start", "schedule_to_close", "heartbeat"]
+
+
 class StepTimeoutError(StepError, TimeoutError):
-    """An attempt took longer than `start_to_close_timeout`."""
+    """An attempt took longer than `start_to_close_timeout` or was silent for longer than
+    `heartbeat_timeout`, or a step than one of the other two timeouts; `kind` says which."""
 
     code = "EC402"
+
+    def __init__(self, message: str, kind: TimeoutKind = "start_to_close") -> None:
+        super().__init__(message)
+        self.kind: TimeoutKind = kind
 
 
 class InDoubtError(StepError):
     """An at-most-once step was started by an earlier process and may have taken effect."""
 
     code = "EC403"
+
+
+class StepCanceledError(StepError):
+    """Somebody cancelled the step, or the wait, by command."""
+
+    code = "EC404"
+
+
+class ApplicationError(StepError):
+    """Raised by a step's own code, to say how its failure is to be treated.
+
+    `type` is a name that `non_retryable_error_types` can hold, `details` whatever the caller may
+    want to know, `next_retry_delay` what the wait before the next attempt is to be, as a duration
+    (seconds, timedelta, "2m"); with `non_retryable` there is no next attempt.
+    """
+
+    code = "EC405"
+
+    def __init__(
+        self,
+        message: str,
+        *details: Any,
+        type: str | None = None,  # noqa: A002 - Temporal's name
+        non_retryable: bool = False,
+        next_retry_delay: Any = None,
+    ) -> None:
+        super().__init__(message)
+        self.details = details
+        self.type = type
+        self.non_retryable = non_retryable
+        self.next_retry_delay = next_retry_delay
+
+    def __str__(self) -> str:
+        return self.message if self.type is None else f"{self.type}: {self.message}"
 
 
 class WorkflowError(EvercellError):

@@ -50,5 +50,12 @@ class ManualClock:
         self.slept.append(seconds)
         self.advance(seconds)
 
+    def wait(self, event: threading.Event, seconds: float | None) -> bool:
+        if seconds is None:
+            return event.wait()
+        if not event.is_set():
+            self.sleep(seconds)
+        return event.is_set()
+
     async def sleep_async(self, seconds: float) -> None:
         self.sleep(seconds)

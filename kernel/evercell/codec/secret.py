@@ -24,7 +24,16 @@ from evercell.errors import NotStorableError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["MASK", "Secret", "forbid", "holds_secret", "mark_of", "mask", "use_key"]
+__all__ = [
+    "MASK",
+    "Secret",
+    "forbid",
+    "holds_secret",
+    "mark_of",
+    "mask",
+    "refuse_secrets",
+    "use_key",
+]
 
 MASK = "***"
 SEARCHED = 6  # characters; a shorter text is found everywhere, so it is not searched for
@@ -137,6 +146,12 @@ def holds_secret(data: bytes | bytearray | memoryview) -> bool:
         if any(needle in piece for needle in needles):
             return True
     return False
+
+
+def refuse_secrets(data: bytes) -> None:
+    """Raise NotStorableError for bytes that hold a forbidden text."""
+    if holds_secret(data):
+        raise NotStorableError("it holds the text of a Secret, which is never recorded.")
 
 
 def _spellings(text: str | bytes) -> set[str]:

@@ -1,9 +1,15 @@
-"""A step's attempts, written once for sync and async code.
+"""A step's attempts, written once for sync and async code, recorded or not.
 
-    attempts(call) yields effects:   RunBody -> value or exception
+    Attempts.run() yields effects:   Admit   -> a place, where the step has limits on them
+                                     RunBody -> value or exception
                                      Commit  -> returns when the events are durable
-                                     Wait    -> returns after the delay
+                                     Wait    -> returns after the delay, or when somebody hurries it
     drive / drive_async perform them and return the step's result.
+
+    admit ─ started ─ body ─┬─ value ───────────────────────────────────> completed
+                            ├─ error ─ next_attempt ─┬─ Retry ─ wait ─ admit ...
+                            │                        └─ GiveUp ─────────> failed
+                            └─ an order came (control.py) ──────────────> canceled | skipped
 
 The order is append, then act: the result is durable before the caller sees it, and what the caller
 sees is the round-tripped value, so that the first run equals the replay.
@@ -11,55 +17,79 @@ sees is the round-tripped value, so that the first run equals the replay.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
-from evercell.codec import exceptions, values
-from evercell.codec.secret import holds_secret
-from evercell.engine import clear
-from evercell.engine.body import call, call_async
-from evercell.engine.retry import GiveUp, Retry, next_attempt
-from evercell.engine.usage import AttemptContext, usage_of
-from evercell.errors import NotStorableError
-from evercell.events import (
-    AttemptFailed,
-    AttemptStarted,
-    ErrorInfo,
-    Event,
-    StepCanceled,
-    StepCompleted,
-    StepFailed,
-    StepStarted,
+from evercell.engine.body import (
+    TimeLimits,
+    admit,
+    admit_async,
+    call,
+    call_async,
+    pause,
+    pause_async,
 )
-from evercell.history import StepRecord
+from evercell.engine.control import Canceled, Skipped
+from evercell.engine.retry import Retry, next_attempt
+from evercell.engine.usage import usage_of
+from evercell.errors import StepCanceledError, StepTimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
 
+    from evercell.clock import Clock
+    from evercell.engine.context import AttemptContext
+    from evercell.engine.control import Control, Order
+    from evercell.engine.gate import Gate, Ticket
     from evercell.engine.retry import RetryPolicy
-    from evercell.engine.scope import Call, Scope
-    from evercell.events import Payload
-    from evercell.history import StepStatus
+    from evercell.errors import TimeoutKind
+    from evercell.events import Event, Payload
 
 __all__ = [
+    "Admit",
     "Attempts",
     "Commit",
     "Effect",
+    "Recorder",
     "RunBody",
+    "StepOptions",
     "Wait",
     "drive",
     "drive_async",
-    "refuse_secrets",
+    "performer",
+    "performer_async",
 ]
 
 _SECOND = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
+class StepOptions:
+    """How a step's attempts are made; times in seconds."""
+
+    retry: RetryPolicy
+    start_to_close_timeout: float | None = None
+    schedule_to_close_timeout: float | None = None
+    schedule_to_start_timeout: float | None = None
+    heartbeat_timeout: float | None = None
+    gate: Gate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Admit:
+    """Wait for a place, at the latest for the limit's seconds."""
+
+    gate: Gate
+    priority: int
+    limit: tuple[float, TimeoutKind] | None
+
+
+@dataclass(frozen=True, slots=True)
 class RunBody:
-    """Call the user's function, with this attempt as context."""
+    """Call the user's function within limits, with this attempt as context."""
 
     context: AttemptContext
+    limits: TimeLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,211 +106,228 @@ class Wait:
     seconds: float
 
 
-Effect = RunBody | Commit | Wait
+Effect = Admit | RunBody | Commit | Wait
+
+
+class Recorder(Protocol):
+    """What becomes of what happens: events (recorder.py), or nothing (plain.py)."""
+
+    clock: Clock
+    first: int  # number of the first attempt that is made now
+
+    def open(self, control: Control) -> None:
+        """The call begins; commands may come."""
+        ...
+
+    def close(self, control: Control) -> None:
+        """The call is over."""
+        ...
+
+    def context(
+        self, control: Control, attempt: int, heartbeat_timeout: float | None
+    ) -> AttemptContext:
+        """What the body of an attempt sees."""
+        ...
+
+    def started(self, attempt: int) -> Generator[Effect, Any, None]:
+        """An attempt begins."""
+        ...
+
+    def completed(self, attempt: int, value: object, duration: int) -> Generator[Effect, Any, Any]:
+        """The body returned; what the caller gets. Raises NotStorableError."""
+        ...
+
+    def skipped(self, attempt: int, result: Payload) -> Any:
+        """Somebody gave the result, which is recorded; what the caller gets."""
+        ...
+
+    def retried(self, attempt: int, error: Exception, delay: float) -> None:
+        """An attempt failed, and another follows after `delay` seconds."""
+        ...
+
+    def failed(
+        self, attempt: int, error: Exception, reason: str, duration: int
+    ) -> Generator[Effect, Any, BaseException]:
+        """The step failed for good; what the caller gets."""
+        ...
+
+    def canceled(self, attempt: int, reason: str) -> None:
+        """The attempt was cancelled or interrupted."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class _Raised:
+    error: Exception
 
 
 @dataclass(slots=True)
 class Attempts:
     """The life of one durable call whose body has to run."""
 
-    scope: Scope
-    call: Call
     name: str
-    arguments: Callable[[], str]  # JSON for people, made only when it is recorded
-    policy: RetryPolicy
-    at_most_once: bool
+    recorder: Recorder
+    options: StepOptions
+    control: Control
+    priority: int = 0
+    _begun: float = field(default=0.0, init=False)
 
     def run(self) -> Generator[Effect, Any, Any]:
         """Yield effects until the step has a result; return it or raise its final error."""
         __tracebackhide__ = True
-        self.scope.flush()  # keeps the log in the order of what happened
-        tried = 0
-        while True:
-            attempt = self.call.attempt + tried
-            yield from self._start(attempt)
-            context = self._context(attempt)
-            begin = self.scope.clock.monotonic()
-            try:
-                value = yield RunBody(context)
-            except Exception as error:
+        recorder, control = self.recorder, self.control
+        self._begun = recorder.clock.monotonic()
+        recorder.open(control)
+        try:
+            tried = 0
+            while True:
+                control.attempt = recorder.first + tried
                 tried += 1
-                match next_attempt(self.policy, tried, error):
-                    case Retry(delay):
-                        self._retry(attempt, error, delay)
-                        yield Wait(delay)
-                    case GiveUp(reason):
-                        raised = yield from self._fail(attempt, error, reason, self._since(begin))
-                        if raised is error:
-                            raise
-                        raise raised from error
-            except BaseException as stop:
-                self._cancel(attempt, stop)
-                raise
+                outcome = yield from self._attempt(control.attempt, tried)
+                if isinstance(outcome, _Done):
+                    return outcome.value
+                yield Wait(outcome.delay)
+                if control.order is not None:
+                    return self._obey(control.attempt, control.order)
+        finally:
+            control.close()
+            recorder.close(control)
+
+    def _attempt(self, attempt: int, tried: int) -> Generator[Effect, Any, _Done | Retry]:
+        __tracebackhide__ = True
+        recorder, control = self.recorder, self.control
+        ticket = yield from self._admit(attempt)
+        context = recorder.context(control, attempt, self.options.heartbeat_timeout)
+        try:
+            yield from recorder.started(attempt)
+            begin = recorder.clock.monotonic()
+            outcome = yield from self._body(context)
+        finally:
+            if ticket is not None and self.options.gate is not None:
+                self.options.gate.leave(ticket)
+        duration = int((recorder.clock.monotonic() - begin) * _SECOND)
+        if isinstance(outcome, _Raised):
+            return (yield from self._after(outcome.error, attempt, tried, duration))
+        if isinstance(order := control.close(), Skipped):
+            return _Done(recorder.skipped(attempt, order.result))
+        if not context.reported and (usage := usage_of(outcome.value)):
+            context.book.usage(attempt, usage)
+        return _Done((yield from recorder.completed(attempt, outcome.value, duration)))
+
+    def _body(self, context: AttemptContext) -> Generator[Effect, Any, _Done | _Raised]:
+        """What the function returned or raised."""
+        __tracebackhide__ = True
+        options = self.options
+        limits = TimeLimits(
+            options.start_to_close_timeout, self._remaining(), options.heartbeat_timeout
+        )
+        try:
+            value = yield RunBody(context, limits)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is recorded
+            context.close(flush=True)
+            return _Raised(error)
+        except BaseException as stop:
+            context.close(flush=True)
+            if isinstance(order := self.control.close(), Skipped):
+                self.recorder.skipped(context.attempt, order.result)
             else:
-                if not context.reported and (usage := usage_of(value)):
-                    context.record(usage)
-                return (yield from self._complete(attempt, value, self._since(begin)))
+                self.recorder.canceled(context.attempt, type(stop).__name__)
+            raise
+        context.close(flush=False)
+        return _Done(value)
 
-    def _context(self, attempt: int) -> AttemptContext:
-        scope = self.scope
-        return AttemptContext(
-            scope.history, scope.clock, scope.run_id, self.call.activity_id, attempt
-        )
-
-    def _since(self, begin: float) -> int:
-        return int((self.scope.clock.monotonic() - begin) * _SECOND)
-
-    def _start(self, attempt: int) -> Generator[Effect, Any, None]:
-        scope, call, now = self.scope, self.call, self.scope.clock.now()
-        event: Event
-        if call.first and attempt == 1:
-            event = StepStarted(
-                run_id=scope.run_id,
-                at=now,
-                activity_id=call.activity_id,
-                cell=scope.cell,
-                slot=scope.slot,
-                name=self.name,
-                key=call.key,
-                ordinal=call.ordinal,
-                arguments=clear.arguments(self.arguments()),
-                at_most_once=self.at_most_once,
-            )
-        else:
-            event = AttemptStarted(scope.run_id, now, call.activity_id, scope.cell, attempt)
-        if self.at_most_once:
-            yield Commit((event,))  # whether it was started must be known for certain
-        else:
-            scope.history.append(event)
-
-    def _complete(self, attempt: int, value: object, duration: int) -> Generator[Effect, Any, Any]:
-        scope = self.scope
+    def _admit(self, attempt: int) -> Generator[Effect, Any, Ticket | None]:
+        gate = self.options.gate
+        if gate is None:
+            return None
         try:
-            encoded = values.encode(value, scope.live)
-            refuse_secrets(encoded.data)
-        except NotStorableError as why:
-            error = NotStorableError(
-                f"step {self.name!r} returned a value that can't be recorded: {why.message} "
-                "Return plain data from a step and make clients, files and the like in the cell."
-            )
-            raise (yield from self._fail(attempt, error, "not storable", duration)) from None
-        payload = scope.history.put(encoded.data, encoded.codec)
-        done = StepCompleted(
-            run_id=scope.run_id,
-            at=scope.clock.now(),
-            activity_id=self.call.activity_id,
-            attempt=attempt,
-            result=payload,
-            view=clear.view(value, encoded, payload),
-            duration=duration,
-        )
-        yield Commit((done,))
-        self._remember("completed", attempt, result=payload)
-        return values.decode(encoded.codec, encoded.data, scope.live)
+            ticket: Ticket = yield Admit(gate, self.priority, self._start_limit())
+        except StepTimeoutError as error:
+            yield from self.recorder.started(attempt)
+            yield from self._give_up(error, attempt, f"{error.kind}_timeout", 0)
+        return ticket
 
-    def _fail(
-        self, attempt: int, error: Exception, reason: str, duration: int
-    ) -> Generator[Effect, Any, BaseException]:
-        """Record the final failure; return the exception that every replay will raise, too."""
-        scope = self.scope
-        info = self._describe(error)
-        failed = StepFailed(
-            run_id=scope.run_id,
-            at=scope.clock.now(),
-            activity_id=self.call.activity_id,
-            attempt=attempt,
-            error=info,
-            reason=reason,
-            duration=duration,
-        )
-        yield Commit((failed,))
-        self._remember("failed", attempt, error=info)
-        return error if info.payload is not None else scope.exception(self.name, info)
+    def _after(
+        self, error: Exception, attempt: int, tried: int, duration: int
+    ) -> Generator[Effect, Any, _Done | Retry]:
+        """What follows an attempt that raised."""
+        __tracebackhide__ = True
+        if self.control.order is not None:
+            return _Done(self._obey(attempt, self.control.order))
+        decision = next_attempt(self.options.retry, tried, error, remaining=self._remaining())
+        if isinstance(decision, Retry):
+            self.recorder.retried(attempt, error, decision.delay)
+            return decision
+        if (order := self.control.close()) is not None:
+            return _Done(self._obey(attempt, order))
+        return (yield from self._give_up(error, attempt, decision.reason, duration))
 
-    def _retry(self, attempt: int, error: Exception, delay: float) -> None:
-        scope = self.scope
-        info = self._describe(error, storable=False)
-        scope.history.append(
-            AttemptFailed(
-                run_id=scope.run_id,
-                at=scope.clock.now(),
-                activity_id=self.call.activity_id,
-                attempt=attempt,
-                error=info,
-                retry_delay=int(delay * _SECOND),
-            )
-        )
+    def _give_up(
+        self, error: Exception, attempt: int, reason: str, duration: int
+    ) -> Generator[Effect, Any, NoReturn]:
+        __tracebackhide__ = True
+        raised = yield from self.recorder.failed(attempt, error, reason, duration)
+        if raised is error:
+            raise error
+        raise raised from error
 
-    def _cancel(self, attempt: int, stop: BaseException) -> None:
-        scope = self.scope
-        reason = type(stop).__name__
-        scope.history.append(
-            StepCanceled(scope.run_id, scope.clock.now(), self.call.activity_id, attempt, reason)
-        )
-        self._remember("canceled", attempt)
+    def _obey(self, attempt: int, order: Order) -> Any:
+        __tracebackhide__ = True
+        self.control.close()
+        match order:
+            case Skipped(result):
+                return self.recorder.skipped(attempt, result)
+            case Canceled(reason):
+                self.recorder.canceled(attempt, reason)
+                raise StepCanceledError(f"step {self.name!r} was cancelled: {reason}.")
 
-    def _describe(self, error: Exception, *, storable: bool = True) -> ErrorInfo:
-        name, message, traceback = clear.error(error)
-        if not storable:
-            return ErrorInfo(name, message, traceback)
-        try:
-            encoded = exceptions.encode_exception(error, self.scope.live)
-        except NotStorableError:
-            return ErrorInfo(name, message, traceback)
-        if holds_secret(encoded.data):
-            return ErrorInfo(name, message, traceback)
-        payload = self.scope.history.put(encoded.data, encoded.codec)
-        return ErrorInfo(name, message, traceback, payload)
+    def _remaining(self) -> float | None:
+        """Seconds that are left of the schedule_to_close_timeout."""
+        limit = self.options.schedule_to_close_timeout
+        if limit is None:
+            return None
+        return limit - (self.recorder.clock.monotonic() - self._begun)
 
-    def _remember(
-        self,
-        status: StepStatus,
-        attempt: int,
-        *,
-        result: Payload | None = None,
-        error: ErrorInfo | None = None,
-    ) -> None:
-        call = self.call
-        self.scope.remember(
-            StepRecord(
-                activity_id=call.activity_id,
-                key=call.key,
-                ordinal=call.ordinal,
-                status=status,
-                attempts=attempt,
-                at_most_once=self.at_most_once,
-                result=result,
-                error=error,
-            )
-        )
+    def _start_limit(self) -> tuple[float, TimeoutKind] | None:
+        limits: list[tuple[float, TimeoutKind]] = []
+        if self.options.schedule_to_start_timeout is not None:
+            limits.append((self.options.schedule_to_start_timeout, "schedule_to_start"))
+        if (remaining := self._remaining()) is not None:
+            limits.append((max(0.0, remaining), "schedule_to_close"))
+        return min(limits, default=None)
 
 
-def refuse_secrets(data: bytes) -> None:
-    """Raise NotStorableError for bytes that hold the text of a Secret."""
-    if holds_secret(data):
-        raise NotStorableError("it holds the text of a Secret, which is never recorded.")
-
-
-def drive(attempts: Attempts, body: Callable[[], Any], timeout: float | None) -> Any:
-    """Perform a sync step's effects on the calling thread."""
-    __tracebackhide__ = True
-    history = attempts.scope.history
+def performer(
+    attempts: Attempts, body: Callable[[], Any], commit: Callable[..., None]
+) -> Callable[[Effect], Any]:
+    """What performs a sync step's effects on the calling thread."""
+    control, clock = attempts.control, attempts.recorder.clock
 
     def perform(effect: Effect) -> Any:
         __tracebackhide__ = True
         match effect:
-            case RunBody(context):
-                return call(body, timeout, context)
+            case RunBody(context, limits):
+                return call(body, limits, context)
             case Commit(events):
-                return history.commit(*events)
+                return commit(*events)
             case Wait(seconds):
-                return attempts.scope.clock.sleep(seconds)
+                return pause(control, clock, seconds)
+            case Admit(gate, priority, limit):
+                return admit(gate, priority, limit, control)
 
-    return _drive(attempts.run(), perform)
+    return perform
 
 
-def _drive(steps: Generator[Effect, Any, Any], perform: Callable[[Effect], Any]) -> Any:
+def drive(attempts: Attempts, body: Callable[[], Any], commit: Callable[..., None]) -> Any:
+    """Perform a sync step's effects on the calling thread."""
     __tracebackhide__ = True
+    perform = performer(attempts, body, commit)
+    steps = attempts.run()
     try:
         effect = next(steps)
         while True:
@@ -294,23 +341,37 @@ def _drive(steps: Generator[Effect, Any, Any], perform: Callable[[Effect], Any])
         return stop.value
 
 
-async def drive_async(
-    attempts: Attempts, body: Callable[[], Awaitable[Any]], timeout: float | None
-) -> Any:
-    """Perform an async step's effects on the running event loop."""
-    __tracebackhide__ = True
-    scope = attempts.scope
+def performer_async(
+    attempts: Attempts,
+    body: Callable[[], Awaitable[Any]],
+    commit: Callable[..., Awaitable[None]],
+) -> Callable[[Effect], Awaitable[Any]]:
+    """What performs an async step's effects on the running event loop."""
+    control, clock = attempts.control, attempts.recorder.clock
 
     async def perform(effect: Effect) -> Any:
         __tracebackhide__ = True
         match effect:
-            case RunBody(context):
-                return await call_async(body, timeout, context)
+            case RunBody(context, limits):
+                return await call_async(body, limits, context)
             case Commit(events):
-                return await scope.history.commit_async(*events)
+                return await commit(*events)
             case Wait(seconds):
-                return await scope.clock.sleep_async(seconds)
+                return await pause_async(control, clock, seconds)
+            case Admit(gate, priority, limit):
+                return await admit_async(gate, priority, limit, control)
 
+    return perform
+
+
+async def drive_async(
+    attempts: Attempts,
+    body: Callable[[], Awaitable[Any]],
+    commit: Callable[..., Awaitable[None]],
+) -> Any:
+    """Perform an async step's effects on the running event loop."""
+    __tracebackhide__ = True
+    perform = performer_async(attempts, body, commit)
     steps = attempts.run()
     try:
         effect = next(steps)

@@ -1,25 +1,102 @@
-"""Calling a step's function once: with a timeout, and with its attempt as context."""
+"""Performing what a step's generator asks for, on a thread or on an event loop: its body within its
+time limits, waits, a place in the queue; each of them ends at once when an order comes.
+
+An async body runs in its caller's task, and is cancelled there when it is to end. A sync body runs
+on the calling thread; one with a time limit on a thread of its own, which Python can't stop: when
+it is given up its result is dropped, and it ends by itself, at the latest at its next heartbeat.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import Future, wait
-from contextlib import contextmanager
+import threading
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
-from threading import Thread
+from dataclasses import dataclass
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from evercell.engine.usage import AttemptContext, current_attempt
+from evercell.engine.context import AttemptContext, current_attempt
 from evercell.errors import StepTimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
+    from types import TracebackType
 
-__all__ = ["call", "call_async"]
+    from evercell.clock import Clock
+    from evercell.engine.control import Control
+    from evercell.engine.gate import Gate, Ticket
+    from evercell.errors import TimeoutKind
+
+__all__ = [
+    "Interrupted",
+    "Interruptible",
+    "TimeLimits",
+    "admit",
+    "admit_async",
+    "call",
+    "call_async",
+    "pause",
+    "pause_async",
+]
+
+
+class Interrupted(Exception):  # noqa: N818 - not an error: an order ended the body
+    """The body ended, or was left alone, because of an order."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLimits:
+    """An attempt's time limits in seconds from its start; `heartbeat` from its latest one."""
+
+    start_to_close: float | None = None
+    schedule_to_close: float | None = None  # what is left of it
+    heartbeat: float | None = None
+
+    def next_due(self, begun: float, beat: float) -> tuple[float, TimeoutKind] | None:
+        """The monotonic time of the limit that comes first, and which it is."""
+        due: list[tuple[float, TimeoutKind]] = []
+        if self.start_to_close is not None:
+            due.append((begun + self.start_to_close, "start_to_close"))
+        if self.schedule_to_close is not None:
+            due.append((begun + self.schedule_to_close, "schedule_to_close"))
+        if self.heartbeat is not None:
+            due.append((max(begun, beat) + self.heartbeat, "heartbeat"))
+        return min(due, default=None)
+
+    def exceeded(self, kind: TimeoutKind) -> StepTimeoutError:
+        """The error of an attempt that came to a limit."""
+        if kind == "heartbeat":
+            return StepTimeoutError(
+                f"the attempt gave no heartbeat for heartbeat_timeout={self.heartbeat:g}s and was "
+                "given up. Call evercell.heartbeat() more often, or raise the timeout.",
+                kind,
+            )
+        if kind == "schedule_to_close":
+            return StepTimeoutError(
+                "the step was given up at its schedule_to_close_timeout, which covers all of its "
+                "attempts and waits. Raise it, or make the body quicker.",
+                kind,
+            )
+        return StepTimeoutError(
+            f"the attempt took longer than start_to_close_timeout={self.start_to_close:g}s and was "
+            "given up. Raise the timeout, or make the body quicker.",
+            kind,
+        )
+
+
+def queued_too_long(kind: TimeoutKind) -> StepTimeoutError:
+    """The error of a call that did not get a place in time."""
+    return StepTimeoutError(
+        f"the call waited for a place longer than {kind}_timeout allows: max_concurrent or "
+        "rate_limit let no more through. Raise one of them.",
+        kind,
+    )
 
 
 @contextmanager
-def _attempt(context: AttemptContext | None) -> Iterator[None]:
+def _attempt(context: AttemptContext) -> Iterator[None]:
     token = current_attempt.set(context)
     try:
         yield
@@ -27,53 +104,217 @@ def _attempt(context: AttemptContext | None) -> Iterator[None]:
         current_attempt.reset(token)
 
 
-def call(body: Callable[[], Any], timeout: float | None, context: AttemptContext | None) -> Any:
-    """Run `body`, at most `timeout` seconds. Raises StepTimeoutError."""
+# -- on a thread ----------------------------------------------------------------------------------
+
+
+def call(body: Callable[[], Any], limits: TimeLimits, context: AttemptContext) -> Any:
+    """Run `body` within `limits`. Raises StepTimeoutError, Interrupted."""
     __tracebackhide__ = True
     with _attempt(context):
-        return body() if timeout is None else _call_within(body, timeout)
+        if limits.next_due(0, 0) is None:
+            return body()
+        return _supervise(body, limits, context)
 
 
-async def call_async(
-    body: Callable[[], Awaitable[Any]], timeout: float | None, context: AttemptContext | None
-) -> Any:
-    """Await `body()`, at most `timeout` seconds. Raises StepTimeoutError."""
-    __tracebackhide__ = True
-    with _attempt(context):
-        if timeout is None:
-            return await body()
-        limit = asyncio.timeout(timeout)
-        try:
-            async with limit:
-                return await body()
-        except TimeoutError as error:
-            if not limit.expired():  # the body's own
-                raise
-            raise _timed_out(timeout) from error
-
-
-def _call_within(body: Callable[[], Any], timeout: float) -> Any:
-    """Run `body` on a thread of its own. Python can't stop a thread: after the timeout its result
-    is dropped, and it ends by itself."""
+def _supervise(body: Callable[[], Any], limits: TimeLimits, context: AttemptContext) -> Any:
     __tracebackhide__ = True
     outcome: Future[Any] = Future()
     variables = copy_context()
+    wake = threading.Event()
 
     def work() -> None:
         try:
             outcome.set_result(variables.run(body))
         except BaseException as error:  # noqa: BLE001 - raised again in the caller
             outcome.set_exception(error)
+        wake.set()
 
-    Thread(target=work, name="evercell-step", daemon=True).start()
-    done, _ = wait((outcome,), timeout)
-    if not done:
-        raise _timed_out(timeout)
-    return outcome.result()
+    begun = monotonic()
+    with context.control.listening(wake.set):
+        threading.Thread(target=work, name="evercell-step", daemon=True).start()
+        while True:
+            due, kind = limits.next_due(begun, context.beat_at) or (0.0, "start_to_close")
+            wake.wait(max(0.0, due - monotonic()))
+            if outcome.done():
+                return outcome.result()
+            if context.control.order is not None:
+                raise Interrupted
+            if limits.next_due(begun, context.beat_at) == (due, kind) and monotonic() >= due:
+                raise limits.exceeded(kind)
 
 
-def _timed_out(timeout: float) -> StepTimeoutError:
-    return StepTimeoutError(
-        f"the attempt took longer than start_to_close_timeout={timeout:g}s and was given up. "
-        "Raise the timeout, or make the body quicker."
-    )
+def pause(control: Control, clock: Clock, seconds: float) -> None:
+    """Let `seconds` pass, unless an order comes."""
+    wake = threading.Event()
+    with control.listening(wake.set, backoff=True):
+        clock.wait(wake, seconds)
+
+
+def admit(
+    gate: Gate, priority: int, limit: tuple[float, TimeoutKind] | None, control: Control
+) -> Ticket:
+    """A place, at the latest after the limit's seconds. Raises StepTimeoutError, Interrupted."""
+    wake, place = threading.Event(), threading.Event()
+
+    def admitted() -> None:
+        place.set()
+        wake.set()
+
+    ticket = gate.enter(priority, admitted)
+    try:
+        with control.listening(wake.set):
+            wake.wait(None if limit is None else limit[0])
+    except BaseException:
+        gate.leave(ticket)
+        raise
+    if place.is_set():
+        return ticket
+    gate.leave(ticket)
+    if control.order is not None or limit is None:
+        raise Interrupted
+    raise queued_too_long(limit[1])
+
+
+# -- on an event loop -----------------------------------------------------------------------------
+
+
+class Interruptible:
+    """An async block in the caller's task that `expire`, or an order, ends; `expired` tells."""
+
+    __slots__ = ("_backoff", "_control", "_limit", "_loop", "_open")
+
+    def __init__(self, control: Control, *, backoff: bool = False) -> None:
+        self._control = control
+        self._backoff = backoff
+        self._limit = asyncio.timeout(None)
+        self._open = False
+
+    async def __aenter__(self) -> Interruptible:
+        self._loop = asyncio.get_running_loop()
+        await self._limit.__aenter__()
+        self._open = True
+        self._control.listen(self._wake, backoff=self._backoff)
+        return self
+
+    def _wake(self) -> None:
+        with suppress(RuntimeError):  # the loop was closed: nobody waits there any more
+            self._loop.call_soon_threadsafe(self.expire)
+
+    def expire(self) -> None:
+        """End the block now; on the loop's thread."""
+        if self._open:
+            self._open = False
+            self._limit.reschedule(self._loop.time())
+
+    @property
+    def expired(self) -> bool:
+        """Whether the block was ended, and did not end by itself."""
+        return self._limit.expired()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._open = False
+        self._control.unlisten()
+        await self._limit.__aexit__(kind, error, trace)
+
+
+async def call_async(
+    body: Callable[[], Awaitable[Any]], limits: TimeLimits, context: AttemptContext
+) -> Any:
+    """Await `body()` within `limits`. Raises StepTimeoutError, Interrupted."""
+    __tracebackhide__ = True
+    block = Interruptible(context.control)
+    watch = _Watch(limits, context, block)
+    with _attempt(context):
+        try:
+            async with block:
+                watch.begin()
+                try:
+                    return await body()
+                finally:
+                    watch.end()
+        except TimeoutError as error:
+            if not block.expired:  # the body's own
+                raise
+            if context.control.order is not None or watch.exceeded is None:
+                raise Interrupted from error
+            raise limits.exceeded(watch.exceeded) from error
+
+
+class _Watch:
+    """Expires a block at the first of its time limits; a heartbeat costs nothing."""
+
+    __slots__ = ("_begun", "_block", "_context", "_handle", "_limits", "exceeded")
+
+    def __init__(self, limits: TimeLimits, context: AttemptContext, block: Interruptible) -> None:
+        self._limits = limits
+        self._context = context
+        self._block = block
+        self._handle: asyncio.TimerHandle | None = None
+        self.exceeded: TimeoutKind | None = None
+
+    def begin(self) -> None:
+        self._begun = monotonic()
+        if self._limits.next_due(0, 0) is not None:
+            self._look()
+
+    def _look(self) -> None:
+        due = self._limits.next_due(self._begun, self._context.beat_at)
+        assert due is not None  # noqa: S101 - begin() asked
+        left = due[0] - monotonic()
+        if left > 0:
+            self._handle = asyncio.get_running_loop().call_later(left, self._look)
+        else:
+            self.exceeded = due[1]
+            self._block.expire()
+
+    def end(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+
+
+async def pause_async(control: Control, clock: Clock, seconds: float) -> None:
+    """Let `seconds` pass, unless an order comes."""
+    block = Interruptible(control, backoff=True)
+    try:
+        async with block:
+            await clock.sleep_async(seconds)
+    except TimeoutError:
+        if not block.expired:
+            raise
+
+
+async def admit_async(
+    gate: Gate, priority: int, limit: tuple[float, TimeoutKind] | None, control: Control
+) -> Ticket:
+    """A place, at the latest after the limit's seconds. Raises StepTimeoutError, Interrupted."""
+    loop = asyncio.get_running_loop()
+    place: asyncio.Future[None] = loop.create_future()
+
+    def settle() -> None:
+        if not place.done():
+            place.set_result(None)
+
+    def admitted() -> None:
+        with suppress(RuntimeError):  # the loop was closed: nobody waits there any more
+            loop.call_soon_threadsafe(settle)
+
+    ticket: Ticket = gate.enter(priority, admitted)
+    block = Interruptible(control)
+    try:
+        async with block:
+            async with asyncio.timeout(None if limit is None else limit[0]):
+                await place
+    except TimeoutError as error:
+        gate.leave(ticket)
+        if block.expired or limit is None:
+            raise Interrupted from error
+        raise queued_too_long(limit[1]) from error
+    except BaseException:
+        gate.leave(ticket)
+        raise
+    return ticket

@@ -19,9 +19,9 @@ from evercell.cell.source import linked_names
 from evercell.codec import canonical
 from evercell.codec.secret import holds_secret
 from evercell.engine import clear
+from evercell.engine.context import in_step_body
 from evercell.engine.liveness import still_running
 from evercell.engine.scope import Scope, enter_scope
-from evercell.engine.usage import in_step_body
 from evercell.errors import NotStorableError, PayloadError, RestoreError
 from evercell.events import (
     AmbientChange,
@@ -208,6 +208,7 @@ class CellExecution:
             resuming=run.state.status(slot) == "in doubt",
             load=lambda: run.steps(slot),
             data_version=data_version,
+            activities=run.activities,
         )
 
     def _started(self, activity_id: str, decision: Decision, reason: str) -> CellStarted:

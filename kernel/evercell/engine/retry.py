@@ -1,6 +1,6 @@
 """When a failed attempt is tried again: a policy, and a pure decision.
 
-    next_attempt(policy, attempt, error, elapsed) -> Retry(delay) | GiveUp(reason)
+    next_attempt(policy, attempt, error, remaining) -> Retry(delay) | GiveUp(reason)
 
 Field names, defaults and the backoff formula are Temporal's (temporalio.common.RetryPolicy).
 """
@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from evercell.engine.durations import Duration, seconds
-from evercell.errors import UsageError
+from evercell.errors import ApplicationError, StepTimeoutError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,9 +26,10 @@ class RetryPolicy:
     """How a step's failed attempts are retried.
 
     The n-th retry waits `initial_interval * backoff_coefficient ** (n - 1)`, at most
-    `maximum_interval` (100 x `initial_interval` unless given); a server's Retry-After replaces the
-    computed wait. `maximum_attempts` counts the first attempt too; 0 means no limit. An error is
-    not retried when the name of its class or of one of its bases, bare or qualified, is in
+    `maximum_interval` (100 x `initial_interval` unless given); a server's Retry-After, or the
+    `next_retry_delay` of an ApplicationError, replaces the computed wait. `maximum_attempts` counts
+    the first attempt too; 0 means no limit. An error is not retried when the name of its class or
+    of one of its bases, bare or qualified, or the `type` of an ApplicationError, is in
     `non_retryable_error_types`.
 
     Raises UsageError for values that make no sense.
@@ -62,6 +63,7 @@ class RetryPolicy:
             return limit
 
 
+_FINAL = ("schedule_to_start", "schedule_to_close")  # timeouts that no further attempt can mend
 ONCE = RetryPolicy(maximum_attempts=1)
 
 
@@ -80,19 +82,40 @@ class GiveUp:
 
 
 def next_attempt(
-    policy: RetryPolicy, attempt: int, error: BaseException, *, now: datetime | None = None
+    policy: RetryPolicy,
+    attempt: int,
+    error: BaseException,
+    *,
+    now: datetime | None = None,
+    remaining: float | None = None,
 ) -> Retry | GiveUp:
     """What follows the failed attempt number `attempt`, counted from 1 since the step was last
-    asked for by its user."""
+    asked for by its user.
+
+    `remaining`: seconds until its `schedule_to_close_timeout`. An attempt that could only begin
+    after it is not made.
+    """
+    if isinstance(error, StepTimeoutError) and error.kind in _FINAL:
+        return GiveUp(f"{error.kind}_timeout")
+    asked = retry_after(error, now=now)
+    if isinstance(error, ApplicationError):
+        if error.non_retryable:
+            return GiveUp("non-retryable: its code said so")
+        if error.next_retry_delay is not None:
+            asked = seconds(error.next_retry_delay)
     refused = {_name(kind) for kind in policy.non_retryable_error_types}
     if refused:
         names = {name for cls in type(error).__mro__ for name in (cls.__name__, _name(cls))}
+        if isinstance(error, ApplicationError) and error.type is not None:
+            names.add(error.type)
         if found := sorted(refused & names):
             return GiveUp(f"non-retryable: {found[0]}")
     if policy.maximum_attempts and attempt >= policy.maximum_attempts:
         return GiveUp(f"maximum_attempts={policy.maximum_attempts} reached")
-    asked = retry_after(error, now=now)
-    return Retry(policy.interval(attempt) if asked is None else asked)
+    delay = policy.interval(attempt) if asked is None else asked
+    if remaining is not None and delay >= remaining:
+        return GiveUp("schedule_to_close_timeout")
+    return Retry(delay)
 
 
 def retry_after(error: BaseException, *, now: datetime | None = None) -> float | None:

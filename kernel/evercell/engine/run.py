@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from evercell.clock import Clock
+    from evercell.engine.control import Control
     from evercell.history import History, RunLock
 
 __all__ = ["ABI", "Run", "RunRequest", "begin_run", "open_run"]
@@ -48,6 +49,7 @@ class Run:
     lock: RunLock
     state: RunState
     slots: frozenset[str]  # that had steps when this kernel attached
+    activities: dict[str, Control] = field(default_factory=dict)  # steps under way
     _steps: dict[str, StepTable] = field(default_factory=dict)
 
     def steps(self, slot: str) -> StepTable:

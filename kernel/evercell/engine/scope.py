@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from evercell.clock import Clock
+    from evercell.engine.control import Control
     from evercell.engine.function import FunctionVersion, Reached
-    from evercell.events import ErrorInfo
+    from evercell.events import ErrorInfo, Payload
     from evercell.history import History, StepRecord, StepTable
 
 __all__ = [
@@ -75,6 +76,7 @@ class Call:
     ordinal: int
     attempt: int
     first: bool  # never made before: StepStarted is due
+    details: Payload | None = None  # of the latest heartbeat of an earlier attempt
 
 
 @dataclass(slots=True)
@@ -91,6 +93,8 @@ class Scope:
     load: Callable[[], StepTable]  # the slot's recorded calls; asked for at the first step only
     data_version: Callable[[str], bytes | None]
     notes: list[str] = field(default_factory=list)  # for the user, about recorded results
+    # Durable calls under way in the run, by activity_id: what commands reach.
+    activities: dict[str, Control] = field(default_factory=dict)
     _table: StepTable | None = None
     _ordinals: dict[bytes, int] = field(default_factory=dict)
     _versions: dict[FunctionVersion, Reached] = field(default_factory=dict)
@@ -133,7 +137,8 @@ class Scope:
             case Attempt(activity_id, attempt):
                 first = activity_id is None
                 activity_id = activity_id or self.history.new_activity_id()
-                return Call(activity_id, key, ordinal, attempt, first)
+                details = None if first else self.table().heartbeats.get(activity_id)
+                return Call(activity_id, key, ordinal, attempt, first, details)
 
     def _answer(
         self, step: StepIdentity, decision: Answer, key: bytes, ordinal: int
@@ -159,6 +164,11 @@ class Scope:
         """Keep what became of a call, for the next execution of this cell."""
         with self._lock:
             self.table()[record.key, record.ordinal] = record
+
+    def keep_heartbeat(self, activity_id: str, details: Payload) -> None:
+        """Keep the details of a step's latest heartbeat, for its next attempt."""
+        with self._lock:
+            self.table().heartbeats[activity_id] = details
 
     def exception(self, name: str, error: ErrorInfo) -> BaseException:
         """The exception that a step's recorded failure raises, on the first run and on replay."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from evercell.clock import SystemClock
 from evercell.engine.feed import RunFeed
 from evercell.engine.notebook import NotebookRun
+from evercell.engine.post import Post
 from evercell.engine.run import begin_run, open_run
 from evercell.engine.scope import forget_scopes
 from evercell.engine.workflow.holder import hold_worker
@@ -29,7 +30,11 @@ _current: Session | None = None
 
 
 class Session:
-    """The history, the run and the cells of this process. One at a time."""
+    """The history, the run and the cells of this process. One at a time.
+
+    `commands` takes in what people and other processes tell the runs of this process; whoever has
+    a run registers for it.
+    """
 
     def __init__(
         self,
@@ -44,6 +49,7 @@ class Session:
         self.clock = clock
         self._live = live
         self._project = project
+        self.commands = Post(history, clock)
         self.cells = NotebookRun(open_run(history, request, clock), live, project)
         self._worker: WorkflowWorker | None = None
 
@@ -70,6 +76,7 @@ class Session:
             history.close()
             raise
         history.start_folding()
+        session.commands.start()
         _current = session
         hold_worker(lambda: session.workflows)
         return session
@@ -144,6 +151,7 @@ class Session:
         _current = None
         forget_scopes()
         hold_worker(None)
+        self.commands.close()
         try:
             self._stop_workflows()
             self.cells.run.detach()

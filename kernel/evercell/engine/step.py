@@ -3,7 +3,8 @@
     call -> arguments in normal form -> Scope.enter -> Answered: return | Raised: raise
                                                     -> Call: Attempts, driven sync or async
 
-Outside a recorded cell a step is the plain function with its retries: nothing is recorded.
+Outside a recorded cell a step is the plain function with its retries and limits: nothing is
+recorded.
 """
 
 from __future__ import annotations
@@ -14,18 +15,23 @@ from types import MethodType
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from evercell.codec import values
-from evercell.engine.attempts import Attempts, drive, drive_async
+from evercell.engine.attempts import Attempts, StepOptions, drive, drive_async
+from evercell.engine.control import Control
 from evercell.engine.current import calling_workflow
 from evercell.engine.durations import Duration, seconds
 from evercell.engine.function import FunctionVersion
+from evercell.engine.gate import RateLimit, gate_for, rate
 from evercell.engine.mapping import map_async, map_sync
-from evercell.engine.plain import run_plain, run_plain_async
+from evercell.engine.plain import Unrecorded, commit_nothing, commit_nothing_async
+from evercell.engine.recorder import Recorded
 from evercell.engine.retry import ONCE, RetryPolicy
 from evercell.engine.scope import Answered, Call, Raised, current_scope
 from evercell.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from evercell.engine.attempts import Recorder
 
 __all__ = ["Step", "step"]
 
@@ -47,6 +53,12 @@ class Step(Generic[P, R]):
         *,
         retry: RetryPolicy | None = None,
         start_to_close_timeout: Duration | None = None,
+        schedule_to_close_timeout: Duration | None = None,
+        schedule_to_start_timeout: Duration | None = None,
+        heartbeat_timeout: Duration | None = None,
+        max_concurrent: int | None = None,
+        rate_limit: RateLimit | None = None,
+        priority: int | Callable[..., int] = 0,
         at_most_once: bool = False,
         key: Callable[..., object] | None = None,
         ignore: Iterable[str] = (),
@@ -57,9 +69,31 @@ class Step(Generic[P, R]):
         self.__wrapped__ = function
         self.is_async = inspect.iscoroutinefunction(function)
         _check_kind(function)
+        if max_concurrent is not None and max_concurrent < 1:
+            raise UsageError("max_concurrent must be at least 1.")
         self.retry = retry or ONCE
-        self.start_to_close_timeout = (
-            None if start_to_close_timeout is None else seconds(start_to_close_timeout)
+        self.start_to_close_timeout = _limit("start_to_close_timeout", start_to_close_timeout)
+        self.schedule_to_close_timeout = _limit(
+            "schedule_to_close_timeout", schedule_to_close_timeout
+        )
+        self.schedule_to_start_timeout = _limit(
+            "schedule_to_start_timeout", schedule_to_start_timeout
+        )
+        self.heartbeat_timeout = _limit("heartbeat_timeout", heartbeat_timeout)
+        self.max_concurrent = max_concurrent
+        self.rate_limit = rate_limit
+        self.priority = priority
+        self.options = StepOptions(
+            retry=self.retry,
+            start_to_close_timeout=self.start_to_close_timeout,
+            schedule_to_close_timeout=self.schedule_to_close_timeout,
+            schedule_to_start_timeout=self.schedule_to_start_timeout,
+            heartbeat_timeout=self.heartbeat_timeout,
+            gate=gate_for(
+                f"{function.__module__}.{function.__qualname__}",
+                max_concurrent,
+                None if rate_limit is None else rate(rate_limit),
+            ),
         )
         self.at_most_once = at_most_once
         self.key = key
@@ -88,6 +122,12 @@ class Step(Generic[P, R]):
         options = {
             "retry": self.retry,
             "start_to_close_timeout": self.start_to_close_timeout,
+            "schedule_to_close_timeout": self.schedule_to_close_timeout,
+            "schedule_to_start_timeout": self.schedule_to_start_timeout,
+            "heartbeat_timeout": self.heartbeat_timeout,
+            "max_concurrent": self.max_concurrent,
+            "rate_limit": self.rate_limit,
+            "priority": self.priority,
             "at_most_once": self.at_most_once,
             "key": self.key,
             "ignore": tuple(sorted(self.ignore)),
@@ -153,9 +193,9 @@ class Step(Generic[P, R]):
         __tracebackhide__ = True
         scope = current_scope()
         if scope is None:
-            run: Callable[..., Any] = run_plain_async if self.is_async else run_plain
-            plain = functools.partial(self.__wrapped__, *args, **kwargs)
-            return functools.partial(run, plain, self.retry, self.start_to_close_timeout)
+            control = Control("unrecorded")
+            attempts = self.attempts(Unrecorded(self.name), control, args, kwargs)
+            return self._driven(attempts, args, kwargs, commit_nothing, commit_nothing_async)
         entered = scope.enter(self, self.normal_form(args, kwargs))
         match entered:
             case Answered():
@@ -163,17 +203,33 @@ class Step(Generic[P, R]):
             case Raised(error):
                 return functools.partial(_raise_async if self.is_async else _raise, error)
             case Call():
-                attempts = Attempts(
-                    scope,
-                    entered,
-                    self.name,
-                    functools.partial(self.view, args, kwargs),
-                    self.retry,
-                    self.at_most_once,
-                )
-                body = functools.partial(self.__wrapped__, *args, **kwargs)
-                perform: Callable[..., Any] = drive_async if self.is_async else drive
-                return functools.partial(perform, attempts, body, self.start_to_close_timeout)
+                view = functools.partial(self.view, args, kwargs)
+                recorder = Recorded(scope, entered, self.name, view, once=self.at_most_once)
+                attempts = self.attempts(recorder, Control(entered.activity_id), args, kwargs)
+                history = scope.history
+                return self._driven(attempts, args, kwargs, history.commit, history.commit_async)
+
+    def attempts(
+        self, recorder: Recorder, control: Control, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Attempts:
+        """The life of one call whose body has to run, to be driven."""
+        priority = self.priority
+        if callable(priority):
+            priority = priority(*args, **kwargs)
+        return Attempts(self.name, recorder, self.options, control, priority)
+
+    def _driven(
+        self,
+        attempts: Attempts,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        commit: Callable[..., None],
+        commit_async: Callable[..., Awaitable[None]],
+    ) -> Callable[[], Any]:
+        body = functools.partial(self.__wrapped__, *args, **kwargs)
+        if self.is_async:
+            return functools.partial(drive_async, attempts, cast("Any", body), commit_async)
+        return functools.partial(drive, attempts, body, commit)
 
     def normal_form(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[object, ...]:
         """The arguments in normal form: however they were passed, defaults filled in, without
@@ -187,10 +243,19 @@ class Step(Generic[P, R]):
         return tuple(v for name, v in bound.arguments.items() if name not in self.ignore)
 
     def view(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-        """The arguments as a JSON object by parameter name, for people."""
+        """The arguments by name, JSON for people."""
         if len(args) == self._arity and not kwargs:
             return values.json_view(dict(zip(self.signature.parameters, args, strict=True)))
         return values.json_view(dict(self.signature.bind(*args, **kwargs).arguments))
+
+
+def _limit(name: str, value: Duration | None) -> float | None:
+    if value is None:
+        return None
+    found = seconds(value)
+    if found <= 0:
+        raise UsageError(f"{name} must be longer than 0.")
+    return found
 
 
 def _raise(error: BaseException) -> None:
@@ -226,6 +291,12 @@ def step(
     *,
     retry: RetryPolicy | None = None,
     start_to_close_timeout: Duration | None = None,
+    schedule_to_close_timeout: Duration | None = None,
+    schedule_to_start_timeout: Duration | None = None,
+    heartbeat_timeout: Duration | None = None,
+    max_concurrent: int | None = None,
+    rate_limit: RateLimit | None = None,
+    priority: int | Callable[..., int] = 0,
     at_most_once: bool = False,
     key: Callable[..., object] | None = None,
     ignore: Iterable[str] = (),
@@ -245,13 +316,20 @@ def step(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     retry: when failed attempts are tried again; without one a step is tried once. `RetryPolicy()`
         has Temporal's defaults.
     start_to_close_timeout: limit of one attempt, in seconds, as timedelta or text ("2m").
+    schedule_to_close_timeout: limit of the whole call, with all attempts and waits.
+    schedule_to_start_timeout: limit of waiting for a place; the call then fails for good.
+    heartbeat_timeout: limit of silence: see `heartbeat`.
+    max_concurrent: how many calls of this function run at a time in this process.
+    rate_limit: how many begin in a time: "60/m", (60, "1m"), or a number per second.
+    priority: who gets the next place, the lowest first; a number, or a function of the arguments.
     at_most_once: durable before the body starts; a call in doubt raises InDoubtError.
     key: function of the arguments whose value stands for them.
     ignore: names of parameters that don't count, such as a client.
     version: replaces the code in the identity: results stay valid until the author changes it.
     name: shown instead of the function's qualified name; part of no key.
 
-    Raises UsageError for generators and for options that make no sense.
+    All of Temporal's options have its names and mean what they mean there. Raises UsageError for
+    generators and for options that make no sense.
     """
     if function is not None:
         return Step(function)

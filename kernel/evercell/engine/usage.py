@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from evercell.engine.context import current_attempt
 from evercell.errors import NotInKernelError, UsageError
-from evercell.events import UsageRecorded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from evercell.clock import Clock
-    from evercell.history import History
-
-__all__ = ["AttemptContext", "Usage", "current_attempt", "in_step_body", "record_usage", "usage_of"]
+__all__ = ["Usage", "record_usage", "usage_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,41 +22,6 @@ class Usage:
     input_tokens: int
     output_tokens: int
     cost: float | None = None
-
-
-@dataclass(slots=True)
-class AttemptContext:
-    """The attempt whose body is running; `reported` once the body told its usage itself."""
-
-    history: History
-    clock: Clock
-    run_id: str
-    activity_id: str
-    attempt: int
-    reported: bool = False
-
-    def record(self, usage: Usage) -> None:
-        """Append the usage to the history, without waiting for the disk."""
-        self.history.append(
-            UsageRecorded(
-                self.run_id,
-                self.clock.now(),
-                self.activity_id,
-                self.attempt,
-                usage.model,
-                usage.input_tokens,
-                usage.output_tokens,
-                usage.cost,
-            )
-        )
-
-
-current_attempt: ContextVar[AttemptContext | None] = ContextVar("evercell_attempt", default=None)
-
-
-def in_step_body() -> bool:
-    """Whether the calling code is a recorded step's, or was called by it."""
-    return current_attempt.get() is not None
 
 
 def record_usage(
@@ -76,7 +37,7 @@ def record_usage(
     is being recorded, UsageError for negative numbers.
     """
     context = current_attempt.get()
-    if context is None:
+    if context is None or not context.book.recording:
         raise NotInKernelError(
             "record_usage() was called outside a recorded step, so there is nothing to book it on. "
             "Call it in the body of an @step function."
@@ -84,7 +45,8 @@ def record_usage(
     if input_tokens < 0 or output_tokens < 0 or (cost is not None and cost < 0):
         raise UsageError("record_usage() takes no negative numbers.")
     context.reported = True
-    context.record(Usage(model, input_tokens, output_tokens, cost))
+    used = Usage(model, input_tokens, output_tokens, cost)
+    context.book.usage(context.attempt, used)
 
 
 def usage_of(result: object) -> Usage | None:

@@ -17,6 +17,13 @@ reached it, in the order in which it did:
               SignalReceived  UpdateAccepted  CancelRequested  DeliveryReported
     besides   HeartbeatRecorded  UpdateCompleted  RunBlocked  ScheduleSet  ScheduleFired
 
+A cell waits as it calls steps, and people step in:
+
+    TimerStarted ─ TimerFired
+    SignalAwaited ─ SignalTaken             a wait may also end as TimerFired (its time limit
+    ApprovalRequested ─ ApprovalAnswered    came) or TimerCanceled
+    SignalReceived  CancelRequested  CommandReceived (retry now, skip)
+
 Events are facts in the past tense; a status is always computed from them. `at` is the wall clock
 in nanoseconds since the epoch (UTC) and only informs: the order of a run is (generation of the
 attached kernel, position in its journal), so a clock that jumps back changes nothing.
@@ -37,6 +44,7 @@ import msgspec
 
 from evercell.events.parts import (
     AmbientChange,
+    CommandKind,
     Decision,
     ErrorInfo,
     Event,
@@ -77,12 +85,15 @@ from evercell.events.workflows import (
     CancelSent,
     ChildFinished,
     ChildStarted,
+    CommandReceived,
     DeliveryReported,
     MarkerRecorded,
     ScheduleFired,
     ScheduleSet,
+    SignalAwaited,
     SignalReceived,
     SignalSent,
+    SignalTaken,
     TimerCanceled,
     TimerFired,
     TimerStarted,
@@ -106,6 +117,8 @@ __all__ = [
     "CellStarted",
     "ChildFinished",
     "ChildStarted",
+    "CommandKind",
+    "CommandReceived",
     "Decision",
     "DeliveryReported",
     "ErrorInfo",
@@ -124,8 +137,10 @@ __all__ = [
     "RunStarted",
     "ScheduleFired",
     "ScheduleSet",
+    "SignalAwaited",
     "SignalReceived",
     "SignalSent",
+    "SignalTaken",
     "StepCanceled",
     "StepCompleted",
     "StepFailed",
@@ -164,6 +179,8 @@ AnyEvent = (
     | TimerCanceled
     | SignalReceived
     | SignalSent
+    | SignalAwaited
+    | SignalTaken
     | CancelSent
     | DeliveryReported
     | ApprovalRequested
@@ -171,6 +188,7 @@ AnyEvent = (
     | UpdateAccepted
     | UpdateCompleted
     | CancelRequested
+    | CommandReceived
     | ChildStarted
     | ChildFinished
     | MarkerRecorded

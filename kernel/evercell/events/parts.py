@@ -8,6 +8,7 @@ import msgspec
 
 __all__ = [
     "AmbientChange",
+    "CommandKind",
     "Decision",
     "ErrorInfo",
     "Event",
@@ -23,6 +24,7 @@ __all__ = [
 Decision = Literal["executed", "restored", "recomputed", "volatile"]
 RunEnd = Literal["completed", "failed", "canceled", "terminated", "timed out", "continued as new"]
 ParentClosePolicy = Literal["terminate", "abandon", "request_cancel"]
+CommandKind = Literal["retry now", "skip"]
 MarkerKind = Literal["side effect", "patched", "deprecate patch"]
 
 

@@ -68,6 +68,7 @@ class StepCompleted(Event, frozen=True):
     result: Payload
     view: str | None = None  # JSON for people where the payload itself is not JSON
     duration: int = 0  # nanoseconds of this attempt
+    reason: str | None = None  # "skipped by NAME", where a person gave the result
 
 
 class StepFailed(Event, frozen=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from evercell.events.parts import (
+    CommandKind,
     ErrorInfo,
     Event,
     MarkerKind,
@@ -19,12 +20,15 @@ __all__ = [
     "CancelSent",
     "ChildFinished",
     "ChildStarted",
+    "CommandReceived",
     "DeliveryReported",
     "MarkerRecorded",
     "ScheduleFired",
     "ScheduleSet",
+    "SignalAwaited",
     "SignalReceived",
     "SignalSent",
+    "SignalTaken",
     "TimerCanceled",
     "TimerFired",
     "TimerStarted",
@@ -41,16 +45,18 @@ class TimerStarted(Event, frozen=True):
     name: str  # "sleep", "timeout", or the author's summary
     fire_at: int  # nanoseconds since the epoch
     cell: str = ""  # activity_id of the cell execution, where a cell waits
+    key: bytes = b""  # H(what is waited for), where a cell waits
+    ordinal: int = 0  # among waits with the same key in the slot, from 0
 
 
 class TimerFired(Event, frozen=True):
-    """The timer's time came, and its code goes on."""
+    """The timer's time came, and its code goes on; or the time limit of a wait did."""
 
     activity_id: str
 
 
 class TimerCanceled(Event, frozen=True):
-    """Nobody waits for the timer any more."""
+    """Nobody waits for the timer any more; or a cell's wait was cancelled by command."""
 
     activity_id: str
 
@@ -63,6 +69,25 @@ class SignalReceived(Event, frozen=True):
     payload: Payload | None  # (args, kwargs)
     view: str | None = None  # JSON for people
     sender: str | None = None  # who sent it: a user, or a run_id
+
+
+class SignalAwaited(Event, frozen=True):
+    """A cell waits for the next signal of this name that no other wait took."""
+
+    activity_id: str
+    slot: str
+    name: str
+    expires_at: int | None = None  # nanoseconds since the epoch
+    cell: str = ""
+    key: bytes = b""
+    ordinal: int = 0
+
+
+class SignalTaken(Event, frozen=True):
+    """A cell's wait got this signal, and no other one will."""
+
+    activity_id: str
+    signal_id: str
 
 
 class SignalSent(Event, frozen=True):
@@ -99,6 +124,8 @@ class ApprovalRequested(Event, frozen=True):
     schema: str | None  # JSON schema of the answer; None: yes or no
     expires_at: int | None = None  # nanoseconds since the epoch
     cell: str = ""
+    key: bytes = b""
+    ordinal: int = 0
 
 
 class ApprovalAnswered(Event, frozen=True):
@@ -136,6 +163,17 @@ class CancelRequested(Event, frozen=True):
     command_id: str
     activity_id: str | None = None
     reason: str | None = None
+    by: str | None = None
+
+
+class CommandReceived(Event, frozen=True):
+    """Somebody stepped in with a command that has no event of its own; `command_id` makes a second
+    delivery of it known as such."""
+
+    command_id: str
+    command: CommandKind
+    activity_id: str
+    by: str | None = None
 
 
 class ChildStarted(Event, frozen=True):

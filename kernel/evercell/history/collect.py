@@ -195,6 +195,8 @@ def collect(
         ids = {run_id for run_id, _ in gone}
         if not dry_run and ids:
             remove_runs(connection, ids, clock)
+            for path in (path for run_id in ids for path in folder.glob(f"inbox/{run_id}.*")):
+                path.unlink(missing_ok=True)  # letters that nobody will ever take
         unused = _unused(payloads, uses, ids, grace)
         freed = sum(bytes_ for _, bytes_ in unused)
         if not dry_run:
@@ -252,7 +254,8 @@ def _remove_drafts(folder: Path, grace: float) -> None:
         if is_held(folder / "journal" / f"{writer}.lock")
     }
     limit = time.time() - grace
-    for path in (*folder.glob("blobs/*/.*"), *folder.glob(".history.json.*")):
+    drafts = ("blobs/*/.*", "inbox/.*", ".history.json.*")
+    for path in (path for pattern in drafts for path in folder.glob(pattern)):
         writer = path.name.rpartition(".")[2]
         if writer not in alive and path.stat().st_mtime <= limit:
             path.unlink(missing_ok=True)

@@ -5,7 +5,8 @@ with a cloned repository was not written under it, so nothing in it is ever unpi
 
     key ─┬─ payload ids                    (payloads.py)
          ├─ "journal frame" -> frame tags  (frames.py): checked before a batch is folded
-         └─ "event row"     -> row tags    (rows.py): checked before a resume uses a row
+         ├─ "event row"     -> row tags    (rows.py): checked before a resume uses a row
+         └─ "letter"        -> letter tags (inbox.py): checked before a command is carried out
 """
 
 from __future__ import annotations
@@ -60,6 +61,12 @@ class UserKey:
         """The tag of a row, by what must not be changed in it: strings, bytes, integers."""
         hasher = self._row_hasher.copy()
         hasher.update(_encode(message))
+        return hasher.digest(TAG_SIZE)
+
+    def letter(self, name: str, body: bytes) -> bytes:
+        """The tag of a letter in the inbox, by its file's name and its content."""
+        hasher = blake3(key=_derived(self.secret, "evercell history v1: letter"))
+        hasher.update(_encode((name, body)))
         return hasher.digest(TAG_SIZE)
 
     @cached_property

@@ -23,7 +23,7 @@ from blake3 import blake3
 
 from evercell.codec import layers
 from evercell.codec.buffers import PrivateMapping
-from evercell.errors import PayloadError
+from evercell.errors import PayloadError, UsageError
 from evercell.events import Payload
 from evercell.history.disk import Draft, create_file, make_folder, sync_folder, write_error
 from evercell.history.keys import TAG_SIZE, UserKey
@@ -72,6 +72,20 @@ class PayloadStore:
         if len(view) > layers.CHUNK:
             return self._keep_chunks(view, chain, f"{codec}+{layers.CHUNKS}{names}")
         return self._keep(memoryview(layers.encode(view, chain)), f"{codec}{names}")
+
+    def enclose(self, data: bytes, codec: str) -> Payload:
+        """`data` as a payload that holds all its bytes: for a letter, which needs no file but its
+        own. Raises UsageError for more than 16 MiB."""
+        if len(data) > layers.CHUNK:
+            raise UsageError(
+                f"A value of {len(data):,} bytes is too large to send; the limit is "
+                f"{layers.CHUNK:,}. Write it to a file and send the file's name."
+            )
+        view = memoryview(data)
+        if chain := self._layers(view, codec):
+            names = "".join(f"+{layer.name}" for layer in chain)
+            view, codec = memoryview(layers.encode(view, chain)), f"{codec}{names}"
+        return Payload(self.identify(view, codec), codec, len(view), bytes(view))
 
     def get(self, payload: Payload) -> bytes:
         """The bytes that `put` was given. Raises what `fetch` raises."""

@@ -21,6 +21,8 @@ from evercell.events import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import duckdb
 
     from evercell.history.keys import UserKey
@@ -38,9 +40,11 @@ __all__ = [
     "foreign_keys",
     "known_runs",
     "latest_attachment",
+    "named_run",
     "run_records",
     "same_parameters",
     "step_slots",
+    "wait_events",
 ]
 
 Check = Callable[["bytes | None", "tuple[object, ...]"], bool]
@@ -125,11 +129,22 @@ JOIN store.event s ON s.run_id = r.run_id AND s.type = 'RunStarted'
 ORDER BY s.rowid
 """
 
-_CELLS = """
+_WHOLE = """
 SELECT seq, type, body, tag FROM store.event
-WHERE run_id = $run_id
-    AND type IN ('CellStarted', 'CellCompleted', 'CellFailed', 'CellRestored')
+WHERE run_id = $run_id AND list_contains($types, type)
 ORDER BY seq
+"""
+_CELLS = ["CellStarted", "CellCompleted", "CellFailed", "CellRestored"]
+_WAITS = [
+    "TimerStarted", "TimerFired", "TimerCanceled", "SignalAwaited", "SignalTaken",
+    "SignalReceived", "ApprovalRequested", "ApprovalAnswered", "CancelRequested", "CommandReceived",
+]  # fmt: skip
+
+_NAMED = """
+SELECT run_id FROM store.event WHERE type = 'RunStarted' AND starts_with(run_id, $run)
+UNION ALL
+SELECT arg_max(run_id, rowid) FROM store.event
+WHERE type = 'RunStarted' AND (detail->>'$.start.workflow_id') = $run
 """
 
 _ATTACHED = """
@@ -182,13 +197,9 @@ def latest_attachment(connection: duckdb.DuckDBPyConnection, run_id: str) -> Att
 def cell_events(connection: duckdb.DuckDBPyConnection, run_id: str, check: Check) -> list[Event]:
     """The run's cell events in order, as they were recorded; those that fail `check` are left
     out, and ends whose beginning is."""
-    rows = connection.execute(_CELLS, {"run_id": run_id}).fetchall()
     begun: set[str] = set()
     events: list[Event] = []
-    for seq, kind, body, tag in rows:
-        if not check(tag, (run_id, seq, kind, body)):
-            continue
-        event = decode_event(body)
+    for event in _whole_events(connection, run_id, _CELLS, check):
         match event:
             case CellStarted(activity_id=activity):
                 begun.add(activity)
@@ -197,6 +208,30 @@ def cell_events(connection: duckdb.DuckDBPyConnection, run_id: str, check: Check
                     continue
         events.append(event)
     return events
+
+
+def wait_events(connection: duckdb.DuckDBPyConnection, run_id: str, check: Check) -> list[Event]:
+    """What a run's cells waited for, what reached them, and commands, in order; those that fail
+    `check` are left out."""
+    return list(_whole_events(connection, run_id, _WAITS, check))
+
+
+def _whole_events(
+    connection: duckdb.DuckDBPyConnection, run_id: str, types: list[str], check: Check
+) -> Iterator[Event]:
+    rows = connection.execute(_WHOLE, {"run_id": run_id, "types": types}).fetchall()
+    for seq, kind, body, tag in rows:
+        if check(tag, (run_id, seq, kind, body)):
+            yield decode_event(body)
+
+
+def named_run(connection: duckdb.DuckDBPyConnection, run: str) -> str | None:
+    """The run whose id begins so, if it is one, or else the latest with this workflow id."""
+    rows = connection.execute(_NAMED, {"run": run}).fetchall()
+    *begin_so, (named,) = rows
+    if len(begin_so) == 1:
+        return str(begin_so[0][0])
+    return None if begin_so or named is None else str(named)
 
 
 def known_runs(connection: duckdb.DuckDBPyConnection, check: Check) -> list[KnownRun]:

@@ -124,7 +124,7 @@ _MAKERS: dict[str, Callable[[Row], e.Event]] = {
         *_head(row), row["attempt"], _error(row), row["retry_delay_ns"]
     ),
     "StepCompleted": lambda row: e.StepCompleted(
-        *_head(row), row["attempt"], _payload(row), row["view"], row["duration_ns"]
+        *_head(row), row["attempt"], _payload(row), row["view"], row["duration_ns"], row["reason"]
     ),
     "StepFailed": lambda row: e.StepFailed(
         *_head(row), row["attempt"], _error(row), row["reason"], row["duration_ns"]

@@ -8,13 +8,25 @@ from typing import TYPE_CHECKING, Any
 
 from evercell.errors import UsageError
 from evercell.events import Payload
+from evercell.history.database import query_errors
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import duckdb
 
-__all__ = ["Result", "as_arrow", "as_polars", "no_result", "result_of", "write_parquet"]
+    from evercell.history.reader import Reader
+
+__all__ = [
+    "Result",
+    "as_arrow",
+    "as_polars",
+    "no_result",
+    "relation_of",
+    "result_of",
+    "write_parquet",
+]
 
 _BY_ACTIVITY = """
 SELECT
@@ -63,6 +75,30 @@ def no_result(identity: str, folder: Path) -> UsageError:
         f"{folder} has no step and no step's result with the id {identity!r}. An id is what the "
         "column activity_id of the view steps holds, or the payload id of a StepCompleted event."
     )
+
+
+def relation_of(
+    reader: Reader, sql: str, parameters: Mapping[str, object] | None
+) -> duckdb.DuckDBPyRelation:
+    """A query's result as a relation of its own, in memory, which holds no lock on the history."""
+    import duckdb  # noqa: PLC0415 - costs tens of milliseconds
+
+    own = duckdb.connect()
+
+    def run(_: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyRelation:
+        with query_errors():
+            path = str(reader.database.path).replace("'", "''")
+            own.execute(f"ATTACH '{path}' AS history (READ_ONLY)")
+            own.execute("USE history")
+            own.execute(
+                f"CREATE TABLE memory.main.result AS FROM ({sql.rstrip().rstrip(';')}\n)",
+                dict(parameters) if parameters else None,
+            )
+            own.execute("USE memory")
+            own.execute("DETACH history")
+            return own.table("result")
+
+    return reader.read(run, read_only=True)
 
 
 def write_parquet(relation: duckdb.DuckDBPyRelation, path: Path) -> None:

@@ -64,7 +64,7 @@ def _started(event: e.StepStarted, _: bytes) -> tuple[object, ...]:
 
 def _completed(event: e.StepCompleted, _: bytes) -> tuple[object, ...]:
     result = _payload(event.result)
-    return (event.activity_id, event.attempt, event.duration, *result, event.view)
+    return (event.activity_id, event.attempt, event.duration, event.reason, *result, event.view)
 
 
 def _failed(event: e.StepFailed, _: bytes) -> tuple[object, ...]:
@@ -163,7 +163,9 @@ _SHAPES: dict[type[e.Event], Shape] = {
         _trusted_attempt,
     ),
     e.StepCompleted: Shape(
-        ("activity_id", "attempt", "duration_ns", *_PAYLOAD, "view"), _completed, _trusted_result
+        ("activity_id", "attempt", "duration_ns", "reason", *_PAYLOAD, "view"),
+        _completed,
+        _trusted_result,
     ),
     e.StepFailed: Shape(_ERROR_COLUMNS, _failed, _trusted_error),
     e.AttemptFailed: Shape(_ERROR_COLUMNS, _attempt_failed, _trusted_error),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from evercell.events import ErrorInfo, Payload
+from evercell.events import ErrorInfo, HeartbeatRecorded, Payload, decode_event
 from evercell.history.queries import Check, StepRecord, StepStatus
 
 if TYPE_CHECKING:
@@ -51,6 +51,17 @@ JOIN store.event e ON e.seq = l.seq AND e.activity_id = s.activity_id AND e.run_
 ORDER BY s.seq
 """
 
+_HEARTBEATS = """
+SELECT e.activity_id, e.seq, e.type, e.body, e.tag
+FROM store.event e
+WHERE e.run_id = $run_id AND e.type = 'HeartbeatRecorded'
+    AND e.activity_id IN (
+        SELECT activity_id FROM store.event
+        WHERE run_id = $run_id AND slot = $slot AND type = 'StepStarted'
+    )
+QUALIFY row_number() OVER (PARTITION BY e.activity_id ORDER BY e.seq DESC) = 1
+"""
+
 _STATUS: dict[str, StepStatus] = {
     "StepStarted": "in doubt",
     "AttemptStarted": "in doubt",
@@ -66,7 +77,8 @@ _NO_ERROR = (None, None, None)
 class StepTable:
     """A slot's steps by (key, ordinal), in the order of their first calls.
 
-    A record that fails its check is as one that was never made.
+    A record that fails its check is as one that was never made. `heartbeats` are the details of
+    each step's latest heartbeat, by activity_id.
     """
 
     def __init__(
@@ -79,6 +91,7 @@ class StepTable:
         self._run_id = run_id
         self._slot = slot
         self._check = check
+        self.heartbeats: dict[str, Payload] = {}
         rows = rows or []
         # Each entry is a row, a StepRecord, or None: refused.
         self._entries: dict[tuple[bytes, int], Any] = {(row[0], row[1]): row for row in rows}
@@ -149,4 +162,11 @@ def step_table(
 ) -> StepTable:
     """The latest state of each step in the slot."""
     rows = connection.execute(_STEPS, {"run_id": run_id, "slot": slot}).fetchall()
-    return StepTable(run_id, slot, rows, check)
+    table = StepTable(run_id, slot, rows, check)
+    beats = connection.execute(_HEARTBEATS, {"run_id": run_id, "slot": slot}).fetchall()
+    for activity_id, seq, kind, body, tag in beats:
+        if check(tag, (run_id, seq, kind, body)):
+            event = decode_event(body)
+            if isinstance(event, HeartbeatRecorded) and event.payload is not None:
+                table.heartbeats[activity_id] = event.payload
+    return table

@@ -23,6 +23,7 @@ from evercell.history import queries
 from evercell.history.database import Database, query_errors
 from evercell.history.disk import make_folder
 from evercell.history.encoding import encode
+from evercell.history.inbox import Inbox
 from evercell.history.journal import Journal
 from evercell.history.keys import UserKey
 from evercell.history.locks import RunLock
@@ -31,7 +32,7 @@ from evercell.history.payloads import Data, PayloadStore
 from evercell.history.queries import Attachment, Check, KnownRun, RunRecord, StepRecord, Table
 from evercell.history.reader import Reader
 from evercell.history.reread import run_events
-from evercell.history.results import Result, no_result, result_of, write_parquet
+from evercell.history.results import Result, no_result, relation_of, result_of, write_parquet
 from evercell.history.schema import claim_folder
 from evercell.history.steps import StepTable, step_table
 from evercell.history.workflows import WorkflowHistory
@@ -67,6 +68,7 @@ class History:
         use_key(lambda: self._key.secret)
         self._journal = Journal(self.folder / "journal", self.writer, self._clock, key=self._key)
         self._payloads = PayloadStore(self.folder / "blobs", self.writer, key=self._key)
+        self.inbox = Inbox(self.folder / "inbox", self.writer, self._key, self._clock)
         database = Database(self.folder, self._clock, wait=wait)
         self._reader = Reader(database, self._journal, self._payloads, self._key)
         self._notices: list[str] = []
@@ -116,6 +118,11 @@ class History:
         Raises HistoryWriteError.
         """
         return self._payloads.put(data, codec)
+
+    def enclose(self, data: bytes, codec: str) -> Payload:
+        """An encoded value with all its bytes inside, for a letter. Raises UsageError for more than
+        16 MiB."""
+        return self._payloads.enclose(data, codec)
 
     def get(self, payload: Payload) -> bytes:
         """The bytes of a stored value. Raises PayloadError unless this user wrote them, or when
@@ -172,24 +179,7 @@ class History:
 
         Raises what `query` raises.
         """
-        import duckdb  # noqa: PLC0415 - costs tens of milliseconds
-
-        own = duckdb.connect()
-
-        def run(_: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyRelation:
-            with query_errors():
-                path = str(self._reader.database.path).replace("'", "''")
-                own.execute(f"ATTACH '{path}' AS history (READ_ONLY)")
-                own.execute("USE history")
-                own.execute(
-                    f"CREATE TABLE memory.main.result AS FROM ({sql.rstrip().rstrip(';')}\n)",
-                    dict(parameters) if parameters else None,
-                )
-                own.execute("USE memory")
-                own.execute("DETACH history")
-                return own.table("result")
-
-        return self._reader.read(run, read_only=True)
+        return relation_of(self._reader, sql, parameters)
 
     def write_parquet(
         self, path: Path, sql: str, parameters: Mapping[str, object] | None = None
@@ -230,6 +220,13 @@ class History:
             "List them with: evercell ls."
         )
 
+    def find(self, run: str) -> str:
+        """The id of the run whose id begins so, or else of the latest run with this workflow id.
+
+        Raises RunNotFoundError for none, or for several."""
+        found = self._reader.read(lambda connection: queries.named_run(connection, run))
+        return found or self.run(run).run_id
+
     def find_run(
         self, notebook: str, parameters: Mapping[str, Any], *, kernel_id: str | None = None
     ) -> RunRecord | None:
@@ -265,6 +262,10 @@ class History:
     def cell_events(self, run_id: str) -> list[Event]:
         """The run's CellStarted, CellCompleted, CellFailed and CellRestored, in order."""
         return self._checked(lambda it, check: queries.cell_events(it, run_id, check))
+
+    def wait_events(self, run_id: str) -> list[Event]:
+        """What the run's cells waited for, what reached them, and the commands that were taken."""
+        return self._checked(lambda it, check: queries.wait_events(it, run_id, check))
 
     def events(self, run_id: str) -> list[Event]:
         """All events of the run, in order."""
@@ -308,7 +309,7 @@ class History:
     def _holds(self, foreign: bool, tag: bytes | None, message: tuple[object, ...]) -> bool:
         if tag is not None and tag == self._key.tag(message):
             return True
-        self._notice(
+        self.notice(
             f"Records in {self.folder} were made under another key than yours, so they are not "
             f"used. If you trust who made them: evercell trust {self.folder}"
             if foreign or tag is None
@@ -317,7 +318,8 @@ class History:
         )
         return False
 
-    def _notice(self, line: str) -> None:
+    def notice(self, line: str) -> None:
+        """Have the user told `line`, once, at the end of the next cell."""
         if line not in self._noticed:
             self._noticed.add(line)
             self._notices.append(line)

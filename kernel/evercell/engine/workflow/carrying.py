@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from evercell.engine.workflow.context import StepWork
     from evercell.engine.workflow.instance import Instance, Pending
     from evercell.engine.workflow.worker import WorkflowWorker
-    from evercell.events import Event, RunStarted
+    from evercell.events import Event, Payload, RunStarted
 
 __all__ = ["Carrier", "ChildWork"]
 
@@ -69,16 +69,13 @@ class Carrier:
             return
         if fresh:
             self._worker.append(fresh)
-        tried: dict[str, Event] = {}
-        for event in history:
-            if isinstance(event, (e.StepStarted, e.AttemptStarted, e.AttemptFailed)):
-                tried[event.activity_id] = event
+        tried, beats = _tried(history)
         new = {id(event) for event in fresh}
         for pending in list(instance.pending.values()):
             if id(pending.event) in new:
                 self._start(instance, pending)
             else:
-                self._start_again(instance, pending, tried)
+                self._start_again(instance, pending, tried, beats)
         for pending in work:  # what nobody waits for
             if pending.future is None and id(pending.event) in new:
                 self._start(instance, pending)
@@ -106,29 +103,49 @@ class Carrier:
             case _:
                 pass  # recorded, and that is all
 
-    def _start_again(self, instance: Instance, pending: Pending, tried: dict[str, Event]) -> None:
+    def _start_again(
+        self,
+        instance: Instance,
+        pending: Pending,
+        tried: dict[str, Event],
+        beats: dict[str, Payload | None],
+    ) -> None:
         """Carry out what an earlier process was asked for."""
         match pending.event:
             case e.StepStarted() as event:
-                self._step_again(instance, event, pending.work, tried[event.activity_id])
+                details = beats.get(event.activity_id)
+                last = tried[event.activity_id]
+                self._step_again(instance, event, pending.work, last, details)
             case e.ChildStarted() as event:
                 self._child_again(instance, event, pending.work)
             case _:
                 self._start(instance, pending)
 
-    def _job(self, instance: Instance, event: e.StepStarted, work: StepWork, attempt: int) -> Job:
+    def _job(
+        self,
+        instance: Instance,
+        event: e.StepStarted,
+        work: StepWork,
+        attempt: int,
+        details: Payload | None = None,
+    ) -> Job:
         worker = self._worker
         scope = RunScope(worker.history, worker.clock, instance.run_id, worker.live)
-        return Job(scope, event.activity_id, event.key, event.ordinal, attempt, work)
+        return Job(scope, event.activity_id, event.key, event.ordinal, attempt, work, details)
 
     def _step_again(
-        self, instance: Instance, event: e.StepStarted, work: StepWork, last: Any
+        self,
+        instance: Instance,
+        event: e.StepStarted,
+        work: StepWork,
+        last: Any,
+        details: Payload | None,
     ) -> None:
         runner = self._worker.runner
         if runner.has(event.activity_id):
             return  # it goes on in this process
         attempt = 1 if isinstance(last, e.StepStarted) else last.attempt
-        job = self._job(instance, event, work, attempt + 1)
+        job = self._job(instance, event, work, attempt + 1, details)
         if event.at_most_once and not isinstance(last, e.AttemptFailed):
             runner.refuse(job)
         else:
@@ -336,3 +353,18 @@ class Carrier:
                     )
                 case "abandon":
                     pass
+
+
+def _tried(history: Iterable[Event]) -> tuple[dict[str, Event], dict[str, Payload | None]]:
+    """How far each step's attempts came, and the details of its latest heartbeat."""
+    tried: dict[str, Event] = {}
+    beats: dict[str, Payload | None] = {}
+    for event in history:
+        match event:
+            case e.StepStarted() | e.AttemptStarted() | e.AttemptFailed():
+                tried[event.activity_id] = event
+            case e.HeartbeatRecorded():
+                beats[event.activity_id] = event.payload
+            case _:
+                pass
+    return tried, beats

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from evercell import events as e
 from evercell.codec import exceptions, values
+from evercell.codec.secret import refuse_secrets
 from evercell.engine import clear
-from evercell.engine.attempts import refuse_secrets
 from evercell.engine.durations import seconds
 from evercell.engine.failures import recorded_error
 from evercell.engine.workflow import context

@@ -14,10 +14,10 @@ import msgspec
 
 from evercell import events as e
 from evercell.codec import values
+from evercell.codec.secret import refuse_secrets
 from evercell.engine import clear
-from evercell.engine.attempts import refuse_secrets
+from evercell.engine.context import current_attempt
 from evercell.engine.step import Step
-from evercell.engine.usage import current_attempt
 from evercell.engine.workflow import forking, loading
 from evercell.errors import (
     RunNotFoundError,
@@ -45,7 +45,8 @@ def signal(
 
     def send(run_id: str, name: str, args: list[Any], kwargs: dict[str, Any]) -> None:
         attempt = current_attempt.get()  # its id makes a second delivery known as such
-        signal_id = worker.new_activity_id() if attempt is None else attempt.activity_id
+        recorded = attempt is not None and attempt.book.recording
+        signal_id = attempt.activity_id if attempt and recorded else worker.new_activity_id()
         _on_thread(worker, partial(_send, worker, run_id, signal_id, name, args, kwargs))
 
     # A step: in a recorded cell it is sent once for each call, elsewhere it is just called.

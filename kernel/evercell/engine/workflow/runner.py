@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 from evercell import events as e
 from evercell.codec import exceptions
-from evercell.engine.attempts import Attempts, Commit, RunBody, Wait
-from evercell.engine.body import call, call_async
+from evercell.engine.attempts import Attempts, Commit, performer, performer_async
+from evercell.engine.control import Control
 from evercell.engine.failures import recorded_error
+from evercell.engine.recorder import Recorded
 from evercell.engine.scope import Call, leave_scope
 from evercell.engine.workflow.asks import SLOT
 from evercell.errors import InDoubtError, StepFailedError
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from evercell.clock import Clock
     from evercell.engine.attempts import Effect
     from evercell.engine.workflow.context import StepWork
-    from evercell.events import ErrorInfo, Event
+    from evercell.events import ErrorInfo, Event, Payload
     from evercell.history import History, StepRecord
 
     Stalled = Callable[[str, Callable[[], None]], None]
@@ -54,12 +55,16 @@ class RunScope:
     cell: str = ""
     slot: str = SLOT
     notes: list[str] = field(default_factory=list)
+    activities: dict[str, Control] = field(default_factory=dict)
 
     def flush(self) -> None:
         """Nothing waits to be reported: a workflow's replay answers no calls of cells."""
 
     def remember(self, record: StepRecord) -> None:
         """The workflow keeps its own account."""
+
+    def keep_heartbeat(self, activity_id: str, details: Payload) -> None:
+        """The attempts of one process know it themselves."""
 
     def exception(self, name: str, error: ErrorInfo) -> BaseException:
         """The exception that a recorded failure raises."""
@@ -69,16 +74,16 @@ class RunScope:
         return exceptions.decode_exception(error.payload.encoding, data, self.live)
 
 
-class _Attempts(Attempts):
+class _Recorded(Recorded):
     """A workflow records itself that it asked for the step, and that it no longer wants it."""
 
-    def _start(self, attempt: int) -> Generator[Effect, Any, None]:
+    def started(self, attempt: int) -> Generator[Effect, Any, None]:
         if attempt > 1:
-            yield from super()._start(attempt)
-        elif self.at_most_once:
+            yield from super().started(attempt)
+        elif self.once:
             yield Commit(())  # that it was asked for must be known for certain
 
-    def _cancel(self, attempt: int, stop: BaseException) -> None:
+    def canceled(self, attempt: int, reason: str) -> None:
         pass
 
 
@@ -92,17 +97,16 @@ class Job:
     ordinal: int
     attempt: int  # the next one's number
     work: StepWork
+    details: Payload | None = None  # of the latest heartbeat of an earlier attempt
 
     def attempts(self) -> Attempts:
         step = self.work.step
-        return _Attempts(
-            self.scope,  # type: ignore[arg-type] # all that attempts use of a cell's scope
-            Call(self.activity_id, self.key, self.ordinal, self.attempt, first=True),
-            step.name,
-            lambda: "",
-            step.retry,
-            step.at_most_once,
+        call = Call(
+            self.activity_id, self.key, self.ordinal, self.attempt, first=True, details=self.details
         )
+        recorder = _Recorded(self.scope, call, step.name, lambda: "", once=step.at_most_once)
+        control = Control(self.activity_id)
+        return step.attempts(recorder, control, self.work.args, self.work.kwargs)
 
 
 class StepRunner:
@@ -230,16 +234,9 @@ class StepRunner:
         step = job.work.step
         body = functools.partial(step.__wrapped__, *job.work.args, **job.work.kwargs)
 
-        async def perform(effect: Effect) -> Any:
-            match effect:
-                case RunBody(context):
-                    return await call_async(body, step.start_to_close_timeout, context)
-                case Wait(seconds):
-                    return await job.scope.clock.sleep_async(seconds)
-                case Commit(events):
-                    return await job.scope.history.commit_async(*events)
-
-        steps = job.attempts().run()
+        attempts = job.attempts()
+        perform = performer_async(attempts, body, job.scope.history.commit_async)
+        steps = attempts.run()
         try:
             effect = next(steps)
             while not self._is_final(job, effect):
@@ -263,19 +260,12 @@ class StepRunner:
         context.run(self._perform_sync, job)
 
     def _perform_sync(self, job: Job) -> None:
-        step, clock = job.work.step, job.scope.clock
+        step = job.work.step
         body = functools.partial(step.__wrapped__, *job.work.args, **job.work.kwargs)
 
-        def perform(effect: Effect) -> Any:
-            match effect:
-                case RunBody(context):
-                    return call(body, step.start_to_close_timeout, context)
-                case Wait(seconds):
-                    return clock.sleep(seconds)
-                case Commit(events):
-                    return job.scope.history.commit(*events)
-
-        steps = job.attempts().run()
+        attempts = job.attempts()
+        perform = performer(attempts, body, job.scope.history.commit)
+        steps = attempts.run()
         try:
             effect = next(steps)
             while not self._is_final(job, effect) and job.activity_id not in self._canceled:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from evercell import __version__
 from evercell import events as e
 from evercell.codec import values
-from evercell.engine.attempts import refuse_secrets
+from evercell.codec.secret import refuse_secrets
 from evercell.engine.run import ABI
 from evercell.engine.workflow.instance import Instance
 from evercell.errors import NotStorableError, WorkflowAlreadyStartedError
