@@ -97,10 +97,9 @@ class Session:
     def workflows(self) -> WorkflowWorker:
         """The thread that carries this run's workflows; made when it is first asked for."""
         if self._worker is None:
-            from evercell.engine.workflow.worker import (  # noqa: PLC0415 - few notebooks need it
-                HostRun,
-                WorkflowWorker,
-            )
+            # Here, because few notebooks need them.
+            from evercell.engine.workflow.registry import HostRun  # noqa: PLC0415
+            from evercell.engine.workflow.worker import WorkflowWorker  # noqa: PLC0415
 
             run = self.cells.run
             host = HostRun(
@@ -108,7 +107,12 @@ class Session:
                 self.request.kernel_id, self.request.notebook,
             )  # fmt: skip
             self._worker = WorkflowWorker(
-                self.history, host, self._live, clock=self.clock, notice=_to_stderr
+                self.history,
+                host,
+                self._live,
+                clock=self.clock,
+                notice=_to_stderr,
+                post=self.commands,
             )
         return self._worker
 

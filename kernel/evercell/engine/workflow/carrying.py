@@ -130,7 +130,13 @@ class Carrier:
         details: Payload | None = None,
     ) -> Job:
         worker = self._worker
-        scope = RunScope(worker.history, worker.clock, instance.run_id, worker.live)
+        scope = RunScope(
+            worker.history,
+            worker.clock,
+            instance.run_id,
+            worker.live,
+            activities=worker.runner.controls,
+        )
         return Job(scope, event.activity_id, event.key, event.ordinal, attempt, work, details)
 
     def _step_again(
@@ -328,7 +334,7 @@ class Carrier:
         if instance is not None:
             self.close_run(instance.started, end, [end])
         elif started is not None:
-            self.close_run(started, end, [worker.attach(run_id), end])
+            self.close_run(started, end, [*worker.ensure_attached(run_id), end])
 
     def _time_out(self, run_id: str) -> None:
         self.impose_end(run_id, "timed out", "execution_timeout")

@@ -195,7 +195,7 @@ async def ask_approval(
             expires_at=None if limit is None else instance.at + int(limit * 1e9),
         )
 
-    pending = instance.ask(("approval", clear.text(prompt), form), make)
+    pending = instance.ask(("approval", clear.text(prompt), form), make, work=schema)
     async with asyncio.timeout(limit):
         approved, answer = await watched(instance, pending, _cancel_step)
     if schema is None:

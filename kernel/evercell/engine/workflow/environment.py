@@ -22,7 +22,8 @@ from evercell.engine.durations import Duration, seconds
 from evercell.engine.run import RunRequest, open_run
 from evercell.engine.workflow.definition import DEFINED
 from evercell.engine.workflow.holder import hold_worker
-from evercell.engine.workflow.worker import HostRun, WorkflowWorker
+from evercell.engine.workflow.registry import HostRun
+from evercell.engine.workflow.worker import WorkflowWorker
 from evercell.history import History
 
 if TYPE_CHECKING:

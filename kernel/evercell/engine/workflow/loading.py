@@ -56,10 +56,8 @@ def define(worker: WorkflowWorker, definition: Workflow[..., object]) -> None:
 
 def load(worker: WorkflowWorker, started: RunStarted, history: list[Event]) -> None:
     """Replay one open run and go on with it, or say that it is blocked."""
-    taken = started.run_id in worker.instances or started.run_id in worker.blocked
     worker.let_go(started.run_id, cancel=False)
-    if not taken:
-        worker.append([worker.attach(started.run_id)])
+    worker.append(worker.ensure_attached(started.run_id))
     load_recorded(worker, started, history)
 
 

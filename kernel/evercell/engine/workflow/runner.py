@@ -13,6 +13,7 @@ import functools
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,13 @@ from evercell.engine.failures import recorded_error
 from evercell.engine.recorder import Recorded
 from evercell.engine.scope import Call, leave_scope
 from evercell.engine.workflow.asks import SLOT
-from evercell.errors import InDoubtError, StepFailedError
+from evercell.errors import (
+    HistoryError,
+    InDoubtError,
+    StepCanceledError,
+    StepFailedError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -118,6 +125,7 @@ class StepRunner:
         self._stalled = stalled
         self._queue: deque[Job] = deque()
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self.controls: dict[str, Control] = {}  # of the steps under way: what commands reach
         self._canceled: set[str] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -165,6 +173,10 @@ class StepRunner:
             return
         self._jobs.discard(activity_id)
         self._canceled.add(activity_id)
+        control = self.controls.get(activity_id)
+        if control is not None:
+            with suppress(UsageError):  # it has ended
+                control.cancel("the workflow no longer wants it", lambda: None)
         loop = self._loop
         if loop is not None:
             loop.call_soon_threadsafe(self._cancel, activity_id)
@@ -248,6 +260,8 @@ class StepRunner:
                     effect = steps.throw(error)
                 else:
                     effect = steps.send(done)
+        except (StopIteration, StepCanceledError, HistoryError) as end:
+            self._ended(job, end)
         finally:
             steps.close()
             self._tasks.pop(job.activity_id, None)
@@ -275,6 +289,8 @@ class StepRunner:
                     effect = steps.throw(error)
                 else:
                     effect = steps.send(done)
+        except (StopIteration, StepCanceledError, HistoryError) as end:
+            self._ended(job, end)
         finally:
             steps.close()
 
@@ -288,6 +304,19 @@ class StepRunner:
             return False
         self._commit(job, effect.events)
         return True
+
+    def _ended(self, job: Job, end: Exception) -> None:
+        """The step ended by an order: skipped, which is recorded, or cancelled; or the history
+        can't be written, and what came of the step is in doubt, as after a kill."""
+        if isinstance(end, HistoryError):
+            self._stalled(str(end), lambda: None)
+        elif isinstance(end, StepCanceledError) and job.activity_id not in self._canceled:
+            scope = job.scope
+            info = recorded_error(end, scope.history, scope.live)
+            failed = e.StepFailed(
+                scope.run_id, scope.clock.now(), job.activity_id, job.attempt, info, "canceled"
+            )
+            self._commit(job, (failed,))
 
     def _commit(self, job: Job, events: Sequence[Event]) -> None:
         run_id, history = job.scope.run_id, job.scope.history

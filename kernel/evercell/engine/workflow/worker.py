@@ -12,7 +12,6 @@ from __future__ import annotations
 import threading
 from collections import deque
 from concurrent.futures import Future
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,6 +21,8 @@ from evercell.engine.failures import recorded_error
 from evercell.engine.workflow import loading
 from evercell.engine.workflow.carrying import Carrier
 from evercell.engine.workflow.guard import GUARD
+from evercell.engine.workflow.receiving import WorkflowReceiver
+from evercell.engine.workflow.registry import HostRun, Runs
 from evercell.engine.workflow.runner import StepRunner
 from evercell.engine.workflow.scheduling import Scheduler
 from evercell.engine.workflow.timers import TimerQueue
@@ -34,34 +35,23 @@ from evercell.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from evercell.clock import Clock
+    from evercell.engine.post import Post
     from evercell.engine.workflow.definition import Workflow
     from evercell.engine.workflow.instance import Instance
     from evercell.events import Event, RunStarted
     from evercell.history import History
 
-__all__ = ["HostRun", "WorkflowWorker"]
+__all__ = ["WorkflowWorker"]
 
 T = TypeVar("T")
 _SECOND = 1_000_000_000
 _RETRY = _SECOND  # between two tries to write a history that can't be written
 
 
-@dataclass(frozen=True, slots=True)
-class HostRun:
-    """The notebook's run whose kernel carries the workflows."""
-
-    run_id: str
-    generation: int
-    pid: int
-    host: str
-    kernel_id: str | None
-    notebook: str | None
-
-
-class WorkflowWorker:
+class WorkflowWorker(Runs):
     """The workflows of one host run in this process."""
 
     def __init__(
@@ -73,35 +63,32 @@ class WorkflowWorker:
         clock: Clock | None = None,
         notice: Callable[[str], None] = lambda _: None,
         idle: Callable[[int | None], bool] | None = None,
+        post: Post | None = None,
     ) -> None:
-        """`notice` takes lines for the user, on the worker's thread. `idle(at)` is called when
-        nothing is under way until the time `at`: a test's clock may go there, and says if so."""
-        self.history = history
-        self.host = host
+        """`post` brings the commands of other processes. `notice` takes lines for the user, on the
+        worker's thread. `idle(at)` is called when nothing is under way until the time `at`: a
+        test's clock may go there, and says if so."""
+        super().__init__(history, host)
         self.live = live
         self.clock = clock or SystemClock()
         self.guard = GUARD
         self.notice = notice
-        self.instances: dict[str, Instance] = {}
-        self.open: dict[str, RunStarted] = {}  # known runs that are not loaded
-        self.blocked: dict[str, EvercellError] = {}
-        self.starting: dict[str, RunStarted] = {}  # recorded, and about to begin
-        self.ending: dict[str, RunStarted] = {}  # over, and their end is being recorded
-        self.outcomes: dict[str, e.RunFinished] = {}
         self.definitions: dict[str, Workflow[..., Any]] = {}
         self.timers: TimerQueue[Callable[[], None]] = TimerQueue()
         self.runner = StepRunner(self.deliver, self.stalled)
         self.carrier = Carrier(self)
         self.scheduler = Scheduler(self)
         self._idle = idle
+        self._post = post
+        self.receiver = WorkflowReceiver(self)
+        self._boxes: dict[str, Callable[[], None]] = {}  # what ends the post's service, by run
+        self._attached: set[str] = set()
         self._waiting: dict[str, list[Future[e.RunFinished]]] = {}
         self._queue: deque[tuple[str, Event] | Callable[[], None]] = deque()
         self._wake = threading.Condition(threading.Lock())
         self._closing = False
         self._under_way = 0  # inputs that are being recorded
         self._asked: list[Event] = []  # not recorded yet
-        self.ids: dict[str, str] = {}  # the open run of each workflow id
-        self.children: dict[str, list[str]] = {}  # of each open parent, also closed ones
         self._thread = threading.Thread(target=self._run, name="evercell-workflows", daemon=True)
         self._thread.start()
         self.call(partial(loading.adopt, self)).result()
@@ -149,18 +136,15 @@ class WorkflowWorker:
         for waiting in self._waiting.values():
             for future in waiting:
                 future.cancel()
-        if self.instances or self.blocked:
-            now = self.clock.now()
-            generation = self.host.generation
+        for leave in self._boxes.values():
+            leave()
+        if self._attached:
+            now, generation = self.clock.now(), self.host.generation
             self.history.append(
-                *(e.RunDetached(run_id, now, generation) for run_id in self.attached())
+                *(e.RunDetached(run_id, now, generation) for run_id in self._attached)
             )
         for instance in self.instances.values():
             instance.close()
-
-    def attached(self) -> list[str]:
-        """Open runs that this process has taken."""
-        return [*self.instances, *self.blocked]
 
     # -- the thread -----------------------------------------------------------------------------
 
@@ -210,6 +194,7 @@ class WorkflowWorker:
     def record_input(self, run_id: str, *events: Event) -> None:
         """Record what is to reach a run, and deliver the last of it once it is durable."""
         self._under_way += 1
+        self.append(self.ensure_attached(run_id))
         self.flush()  # what the input answers stands before it
 
         def tell(failure: str | None) -> None:
@@ -247,31 +232,16 @@ class WorkflowWorker:
         self.opened(started)
         self.blocked[run_id] = error
         info = recorded_error(error, self.history, self.live, storable=False)
-        self.history.append(e.RunBlocked(run_id, self.clock.now(), info))
+        self.append([*self.ensure_attached(run_id), e.RunBlocked(run_id, self.clock.now(), info)])
         self.notice(f"workflow {started.workflow} ({run_id}) is blocked: {error}")
         for future in self._waiting.pop(run_id, ()):
             if future.set_running_or_notify_cancel():
                 future.set_exception(_blocked(run_id, error))
 
-    def opened(self, started: RunStarted) -> None:
-        """An open run whose code is not here."""
-        self.open[started.run_id] = started
-        self._index(started)
-
-    def took(self, instance: Instance) -> None:
-        """A run whose code is here from now on."""
-        self.starting.pop(instance.run_id, None)
-        self.instances[instance.run_id] = instance
-        self._index(instance.started)
-
-    def _index(self, started: RunStarted) -> None:
-        start = started.start
-        if start is not None:
-            self.ids[start.workflow_id] = started.run_id
-            if start.parent is not None:
-                siblings = self.children.setdefault(start.parent, [])
-                if started.run_id not in siblings:
-                    siblings.append(started.run_id)
+    def serve(self, run_id: str) -> None:
+        """Take the commands of other processes for the run."""
+        if self._post is not None and run_id not in self._boxes:
+            self._boxes[run_id] = self._post.register(run_id, self.receiver)
 
     def let_go(self, run_id: str, *, cancel: bool) -> None:
         """Drop the run's code, if it is here; `cancel` its steps that are under way."""
@@ -290,6 +260,10 @@ class WorkflowWorker:
     def finished(self, event: e.RunFinished) -> None:
         """A run's end is durable."""
         self.outcomes[event.run_id] = event
+        self._attached.discard(event.run_id)
+        leave = self._boxes.pop(event.run_id, None)
+        if leave is not None:
+            leave()
         for future in self._waiting.pop(event.run_id, ()):
             if future.set_running_or_notify_cancel():
                 future.set_result(event)
@@ -333,48 +307,18 @@ class WorkflowWorker:
             self.history.append(*asked)
         self.runner.flush()
 
+    def ensure_attached(self, run_id: str) -> list[Event]:
+        """What has to be recorded before anything else of the run is, in this process."""
+        return [] if run_id in self._attached else [self.attach(run_id)]
+
     def attach(self, run_id: str) -> e.RunAttached:
         """The event that this process carries the run from here on."""
+        self._attached.add(run_id)
         host = self.host
         return e.RunAttached(
             run_id, self.clock.now(), host.generation, host.pid, host.host, host.kernel_id,
             host.notebook,
         )  # fmt: skip
-
-    # -- what is known of runs ------------------------------------------------------------------
-
-    def open_runs(self) -> Iterator[tuple[str, RunStarted]]:
-        """The open runs of this host run, loaded or not."""
-        yield from list(self.open.items())
-        for run_id, instance in list(self.instances.items()):
-            yield run_id, instance.started
-
-    def started(self, run_id: str) -> RunStarted | None:
-        """The start of an open run."""
-        instance = self.instances.get(run_id)
-        return self.open.get(run_id) if instance is None else instance.started
-
-    def knows(self, run_id: str) -> bool:
-        """Whether the run is open here, or about to end."""
-        return any(
-            run_id in runs for runs in (self.instances, self.open, self.ending, self.starting)
-        )
-
-    def knows_chain(self, first: str) -> bool:
-        """Whether the run, or one that continues it, is open here."""
-        return self.knows(first) or any(
-            started.start is not None and started.start.first == first
-            for _, started in self.open_runs()
-        )
-
-    def find_end(self, run_id: str) -> e.RunFinished | None:
-        """A closed run's end."""
-        return self.outcomes.get(run_id) or self.history.workflows.end(run_id)
-
-    def last_end(self, workflow_id: str) -> e.RunFinished | None:
-        """The end of the latest closed run with this workflow id."""
-        run_id = self.history.workflows.last_closed(self.host.run_id, workflow_id)
-        return None if run_id is None else self.find_end(run_id)
 
 
 def _blocked(run_id: str, error: EvercellError) -> WorkflowBlockedError:
