@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 
 from evercell.engine.workflow.environment import WorkflowEnvironment
+from evercell.engine.workflow.replaying import Replayed, Replayer
 
-__all__ = ["ManualClock", "WorkflowEnvironment"]
+__all__ = ["ManualClock", "Replayed", "Replayer", "WorkflowEnvironment"]
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 

@@ -156,6 +156,35 @@ def sql(  # noqa: PLR0917 - typer fills them by name
     run_query(query, history, parameters or [], Form(as_json, as_csv, parquet))
 
 
+@app.command(epilog=EXIT_CODES)
+@reports_errors
+def replay(
+    run: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Argument(
+            metavar="[RUN]",
+            help="A workflow's run: its id, the beginning of it, or its workflow id. [default: all "
+            "runs of the workflows in --source]",
+        ),
+    ] = None,
+    source: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "--source",
+            metavar="FILE",
+            help="The notebook or Python module that defines the workflows. [default: the run's "
+            "notebook]",
+        ),
+    ] = None,
+    as_json: Json = False,
+    history: History = None,
+) -> None:
+    """Check whether today's code of workflows fits their recorded runs; nothing is carried out."""
+    from evercell.cli.workflows import replay_command
+
+    replay_command(run, source, history, as_json=as_json)
+
+
 @app.command("install-kernel", epilog=EXIT_CODES)
 @reports_errors
 def install_kernel(
