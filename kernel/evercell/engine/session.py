@@ -17,6 +17,7 @@ from evercell.errors import NotInKernelError
 from evercell.history import History
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from evercell.clock import Clock
@@ -138,6 +139,21 @@ class Session:
         run = begin_run(self.history, self.request, self.clock)
         self.cells = NotebookRun(run, self._live, self._project)
         return run.run_id
+
+    def wait_for_workflows(self) -> Iterator[tuple[str, str, str]]:
+        """(run_id, workflow, how it ended) of each run that is open now, as they end; an interrupt
+        ends the wait, not the runs.
+
+        Raises WorkflowBlockedError and WorkflowNotDefinedError for runs that can't go on.
+        """
+        self._define_workflows()
+        if self._worker is None:
+            return
+        from evercell.engine.workflow.handle import wait_for_end  # noqa: PLC0415 - as above
+
+        for run_id, started in list(self._worker.open_runs()):
+            end = wait_for_end(self._worker, run_id)
+            yield run_id, started.workflow, end.status
 
     def feed(self) -> RunFeed:
         """The run's events, past and coming, for a display."""

@@ -131,6 +131,14 @@ def _finish(use: _Use) -> None:
             raise UsageError(f"A run can't finish as {other!r}: completed, failed or canceled.")
 
 
+def _wait(use: _Use) -> None:
+    """%evercell wait
+    Wait until the workflows of this run are over, and say how each ended; `evercell run` does so
+    after the last cell."""
+    for run_id, workflow, status in use.cells.open().wait_for_workflows():
+        print(f"{workflow} {run_id}: {status}")  # noqa: T201 - is its output
+
+
 def _sql(use: _Use) -> Any:
     """%evercell sql QUERY, or %%evercell sql [-o NAME [--polars|--arrow|--relation]] with the query
     below
@@ -169,6 +177,7 @@ COMMANDS: dict[str, Callable[[_Use], Any]] = {
     "run": _run,
     "new-run": _new_run,
     "finish": _finish,
+    "wait": _wait,
     "sql": _sql,
     "volatile": _volatile,
     "help": _help,

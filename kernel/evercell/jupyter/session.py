@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from .paths import run_parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from ipykernel.ipkernel import IPythonKernel
@@ -47,6 +47,10 @@ class CellSession(Protocol):
 
     def finish(self, status: Literal["completed", "failed", "canceled"]) -> None:
         """Record that the run came to its end; durable on return."""
+        ...
+
+    def wait_for_workflows(self) -> Iterable[tuple[str, str, str]]:
+        """(run_id, workflow, how it ended) of each open workflow run, as they end."""
         ...
 
     def feed(self) -> Any:

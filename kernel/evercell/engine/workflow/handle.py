@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from evercell.engine.workflow.worker import WorkflowWorker
     from evercell.events import Event
 
-__all__ = ["ChildHandle", "RunDescription", "WorkflowHandle", "get_handle"]
+__all__ = ["ChildHandle", "RunDescription", "WorkflowHandle", "get_handle", "wait_for_end"]
 
 R = TypeVar("R")
 
@@ -71,11 +71,7 @@ class WorkflowHandle(Generic[R]):
         fit the run; TimeoutError; RunNotFoundError.
         """
         worker = current_worker()
-        run_id: str | None = self.run_id
-        while run_id is not None:
-            end = _end(worker, run_id).result(timeout)
-            run_id = end.next_run
-        value: R = _value(worker, end)
+        value: R = _value(worker, wait_for_end(worker, self.run_id, timeout))
         return value
 
     def __await__(self) -> Generator[Any, None, R]:
@@ -218,6 +214,18 @@ def get_handle(name: str) -> WorkflowHandle[Any]:
         return WorkflowHandle(name)
     worker = current_worker()
     return WorkflowHandle(outside.find(worker, name))
+
+
+def wait_for_end(
+    worker: WorkflowWorker, run_id: str, timeout: float | None = None
+) -> e.RunFinished:
+    """How the run, or the last one that continues it, ends. Raises WorkflowBlockedError,
+    WorkflowNotDefinedError, RunNotFoundError, TimeoutError."""
+    following: str | None = run_id
+    while following is not None:
+        end = _end(worker, following).result(timeout)
+        following = end.next_run
+    return end
 
 
 def _end(worker: WorkflowWorker, run_id: str) -> Future[e.RunFinished]:

@@ -281,6 +281,8 @@ class WorkflowWorker(Runs):
             future.set_result(self.outcomes[run_id])
         elif run_id in self.blocked:
             future.set_exception(_blocked(run_id, self.blocked[run_id]))
+        elif run_id in self.open and self.open[run_id].workflow not in self.definitions:
+            future.set_exception(loading.not_defined(run_id, self.open[run_id].workflow))
         elif self.knows(run_id):
             self._waiting.setdefault(run_id, []).append(future)
         else:

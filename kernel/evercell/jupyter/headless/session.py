@@ -78,6 +78,8 @@ class Session:
                 status, failure = await self._run_cell(number, index)
                 if status != "completed":
                     break
+            if status == "completed":
+                status = await self._wait()
             if status in {"completed", "failed"}:
                 await self._finish(status)
         finally:
@@ -128,6 +130,19 @@ class Session:
         refused = re.fullmatch(rf"\[{kind.code}\] (.*)", message, re.DOTALL)
         if refused:
             raise kind(refused[1])
+
+    async def _wait(self) -> report.Status:
+        """Have the notebook's workflows come to their ends."""
+        try:
+            reply = await self.client.ask("%evercell wait")
+        except DeadKernelError:
+            return "interrupted" if self.stopper.killed else "kernel died"
+        if self.stopper.is_stopping() or reply.get("ename") == "KeyboardInterrupt":
+            return "interrupted"
+        if reply["status"] != "ok":
+            self._note(f"A workflow can't go on: {reply.get('evalue') or reply['status']}")
+            return "failed"
+        return "completed"
 
     async def _finish(self, status: report.Status) -> None:
         """Have the kernel record that the run came to its end."""
