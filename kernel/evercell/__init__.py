@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from evercell.codec.secret import Secret
     from evercell.engine.config import configure
     from evercell.engine.context import StepInfo, current_step, heartbeat, heartbeat_details
+    from evercell.engine.interceptors import Interceptor
     from evercell.engine.retry import RetryPolicy
     from evercell.engine.step import Step, step
     from evercell.engine.usage import record_usage
@@ -39,6 +40,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AesGcm",
     "ApplicationError",
+    "Interceptor",
     "RetryPolicy",
     "Secret",
     "Step",
@@ -63,6 +65,7 @@ __all__ = [
 # Loaded at first use, so that `import evercell.anything` pays only for what it needs.
 _HOMES = {
     "AesGcm": "evercell.codec.crypto",
+    "Interceptor": "evercell.engine.interceptors",
     "ApplicationError": "evercell.errors",
     "RetryPolicy": "evercell.engine.retry",
     "Secret": "evercell.codec.secret",

@@ -23,6 +23,7 @@ class Settings:
     redact: Redactor | None = mask_keys  # over text for people
     views: bool | None = None  # record text for people in clear; None: unless a layer encrypts
     compress: bool = True  # zstd where it pays
+    interceptors: tuple[Any, ...] = ()  # around steps, the outermost first
 
     @property
     def in_clear(self) -> bool:
@@ -83,6 +84,14 @@ def _redactor(_name: str, value: Any) -> Redactor | None:
     return found
 
 
+def _interceptors(_name: str, value: Any) -> tuple[Any, ...]:
+    given = tuple(value or ())
+    for interceptor in given:
+        if not (hasattr(interceptor, "step") and hasattr(interceptor, "workflow")):
+            raise UsageError(f"{interceptor!r} is no evercell.Interceptor.")
+    return given
+
+
 def _flag(name: str, value: Any) -> bool:
     if not isinstance(value, bool):
         raise UsageError(f"{name} is True or False, not {value!r}.")
@@ -98,5 +107,6 @@ _READERS: dict[str, tuple[str, Callable[[str, Any], Any]]] = {
     "redact": ("redact", _redactor),
     "views": ("views", _optional_flag),
     "compress": ("compress", _flag),
+    "interceptors": ("interceptors", _interceptors),
 }
 OPTIONS = tuple(_READERS)

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from evercell.engine.context import AttemptContext, current_attempt
+from evercell.engine.context import AttemptContext, current_attempt, current_step
+from evercell.engine.interceptors import around_step, has_interceptors
 from evercell.errors import StepTimeoutError
 
 if TYPE_CHECKING:
@@ -99,7 +100,11 @@ def queued_too_long(kind: TimeoutKind) -> StepTimeoutError:
 def _attempt(context: AttemptContext) -> Iterator[None]:
     token = current_attempt.set(context)
     try:
-        yield
+        if not has_interceptors():
+            yield
+            return
+        with around_step(current_step()):
+            yield
     finally:
         current_attempt.reset(token)
 

@@ -22,6 +22,7 @@ def configure(**options: Any) -> None:
     views: whether arguments, results, errors and sources are recorded in clear, for SQL and the
         widget; None (default): unless a layer encrypts.
     compress: zstd where it pays (default: True).
+    interceptors: `Interceptor`s around every attempt of a step, the outermost first.
 
     Raises UsageError for anything else; then nothing is changed.
     """

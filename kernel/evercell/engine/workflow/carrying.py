@@ -317,7 +317,7 @@ class Carrier:
 
         def done() -> None:
             worker.ending.pop(end.run_id, None)
-            worker.finished(end)
+            worker.finished(end, started)
             if end.status != "continued as new":
                 self._report_child(end, first)
                 if schedule is not None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from evercell import events as e
 from evercell.clock import SystemClock
 from evercell.engine.failures import recorded_error
+from evercell.engine.interceptors import WorkflowEnd, has_interceptors, workflow_ended
 from evercell.engine.workflow import loading
 from evercell.engine.workflow.carrying import Carrier
 from evercell.engine.workflow.guard import GUARD
@@ -257,9 +258,11 @@ class WorkflowWorker(Runs):
                     self.runner.cancel(activity_id)
         instance.close()
 
-    def finished(self, event: e.RunFinished) -> None:
+    def finished(self, event: e.RunFinished, started: RunStarted) -> None:
         """A run's end is durable."""
         self.outcomes[event.run_id] = event
+        if has_interceptors():
+            _tell_interceptors(event, started)
         self._attached.discard(event.run_id)
         leave = self._boxes.pop(event.run_id, None)
         if leave is not None:
@@ -329,3 +332,13 @@ def _blocked(run_id: str, error: EvercellError) -> WorkflowBlockedError:
     )
     blocked.__cause__ = error
     return blocked
+
+
+def _tell_interceptors(event: e.RunFinished, started: RunStarted) -> None:
+    error = None if event.error is None else f"{event.error.type}: {event.error.message}"
+    workflow_id = "" if started.start is None else started.start.workflow_id
+    workflow_ended(
+        WorkflowEnd(
+            started.workflow, workflow_id, event.run_id, event.status, started.at, event.at, error
+        )
+    )
