@@ -79,8 +79,8 @@ class Bench:
         stored = bytes(data)
         return Payload(str(hash(stored)).encode(), "pickle", len(stored), stored)
 
-    def restore(self, event: CellCompleted) -> object:
-        decoded = self.space.decode(event, lambda payload: payload.data)
+    def restore(self, event: CellCompleted, submodules: tuple[str, ...] = ()) -> object:
+        decoded = self.space.decode(event, lambda payload: payload.data, submodules=submodules)
         return self.space.apply(decoded)
 
     def replay(self, cells: list[str], history: Bench) -> list[str]:

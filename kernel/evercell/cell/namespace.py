@@ -12,6 +12,7 @@ Between cells each variable has a version: what a reader's key holds for it, b""
 
 from __future__ import annotations
 
+import importlib
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ from evercell.cell.reach import Reach, follow
 from evercell.cell.recording import Recording
 from evercell.cell.restore import decode_cell
 from evercell.codec.canonical import SCALARS
+from evercell.errors import RestoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -149,10 +151,18 @@ class Namespace:
     # -- giving back -----------------------------------------------------------------------------
 
     def decode(
-        self, event: CellCompleted, fetch: Callable[[Payload], Buffer], *, partial: bool = False
+        self,
+        event: CellCompleted,
+        fetch: Callable[[Payload], Buffer],
+        *,
+        partial: bool = False,
+        submodules: Iterable[str] = (),
     ) -> Decoded:
-        """Decode a recorded cell completely; nothing is touched. `partial` leaves out what has no
-        payload, for laying the rest over a recomputed cell. Raises RestoreError."""
+        """Decode a recorded cell completely; no variable is touched. `partial` leaves out what has
+        no payload, for laying the rest over a recomputed cell. `submodules` are loaded: the cell
+        had imported them, and others may use them as attributes. Raises RestoreError."""
+        for name in submodules:
+            _load_module(name)
         return decode_cell(self, event, fetch, partial=partial)
 
     def apply(self, decoded: Decoded) -> object:
@@ -331,6 +341,15 @@ def _tagged(tag: bytes, *parts: bytes) -> bytes:
     for part in parts:
         hasher.update(len(part).to_bytes(4, "big") + part)
     return hasher.digest(16)
+
+
+def _load_module(name: str) -> None:
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        pass  # the cell did without it, too
+    except Exception as error:  # a module runs any code
+        raise RestoreError(f"module {name} can't be imported: {error!r}") from error
 
 
 def _difference(name: str, recorded: bytes, now: bytes) -> str:

@@ -29,7 +29,7 @@ from blake3 import blake3
 from evercell.cell.bytecode import SHOWS, CodeFacts, code_facts, own_reads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 __all__ = ["Directive", "Source", "linked_names", "parse_source"]
 
@@ -72,6 +72,7 @@ class Source:
     # Decorated functions that it only defines -> what their bodies read: not used by the cell if
     # the decorator made a step of them.
     decorated: tuple[tuple[str, frozenset[str]], ...] = ()
+    submodules: tuple[str, ...] = ()  # "a.b" that it imports itself, which sets an attribute of a
 
     @property
     def reads(self) -> frozenset[str]:
@@ -132,7 +133,20 @@ def parse_source(source: str, transformed: str) -> Source:
         tuple(shell),
         _definite(tree),
         *_direct(tree, code, facts),
+        tuple(dict.fromkeys(name for name in _imported(tree) if "." in name)),
     )
+
+
+def _imported(tree: ast.Module) -> Iterator[str]:
+    """Modules that statements at the top import, also in their blocks."""
+    pending: list[ast.AST] = list(tree.body)
+    for node in pending:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            pending += ast.iter_child_nodes(node)
 
 
 def _definite(tree: ast.Module) -> frozenset[str]:

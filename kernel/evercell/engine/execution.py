@@ -69,7 +69,9 @@ class CellExecution:
         """Give the recorded effects back: all of them, or none and RestoreError or PayloadError."""
         run, completed = self.run, record.completed
         begin = run.clock.monotonic()
-        decoded = self.namespace.decode(completed, run.history.fetch)
+        decoded = self.namespace.decode(
+            completed, run.history.fetch, submodules=self.source.submodules
+        )
         outputs = completed.outputs
         messages = () if outputs is None else decode_messages(run.history.get(outputs))
         result = self.namespace.apply(decoded)
