@@ -62,6 +62,7 @@ class CapturedGroup:
     stream: bytes | None  # None: it can't be stored, for `reason`
     buffers: tuple[memoryview, ...] = ()
     reason: str | None = None
+    refers: tuple[str, ...] = ()  # other variables that it holds by name
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,7 @@ class Decoded:
 
     values: dict[str, object] = field(repr=False)
     groups: tuple[tuple[tuple[str, ...], bytes], ...]  # names and version of each product
+    refers: dict[tuple[str, ...], tuple[str, ...]]  # by a product's names: what it holds by name
     deleted: tuple[str, ...]
     ambient: tuple[tuple[str, bytes, Callable[[], None]], ...] = field(repr=False)
     result_name: str | None

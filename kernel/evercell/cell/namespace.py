@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from blake3 import blake3
 
 from evercell.cell.ambient import AmbientState
+from evercell.cell.bonds import Bonds
 from evercell.cell.capture import NOTHING, Before, Capture, Decoded
 from evercell.cell.covariables import Observation, connect, observe
 from evercell.cell.patches import look
@@ -69,6 +70,7 @@ class Namespace:
         self.ambient = AmbientState(ns)
         self.project = Project(project_root)
         self.groups: dict[str, frozenset[str]] = {}  # name -> its co-variable
+        self.bonds = Bonds()
         self._bindings: dict[str, object] = {}  # at the end of the last cell
         self._singles: dict[str, Observation] = {}
         self._joints: dict[frozenset[str], Observation] = {}
@@ -173,8 +175,10 @@ class Namespace:
             self.versions.pop(name, None)
         self.ns.update(decoded.values)
         self.forget(decoded.values)
+        self.bonds.leave((*decoded.values, *decoded.deleted), self.versions)
         for names, version in decoded.groups:
             product = frozenset(n for n in names if n in decoded.values)
+            self.bonds.form(product, decoded.refers[names])
             self.versions.update(dict.fromkeys(product, version))
             self._ungrouped.update(dict.fromkeys(product, product))
         for name, version, put_back in decoded.ambient:
@@ -318,6 +322,7 @@ class Namespace:
         gone = self._bindings.keys() - self.ns.keys()
         if rebound or gone:
             self.forget((*rebound, *gone))
+            self.bonds.leave((*rebound, *gone), self.versions)
             for name in gone:
                 self.versions.pop(name, None)
             for name in rebound:

@@ -52,13 +52,15 @@ def make_products(
     observations: dict[Group, Observation],
     values: dict[Group, dict[str, object]],
     key: bytes,
-    versions: Mapping[str, bytes] | None,
+    versions: Mapping[str, bytes],
     live: dict[str, Any],
+    *,
+    trusted: bool,
 ) -> list[CapturedGroup]:
     """The products of a cell with `key`.
 
-    `versions` are those before the cell, for what is referred to outside of it; None: the run can't
-    be trusted, so every product gets a version of its own.
+    `versions` are those before the cell, for what is referred to outside of it. Unless the run can
+    be `trusted`, what is not exactly as before gets a version that nothing else has.
     """
     content: dict[Group, bytes] = {}
     reasons: dict[Group, str | None] = {}
@@ -73,15 +75,17 @@ def make_products(
     for group in sorted(observations, key=sorted):
         seen = observations[group]
         dumped = seen.dumped if reasons[group] is None else None
+        version = _version(group, observations, content, versions)
+        if not trusted and any(versions.get(name) != version for name in group):
+            version = unknowable()
         found.append(
             CapturedGroup(
                 tuple(sorted(group)),
-                unknowable()
-                if versions is None
-                else _version(group, observations, content, versions),
+                version,
                 None if dumped is None else dumped.stream,
                 () if dumped is None else dumped.buffers,
                 reasons[group],
+                tuple(sorted(seen.refers - group)),
             )
         )
     return found

@@ -90,6 +90,7 @@ def decode_cell(
     return Decoded(
         values=values,
         groups=tuple(groups),
+        refers={product.names: product.refers for product in event.products},
         deleted=event.deleted,
         ambient=tuple(ambient),
         result_name=event.result,

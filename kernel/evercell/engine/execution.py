@@ -166,8 +166,13 @@ class CellExecution:
         live = self.namespace.ns
         modules = [name for name, value in live.items() if isinstance(value, ModuleType)]
         tied = linked_names(self.request.transformed, lost, loose=modules)
-        fresh = {group.names for group in capture.products if group.stream is not None}
-        stored = tuple(p for p in products if p.payload is not None and p.names in fresh)
+        fresh = {g.names: g.version for g in capture.products if g.stream is not None}
+        # What is the same again stays: others may hold it, and it may be what was displayed.
+        stored = tuple(
+            p
+            for p in products
+            if p.payload is not None and fresh.get(p.names, p.version) != p.version
+        )
         recorded = replace(overlay.completed, products=stored, deleted=(), ambient=(), result=None)
         try:
             decoded = self.namespace.decode(recorded, self.run.history.fetch, partial=True)
@@ -265,12 +270,13 @@ class CellExecution:
         if stream is not None and (holds_secret(stream) or any(map(holds_secret, group.buffers))):
             stream, reason = None, _UNRECORDED
         if stream is None:
-            return Product(group.names, group.version, reason=reason)
+            return Product(group.names, group.version, reason=reason, refers=group.refers)
         return Product(
             names=group.names,
             version=group.version,
             payload=put(stream, "pickle"),
             buffers=tuple(put(buffer, "buffer") for buffer in group.buffers),
+            refers=group.refers,
         )
 
     def _ambient(self, change: CapturedAmbient) -> AmbientChange:
