@@ -40,9 +40,10 @@ if TYPE_CHECKING:
     from evercell.codec.buffers import Buffer
     from evercell.events import CellCompleted, Payload
 
-__all__ = ["LINEAGE", "Namespace", "is_hidden"]
+__all__ = ["LINEAGE", "NO_LINEAGE", "Namespace", "advanced", "difference", "is_hidden"]
 
 LINEAGE = "@lineage"
+NO_LINEAGE = b"\0" * 16  # before the first cell
 _ABSENT = object()
 _SHELL_OWNS = frozenset({
     "In", "Out", "_", "__", "___", "_i", "_ii", "_iii", "_ih", "_oh", "_dh", "get_ipython", "exit",
@@ -65,7 +66,7 @@ class Namespace:
     def __init__(self, ns: dict[str, Any], project_root: Path | None = None) -> None:
         self.ns = ns
         self.versions: dict[str, bytes] = {}
-        self.lineage = b"\0" * 16  # digest of all that came before
+        self.lineage = NO_LINEAGE  # digest of all that came before
         self.lost: str | None = None  # why versions can't be trusted any more
         self.ambient = AmbientState(ns)
         self.project = Project(project_root)
@@ -95,7 +96,7 @@ class Namespace:
         for name, version in reads.items():
             now = self.version(name)
             if now != version:
-                return _difference(name, version, now)
+                return difference(name, version, now)
         return None
 
     def version(self, name: str) -> bytes:
@@ -291,10 +292,7 @@ class Namespace:
         ambient: Iterable[tuple[str, bytes]],
     ) -> None:
         """One more cell belongs to what came before."""
-        parts = [repr(tuple(sorted(names))).encode() + version for names, version in groups]
-        parts += [b"-" + name.encode() for name in deleted]
-        parts += [name.encode() + version for name, version in ambient]
-        self.lineage = _tagged(b"lineage", self.lineage, key, *sorted(parts))
+        self.lineage = advanced(self.lineage, key, groups, deleted, ambient)
 
     def _group_restored(self, name: str) -> None:
         """A product may hold more than one co-variable: tell them apart."""
@@ -341,6 +339,21 @@ class Namespace:
                 self.learn(group, version)
 
 
+def advanced(
+    lineage: bytes,
+    key: bytes,
+    groups: Iterable[tuple[tuple[str, ...], bytes]],
+    deleted: Iterable[str],
+    ambient: Iterable[tuple[str, bytes]],
+) -> bytes:
+    """The digest of all that came before, after one more cell: its key, the names and version of
+    each co-variable that it made, what it deleted, and the process state that it changed."""
+    parts = [repr(tuple(sorted(names))).encode() + version for names, version in groups]
+    parts += [b"-" + name.encode() for name in deleted]
+    parts += [name.encode() + version for name, version in ambient]
+    return _tagged(b"lineage", lineage, key, *sorted(parts))
+
+
 def _tagged(tag: bytes, *parts: bytes) -> bytes:
     hasher = blake3(tag)
     for part in parts:
@@ -357,7 +370,8 @@ def _load_module(name: str) -> None:
         raise RestoreError(f"module {name} can't be imported: {error!r}") from error
 
 
-def _difference(name: str, recorded: bytes, now: bytes) -> str:
+def difference(name: str, recorded: bytes, now: bytes) -> str:
+    """Which input it is and what became of it, in words."""
     if name == LINEAGE:
         return "an earlier cell (this one depends on all that came before)"
     if name.startswith(PREFIX):

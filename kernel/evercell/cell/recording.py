@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from evercell.cell.namespace import Namespace
     from evercell.cell.source import Source
 
-__all__ = ["FAILED", "Recording"]
+__all__ = ["FAILED", "MODULES", "Recording"]
 
 MODULES = "@modules"  # what cells changed in modules; every cell after them depends on it
 FAILED = "it failed"  # such a cell may have left nothing behind

@@ -35,6 +35,7 @@ __all__ = ["Directive", "Source", "linked_names", "parse_source"]
 
 Directive = Literal["volatile", "recompute"]
 _DIRECTIVES: tuple[Directive, ...] = ("volatile", "recompute")
+_TAG = "evercell:"
 _COMMENT = re.compile(r"^[ \t]*#[ \t]*evercell:[ \t]*([a-z, -]+?)[ \t]*$", re.MULTILINE)
 _CELL_MAGIC = re.compile(r"\A\s*%%evercell[ \t]+volatile[ \t]*(?:\n|\Z)")
 # Magics that set something up and touch no variable.
@@ -88,6 +89,10 @@ class Source:
     def volatile(self) -> bool:
         """Always run, never a hit."""
         return "volatile" in self.directives
+
+    def marks(self, tags: Iterable[str]) -> frozenset[str]:
+        """What its author asked for, in the source or by the cell's tags."""
+        return self.directives | {tag.removeprefix(_TAG) for tag in tags if tag.startswith(_TAG)}
 
 
 def parse_source(source: str, transformed: str) -> Source:

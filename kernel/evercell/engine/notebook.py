@@ -17,13 +17,16 @@ from evercell.cell.namespace import Namespace
 from evercell.cell.source import parse_source
 from evercell.engine.decide import Execute, Recompute, Restore, decide_cell
 from evercell.engine.execution import CellExecution
+from evercell.engine.preview import preview_cells
 from evercell.errors import HistoryError, PayloadError, RestoreError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
     from typing import Any
 
     from evercell.engine.host import CellRequest, Host
+    from evercell.engine.preview import CellPreview, NotebookCell
     from evercell.engine.run import Run
     from evercell.events import Decision
 
@@ -38,16 +41,14 @@ class NotebookRun:
         as the user's own code."""
         self.run = run
         self.namespace = Namespace(live, project)
+        self._project = project
         self._executing: CellExecution | None = None
 
     async def execute(self, request: CellRequest, host: Host) -> dict[str, Any]:
         """Restore the cell or run it; returns the content of the execute_reply."""
         source = parse_source(request.source, request.transformed)
         place = self.run.state.places.resolve(request, source.digest)
-        marks = {
-            *source.directives,
-            *(t.removeprefix("evercell:") for t in request.tags if t.startswith("evercell:")),
-        }
+        marks = source.marks(request.tags)
         volatile = "volatile" in marks
         decision = decide_cell(
             self.run.state.records(source.digest),
@@ -80,6 +81,18 @@ class NotebookRun:
             self._executing = None
             for line in self.run.history.take_notices():
                 host.note(f"evercell: {line}\n")
+
+    def preview(self, cells: Iterable[NotebookCell]) -> tuple[CellPreview, ...]:
+        """What Restart and Run All would do to the notebook's cells as they stand now; from any
+        thread. Raises what `History.cell_costs` raises."""
+        run, executing = self.run, self._executing
+        return preview_cells(
+            run.state,
+            cells,
+            costs=run.history.cell_costs(run.run_id),
+            project=self._project,
+            running=None if executing is None else executing.place.slot,
+        )
 
     def mark_volatile(self, reason: str) -> None:
         """Say that the cell that runs now shows something live, so that it must run each time."""

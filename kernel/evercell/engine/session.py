@@ -13,11 +13,14 @@ from evercell.errors import NotInKernelError
 from evercell.history import History
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from evercell.clock import Clock
     from evercell.engine.host import CellRequest, Host
+    from evercell.engine.preview import CellPreview, NotebookCell
     from evercell.engine.run import RunRequest
+    from evercell.engine.state import RunState
 
 __all__ = ["Session", "current_session"]
 
@@ -76,6 +79,15 @@ class Session:
     async def execute(self, request: CellRequest, host: Host) -> dict[str, Any]:
         """Restore the cell or run it; returns the content of the execute_reply."""
         return await self.cells.execute(request, host)
+
+    @property
+    def state(self) -> RunState:
+        """What the current run's cells amount to."""
+        return self.cells.run.state
+
+    def preview(self, cells: Iterable[NotebookCell]) -> tuple[CellPreview, ...]:
+        """What Restart and Run All would do to the notebook's cells as they stand now."""
+        return self.cells.preview(cells)
 
     def new_run(self) -> str:
         """Leave the current run and begin another; returns its id. Variables stay as they are."""

@@ -26,6 +26,9 @@ class RunState:
     _records: dict[bytes, list[CellRecord]] = field(default_factory=dict)
     _started: dict[str, CellStarted] = field(default_factory=dict)
     _status: dict[str, SlotStatus] = field(default_factory=dict)
+    _cells: dict[str, CellStarted | CellRestored] = field(default_factory=dict)
+    _latest: dict[str, CellRecord] = field(default_factory=dict)
+    _finished: dict[str, CellRecord] = field(default_factory=dict)
 
     @classmethod
     def fold(cls, events: Iterable[Event]) -> RunState:
@@ -45,14 +48,17 @@ class RunState:
             case CellCompleted():
                 started = self._started.pop(event.activity_id)
                 self._status[started.slot] = "completed"
+                record = CellRecord(started, event)
+                self._latest[started.slot] = self._finished[event.activity_id] = record
                 if started.decision != "volatile":
-                    records = self._records.setdefault(started.source_digest, [])
-                    records.insert(0, CellRecord(started, event))
+                    self._records.setdefault(started.source_digest, []).insert(0, record)
             case CellFailed():
                 started = self._started.pop(event.activity_id)
                 self._status[started.slot] = "failed"
             case CellRestored():
                 self._status[event.slot] = "completed"
+                if event.origin in self._finished:
+                    self._latest[event.slot] = self._finished[event.origin]
                 self._learn(event)
             case _:
                 pass  # steps and the run itself don't decide about cells
@@ -61,11 +67,24 @@ class RunState:
         """Finished executions of this source, latest first."""
         return self._records.get(source_digest, [])
 
+    def latest(self, slot: str) -> CellRecord | None:
+        """The finished execution whose result the slot had last, with whatever source."""
+        return self._latest.get(slot)
+
+    def finished(self) -> tuple[CellRecord, ...]:
+        """Every finished execution, in order."""
+        return tuple(self._finished.values())
+
     def status(self, slot: str) -> SlotStatus | None:
         """How the slot's last execution ended; None if it was never run."""
         return self._status.get(slot)
 
+    def cells(self) -> tuple[CellStarted | CellRestored, ...]:
+        """How each slot was executed or restored last, in the order of their first time."""
+        return tuple(self._cells.values())
+
     def _learn(self, event: CellStarted | CellRestored) -> None:
+        self._cells[event.slot] = event
         self.places.learn(
             event.slot,
             event.cell_id,

@@ -1,5 +1,6 @@
 """Durable event history: journals for writing, DuckDB for reading. `History` is the way in."""
 
+from evercell.history.costs import Cost
 from evercell.history.keys import key_file
 from evercell.history.locks import RunLock
 from evercell.history.parameters import bind
@@ -8,6 +9,7 @@ from evercell.history.steps import StepTable
 from evercell.history.store import History, Listener
 
 __all__ = [
+    "Cost",
     "History",
     "KnownRun",
     "Listener",

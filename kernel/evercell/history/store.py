@@ -20,6 +20,7 @@ from evercell.codec.secret import use_key
 from evercell.errors import HistoryError, RunInUseError, RunNotFoundError
 from evercell.events import Event, Payload
 from evercell.history import queries
+from evercell.history.costs import Cost, cell_costs
 from evercell.history.database import Database, query_errors
 from evercell.history.disk import make_folder
 from evercell.history.encoding import encode
@@ -264,6 +265,10 @@ class History:
     def cell_events(self, run_id: str) -> list[Event]:
         """The run's CellStarted, CellCompleted, CellFailed and CellRestored, in order."""
         return self._checked(lambda it, check: queries.cell_events(it, run_id, check))
+
+    def cell_costs(self, run_id: str) -> dict[str, Cost]:
+        """What each finished execution of a cell had cost, by its activity_id."""
+        return self._reader.read(lambda connection: cell_costs(connection, run_id))
 
     def events(self, run_id: str) -> list[Event]:
         """All events of the run, in order."""

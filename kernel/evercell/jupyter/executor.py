@@ -21,10 +21,15 @@ from .outputs import OutputCapture
 from .paths import NotebookFile, Place, locate
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ipykernel.ipkernel import IPythonKernel
     from jupyter_client.session import Session
 
+    from evercell.engine.preview import CellPreview
+
     from .host import Call
+    from .preview import WrittenCell
     from .session import CellSession
 
 __all__ = ["CellExecutor"]
@@ -58,6 +63,30 @@ class CellExecutor:
         if self._session is None:
             self._session = self._open(fresh=False)
         return self._session
+
+    def preview(self, cells: Iterable[WrittenCell] | None = None) -> tuple[CellPreview, ...]:
+        """What Restart and Run All would do to the notebook's cells as a frontend shows them.
+
+        None: as the file was saved. From any thread. Raises EvercellError, such as RunInUseError.
+        """
+        # A kernel starts without loading the engine.
+        from .preview import read_cells, recorded_cells, to_preview  # noqa: PLC0415
+
+        session = self.open()
+        if cells is None:
+            file = self.place().file
+            cells = read_cells(file) if file is not None else None
+        if cells is None:
+            cells = recorded_cells(session.state)
+        return session.preview(to_preview(cells, self.transform))
+
+    def transform(self, source: str) -> str:
+        """The cell as Python; as it is where a transformer rejects it, which running will show."""
+        try:
+            transformed: str = self._shell.transform_cell(source)
+        except Exception:  # noqa: BLE001 - transformers are anybody's code
+            return source
+        return transformed
 
     def begin_new_run(self) -> CellSession:
         """Begin another run of this notebook; cells from the next one on belong to it."""

@@ -61,7 +61,7 @@ class DurableKernel(IPythonKernel):
             return plain
         call = Call(
             code=code,
-            transformed=self._transform(code),
+            transformed=self.cells.transform(code),
             user_expressions=user_expressions or {},
             cell_meta=cell_meta,
             cell_id=cell_id,
@@ -76,15 +76,6 @@ class DurableKernel(IPythonKernel):
         """A subshell runs beside the notebook's order of cells, which is what a run records."""
         main = getattr(self.shell_channel_thread, "parent_thread", threading.main_thread())
         return threading.current_thread() is main
-
-    def _transform(self, code: str) -> str:
-        """The cell as Python; as it is where a transformer rejects it, which running will show."""
-        shell: Any = self.shell
-        try:
-            transformed: str = shell.transform_cell(code)
-        except Exception:  # noqa: BLE001 - transformers are anybody's code
-            return code
-        return transformed
 
 
 class EvercellKernel(DurableKernel):

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from .paths import run_parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from ipykernel.ipkernel import IPythonKernel
 
     from evercell.engine.host import CellRequest, Host
+    from evercell.engine.preview import CellPreview, NotebookCell
+    from evercell.engine.state import RunState
     from evercell.history import History
 
     from .paths import Place
@@ -35,6 +37,15 @@ class CellSession(Protocol):
     @property
     def run_id(self) -> str:
         """The run that this kernel is attached to."""
+        ...
+
+    @property
+    def state(self) -> RunState:
+        """What the run's cells amount to."""
+        ...
+
+    def preview(self, cells: Iterable[NotebookCell]) -> tuple[CellPreview, ...]:
+        """What Restart and Run All would do to the notebook's cells."""
         ...
 
     async def execute(self, request: CellRequest, host: Host) -> dict[str, Any]:

@@ -1,0 +1,202 @@
+"""What would happen to each cell if the kernel were restarted and all cells run, from the history.
+
+    preview_cells(run's state, cells) -> CellPreview for each: action, reason, recorded cost
+
+Nothing is executed, so where a cell's fate hangs on what an earlier cell makes by running, that is
+said: the action is "depends", or the reason names what an earlier cell could still change.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from evercell.cell.namespace import LINEAGE
+from evercell.cell.project import Project
+from evercell.cell.source import parse_source
+from evercell.engine.decide import Execute, Recompute, Restore, decide_cell
+from evercell.engine.forecast import Forecast
+from evercell.engine.host import CellRequest
+from evercell.engine.places import Places
+from evercell.history import Cost
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from evercell.cell.source import Source
+    from evercell.engine.decide import CellRecord
+    from evercell.engine.forecast import Doubt
+    from evercell.engine.places import Place
+    from evercell.engine.state import RunState
+
+__all__ = ["Action", "CellPreview", "NotebookCell", "preview_cells"]
+
+Action = Literal["restore", "recompute", "execute", "depends"]
+LastRun = Literal["never", "running", "in doubt", "completed", "failed"]
+
+_KEPT = "the history holds its result"
+_NAMED = 3  # inputs that a reason names
+
+
+@dataclass(frozen=True, slots=True)
+class NotebookCell:
+    """A code cell as it stands in the notebook now."""
+
+    source: str
+    transformed: str  # what IPython's input transformer makes of it: magics are calls
+    index: int  # in the notebook, from 0
+    cell_id: str | None = None  # nbformat id
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CellPreview:
+    """What would happen to a cell, and why. Plain data: `msgspec.json.encode` writes it."""
+
+    cell_id: str | None
+    index: int  # in the notebook, from 0
+    slot: str  # the run's name of the cell
+    last: LastRun  # how its last execution or restore ended
+    action: Action
+    reason: str
+    stale: bool  # it had finished, and would run now because its record does not fit any more
+    depends_on: tuple[int, ...]  # indices of the cells whose runs could still change the action
+    cost: Cost  # what its latest finished execution had cost; running it repeats at most that
+
+
+def preview_cells(
+    state: RunState,
+    cells: Iterable[NotebookCell],
+    *,
+    costs: Mapping[str, Cost] | None = None,
+    project: Path | None = None,
+    running: str | None = None,
+) -> tuple[CellPreview, ...]:
+    """What Restart and Run All would do to `cells`, given in the notebook's order.
+
+    `costs`: of `History.cell_costs`. `project`: the folder whose files count as inputs. `running`:
+    the slot of the cell that runs at this moment.
+    """
+    return Previewer(state, costs or {}, project, running).cells(cells)
+
+
+class Previewer:
+    """Goes through the cells in order; used once."""
+
+    def __init__(
+        self, state: RunState, costs: Mapping[str, Cost], project: Path | None, running: str | None
+    ) -> None:
+        self.state = state
+        self.forecast = Forecast(state.finished(), Project(project).version)
+        self._places = Places(
+            dict(state.places.by_id), dict(state.places.by_source), dict(state.places.by_position)
+        )
+        self._costs = costs
+        self._running = running
+
+    def cells(self, cells: Iterable[NotebookCell]) -> tuple[CellPreview, ...]:
+        """One preview for each cell."""
+        return tuple(self.cell(cell) for cell in cells)
+
+    def cell(self, cell: NotebookCell) -> CellPreview:
+        """The next cell's preview; it counts as carried out."""
+        source = self._parse(cell)
+        request = CellRequest(cell.source, cell.transformed, 0, cell.cell_id, cell.index, cell.tags)
+        place = self._places.resolve(request, source.digest)
+        self._places.finished(place.slot)
+        volatile = "volatile" in source.marks(cell.tags)
+        decision = decide_cell(
+            self.state.records(source.digest),
+            ordinal=place.ordinal,
+            last=self.state.status(place.slot),
+            seen=False,
+            volatile=volatile,
+            recompute="recompute" in source.marks(cell.tags),
+            differs=self.forecast.differs,
+        )
+        former = self.state.latest(place.slot)
+        match decision:
+            case Execute(reason):
+                self.forecast.ran(cell.index, source, cell.transformed, former)
+                stale = former is not None and not volatile
+                return self._preview(cell, place, "execute", reason, stale=stale)
+            case Restore(record) | Recompute(record):
+                return self._fits(cell, source, place, record, decision)
+
+    def _parse(self, cell: NotebookCell) -> Source:
+        """The cell's source. What only a running IPython can read, such as `ls` for `%ls`, is known
+        by its text."""
+        source = parse_source(cell.source, cell.transformed)
+        if source.syntax_error is not None:
+            for event in self.state.cells():
+                if event.source == cell.source:
+                    return replace(source, digest=event.source_digest)
+        return source
+
+    def _fits(
+        self,
+        cell: NotebookCell,
+        source: Source,
+        place: Place,
+        record: CellRecord,
+        decision: Restore | Recompute,
+    ) -> CellPreview:
+        """A record that fits as far as it can be told."""
+        doubts = self.forecast.doubts(record.completed.reads)
+        made = [doubt for doubt in doubts if doubt.makes]
+        if made:
+            self.forecast.ran(cell.index, source, cell.transformed, record)
+            reason = f"restored if {_doubted(made, 'makes')} as recorded, and else run"
+            return self._preview(cell, place, "depends", reason, made)
+        unless = f", unless {_doubted(doubts, 'changes')}" if doubts else ""
+        match decision:
+            case Restore():
+                self.forecast.restored(record)
+                return self._preview(cell, place, "restore", _KEPT + unless, doubts)
+            case Recompute(_, reason):
+                self.forecast.recomputed(cell.index, record, cell.transformed)
+                return self._preview(cell, place, "recompute", reason + unless, doubts)
+
+    def _preview(
+        self,
+        cell: NotebookCell,
+        place: Place,
+        action: Action,
+        reason: str,
+        doubts: Sequence[Doubt] = (),
+        *,
+        stale: bool = False,
+    ) -> CellPreview:
+        latest = self.state.latest(place.slot)
+        known = None if latest is None else self._costs.get(latest.completed.activity_id)
+        if latest is not None and known is None:
+            known = Cost(seconds=latest.completed.duration / 1e9)
+        running = place.slot == self._running
+        return CellPreview(
+            cell_id=cell.cell_id,
+            index=cell.index,
+            slot=place.slot,
+            last="running" if running else self.state.status(place.slot) or "never",
+            action=action,
+            reason=reason,
+            stale=stale,
+            depends_on=tuple(sorted({doubt.index for doubt in doubts})),
+            cost=known or Cost(),
+        )
+
+
+def _doubted(doubts: Sequence[Doubt], verb: str) -> str:
+    """ "cell 2 makes x, y and cell 3 makes z"."""
+    names: dict[int, list[str]] = {}
+    for doubt in doubts:
+        names.setdefault(doubt.index, []).append(doubt.name)
+    parts = []
+    for index, found in sorted(names.items()):
+        shown = ", ".join(name.removeprefix("@") for name in found[:_NAMED])
+        if LINEAGE in found:
+            shown = "everything"
+        elif len(found) > _NAMED:
+            shown += f" and {len(found) - _NAMED} more"
+        parts.append(f"cell {index + 1} {verb} {shown}")
+    return " and ".join(parts)
