@@ -88,7 +88,7 @@ class CellExecution:
                 source=clear.source(self.request.source),
                 source_digest=self.source.digest,
                 ordinal=self.place.ordinal,
-                reason="the history holds its result",
+                reason=record.why,
                 execution_count=self.request.execution_count,
                 duration=self._since(begin),
                 saved=completed.duration,

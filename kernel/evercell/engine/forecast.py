@@ -48,6 +48,7 @@ class Forecast:
         self._lineage = NO_LINEAGE
         self._doubts: dict[str, Doubt] = {}
         self._links: dict[str, frozenset[str]] = {}  # name -> what the cell that made it read
+        self._makers: dict[str, int] = {}  # name -> index of the cell
         self._imported: set[str] = set()
         # What no cell ever made is there from the start: what startup files define.
         self._made = {n for record in records for p in record.completed.products for n in p.names}
@@ -63,6 +64,10 @@ class Forecast:
             return self._file_version(name)
         return self._versions.get(name, b"")
 
+    def maker(self, name: str) -> int | None:
+        """Index of the cell that makes the variable, or may make it."""
+        return self._makers.get(name)
+
     def differs(self, reads: Mapping[str, bytes]) -> str | None:
         """The first recorded input that is certainly another one, in words; None if there is
         none."""
@@ -77,10 +82,17 @@ class Forecast:
         found = [self._doubts[name] for name in sorted(reads) if name in self._doubts]
         return tuple(sorted(found, key=lambda doubt: not doubt.makes))
 
+    def inputs(self, source: Source, record: CellRecord) -> dict[str, bytes]:
+        """The versions now of all that the record read, and that the source may read. Those that
+        only a run can tell are left out: `doubts` names them."""
+        names = {*record.completed.reads, *source.reads, *self._closure(source.reads)}
+        found = ((name, self.version(name)) for name in sorted(names))
+        return {name: version for name, version in found if version is not None}
+
     # -- one more cell ---------------------------------------------------------------------------
 
-    def restored(self, record: CellRecord) -> None:
-        """The record's effects are given back."""
+    def restored(self, index: int, record: CellRecord) -> None:
+        """The record's effects are given back by the cell at `index`."""
         completed = record.completed
         for name in completed.deleted:
             self._versions.pop(name, None)
@@ -92,6 +104,7 @@ class Forecast:
                     self._versions[name] = product.version
                     self._doubts.pop(name, None)
                     self._links[name] = reads
+                    self._makers[name] = index
         for change in completed.ambient:
             self._versions[change.name] = change.version
             self._doubts.pop(change.name, None)
@@ -106,7 +119,7 @@ class Forecast:
     def recomputed(self, index: int, record: CellRecord, transformed: str) -> None:
         """The cell runs with the inputs that it had. What its statements tie to what can't be
         stored is made anew, and may come out as something else; the rest keeps its values."""
-        self.restored(record)
+        self.restored(index, record)
         self._notice_imports(transformed)
         products = record.completed.products
         lost = {n for p in products if p.payload is None for n in p.names if n != RESULT}
@@ -130,6 +143,7 @@ class Forecast:
         self._doubt(reads - makes, index, makes=False)
         self._doubt((*makes, LINEAGE), index, makes=True)
         self._links.update(dict.fromkeys(makes, reads))
+        self._makers.update(dict.fromkeys(makes, index))
 
     # -- inside ----------------------------------------------------------------------------------
 

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING
 
 from evercell.cell.namespace import Namespace
 from evercell.cell.source import parse_source
+from evercell.engine.accept import accept_cells, forget_cells
 from evercell.engine.decide import Execute, Recompute, Restore, decide_cell
 from evercell.engine.execution import CellExecution
-from evercell.engine.preview import preview_cells
+from evercell.engine.explain import explain_cell
+from evercell.engine.preview import Previewer
 from evercell.errors import HistoryError, PayloadError, RestoreError
 
 if TYPE_CHECKING:
@@ -25,10 +27,12 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
+    from evercell.engine.accept import Accepted
+    from evercell.engine.explain import Explanation
     from evercell.engine.host import CellRequest, Host
     from evercell.engine.preview import CellPreview, NotebookCell
     from evercell.engine.run import Run
-    from evercell.events import Decision
+    from evercell.events import CellForgotten, Decision
 
 __all__ = ["NotebookRun"]
 
@@ -85,14 +89,26 @@ class NotebookRun:
     def preview(self, cells: Iterable[NotebookCell]) -> tuple[CellPreview, ...]:
         """What Restart and Run All would do to the notebook's cells as they stand now; from any
         thread. Raises what `History.cell_costs` raises."""
+        return self._previewer().cells(cells)
+
+    def explain(self, cells: Iterable[NotebookCell], chosen: int) -> Explanation | None:
+        """Why the cell with the index `chosen` would be restored or run."""
+        return explain_cell(self.run, self._previewer(), cells, chosen)
+
+    def accept(self, cells: Iterable[NotebookCell], chosen: int | None = None) -> Accepted:
+        """Keep recorded results on the user's word; see `accept_cells`."""
+        return accept_cells(self.run, self._previewer(), cells, chosen)
+
+    def forget(
+        self, cells: Iterable[NotebookCell], chosen: int | None = None
+    ) -> tuple[CellForgotten, ...]:
+        """Take records out of use for good; see `forget_cells`."""
+        return forget_cells(self.run, self._previewer(), cells, chosen)
+
+    def _previewer(self) -> Previewer:
         run, executing = self.run, self._executing
-        return preview_cells(
-            run.state,
-            cells,
-            costs=run.history.cell_costs(run.run_id),
-            project=self._project,
-            running=None if executing is None else executing.place.slot,
-        )
+        running = None if executing is None else executing.place.slot
+        return Previewer(run.state, run.history.cell_costs(run.run_id), self._project, running)
 
     def mark_volatile(self, reason: str) -> None:
         """Say that the cell that runs now shows something live, so that it must run each time."""

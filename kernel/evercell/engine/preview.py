@@ -30,12 +30,11 @@ if TYPE_CHECKING:
     from evercell.engine.places import Place
     from evercell.engine.state import RunState
 
-__all__ = ["Action", "CellPreview", "NotebookCell", "preview_cells"]
+__all__ = ["Action", "CellPreview", "Looked", "NotebookCell", "Previewer", "preview_cells"]
 
 Action = Literal["restore", "recompute", "execute", "depends"]
-LastRun = Literal["never", "running", "in doubt", "completed", "failed"]
+LastRun = Literal["never", "running", "in doubt", "completed", "failed", "forgotten"]
 
-_KEPT = "the history holds its result"
 _NAMED = 3  # inputs that a reason names
 
 
@@ -63,6 +62,18 @@ class CellPreview:
     stale: bool  # it had finished, and would run now because its record does not fit any more
     depends_on: tuple[int, ...]  # indices of the cells whose runs could still change the action
     cost: Cost  # what its latest finished execution had cost; running it repeats at most that
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """A cell before it counts as carried out."""
+
+    cell: NotebookCell
+    source: Source
+    place: Place
+    decision: Restore | Recompute | Execute
+    former: CellRecord | None  # the finished execution that its place in the run had last
+    volatile: bool
 
 
 def preview_cells(
@@ -97,32 +108,37 @@ class Previewer:
 
     def cells(self, cells: Iterable[NotebookCell]) -> tuple[CellPreview, ...]:
         """One preview for each cell."""
-        return tuple(self.cell(cell) for cell in cells)
+        return tuple(self.take(self.look(cell)) for cell in cells)
 
-    def cell(self, cell: NotebookCell) -> CellPreview:
-        """The next cell's preview; it counts as carried out."""
+    def look(self, cell: NotebookCell) -> Looked:
+        """The next cell, and what would happen to it as far as is known."""
         source = self._parse(cell)
         request = CellRequest(cell.source, cell.transformed, 0, cell.cell_id, cell.index, cell.tags)
         place = self._places.resolve(request, source.digest)
         self._places.finished(place.slot)
-        volatile = "volatile" in source.marks(cell.tags)
+        marks = source.marks(cell.tags)
         decision = decide_cell(
             self.state.records(source.digest),
             ordinal=place.ordinal,
             last=self.state.status(place.slot),
             seen=False,
-            volatile=volatile,
-            recompute="recompute" in source.marks(cell.tags),
+            volatile="volatile" in marks,
+            recompute="recompute" in marks,
             differs=self.forecast.differs,
         )
-        former = self.state.latest(place.slot)
-        match decision:
+        volatile = "volatile" in marks
+        return Looked(cell, source, place, decision, self.state.latest(place.slot), volatile)
+
+    def take(self, looked: Looked) -> CellPreview:
+        """The cell's preview; it counts as carried out."""
+        cell = looked.cell
+        match looked.decision:
             case Execute(reason):
-                self.forecast.ran(cell.index, source, cell.transformed, former)
-                stale = former is not None and not volatile
-                return self._preview(cell, place, "execute", reason, stale=stale)
+                self.forecast.ran(cell.index, looked.source, cell.transformed, looked.former)
+                stale = looked.former is not None and not looked.volatile
+                return self._preview(looked, "execute", reason, stale=stale)
             case Restore(record) | Recompute(record):
-                return self._fits(cell, source, place, record, decision)
+                return self._fits(looked, record)
 
     def _parse(self, cell: NotebookCell) -> Source:
         """The cell's source. What only a running IPython can read, such as `ls` for `%ls`, is known
@@ -134,55 +150,46 @@ class Previewer:
                     return replace(source, digest=event.source_digest)
         return source
 
-    def _fits(
-        self,
-        cell: NotebookCell,
-        source: Source,
-        place: Place,
-        record: CellRecord,
-        decision: Restore | Recompute,
-    ) -> CellPreview:
+    def _fits(self, looked: Looked, record: CellRecord) -> CellPreview:
         """A record that fits as far as it can be told."""
+        cell = looked.cell
         doubts = self.forecast.doubts(record.completed.reads)
         made = [doubt for doubt in doubts if doubt.makes]
         if made:
-            self.forecast.ran(cell.index, source, cell.transformed, record)
+            self.forecast.ran(cell.index, looked.source, cell.transformed, record)
             reason = f"restored if {_doubted(made, 'makes')} as recorded, and else run"
-            return self._preview(cell, place, "depends", reason, made)
+            return self._preview(looked, "depends", reason, made)
         unless = f", unless {_doubted(doubts, 'changes')}" if doubts else ""
-        match decision:
-            case Restore():
-                self.forecast.restored(record)
-                return self._preview(cell, place, "restore", _KEPT + unless, doubts)
-            case Recompute(_, reason):
-                self.forecast.recomputed(cell.index, record, cell.transformed)
-                return self._preview(cell, place, "recompute", reason + unless, doubts)
+        if isinstance(looked.decision, Recompute):
+            self.forecast.recomputed(cell.index, record, cell.transformed)
+            return self._preview(looked, "recompute", looked.decision.reason + unless, doubts)
+        self.forecast.restored(cell.index, record)
+        return self._preview(looked, "restore", record.why + unless, doubts)
 
     def _preview(
         self,
-        cell: NotebookCell,
-        place: Place,
+        looked: Looked,
         action: Action,
         reason: str,
         doubts: Sequence[Doubt] = (),
         *,
         stale: bool = False,
     ) -> CellPreview:
-        latest = self.state.latest(place.slot)
-        known = None if latest is None else self._costs.get(latest.completed.activity_id)
-        if latest is not None and known is None:
-            known = Cost(seconds=latest.completed.duration / 1e9)
-        running = place.slot == self._running
+        former, slot = looked.former, looked.place.slot
+        cost = None if former is None else self._costs.get(former.completed.activity_id)
+        if former is not None and cost is None:
+            cost = Cost(seconds=former.completed.duration / 1e9)
+        last: LastRun = self.state.status(slot) or "never"
         return CellPreview(
-            cell_id=cell.cell_id,
-            index=cell.index,
-            slot=place.slot,
-            last="running" if running else self.state.status(place.slot) or "never",
+            cell_id=looked.cell.cell_id,
+            index=looked.cell.index,
+            slot=slot,
+            last="running" if slot == self._running else last,
             action=action,
             reason=reason,
             stale=stale,
             depends_on=tuple(sorted({doubt.index for doubt in doubts})),
-            cost=known or Cost(),
+            cost=cost or Cost(),
         )
 
 

@@ -17,10 +17,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from evercell.clock import Clock
+    from evercell.engine.accept import Accepted
+    from evercell.engine.explain import Explanation
     from evercell.engine.host import CellRequest, Host
     from evercell.engine.preview import CellPreview, NotebookCell
     from evercell.engine.run import RunRequest
     from evercell.engine.state import RunState
+    from evercell.events import CellForgotten
 
 __all__ = ["Session", "current_session"]
 
@@ -88,6 +91,20 @@ class Session:
     def preview(self, cells: Iterable[NotebookCell]) -> tuple[CellPreview, ...]:
         """What Restart and Run All would do to the notebook's cells as they stand now."""
         return self.cells.preview(cells)
+
+    def explain(self, cells: Iterable[NotebookCell], chosen: int) -> Explanation | None:
+        """Why the cell with the index `chosen` would be restored or run; None if there is none."""
+        return self.cells.explain(cells, chosen)
+
+    def accept(self, cells: Iterable[NotebookCell], chosen: int | None = None) -> Accepted:
+        """Keep recorded results of stale cells on the user's word; durable on return."""
+        return self.cells.accept(cells, chosen)
+
+    def forget(
+        self, cells: Iterable[NotebookCell], chosen: int | None = None
+    ) -> tuple[CellForgotten, ...]:
+        """Take the records of a cell, or of all, out of use for good; durable on return."""
+        return self.cells.forget(cells, chosen)
 
     def new_run(self) -> str:
         """Leave the current run and begin another; returns its id. Variables stay as they are."""

@@ -128,7 +128,10 @@ ORDER BY s.rowid
 _CELLS = """
 SELECT seq, type, body, tag FROM store.event
 WHERE run_id = $run_id
-    AND type IN ('CellStarted', 'CellCompleted', 'CellFailed', 'CellRestored')
+    AND type IN (
+        'CellStarted', 'CellCompleted', 'CellFailed', 'CellRestored', 'CellAccepted',
+        'CellForgotten'
+    )
 ORDER BY seq
 """
 

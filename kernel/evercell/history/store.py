@@ -263,7 +263,7 @@ class History:
         return None
 
     def cell_events(self, run_id: str) -> list[Event]:
-        """The run's CellStarted, CellCompleted, CellFailed and CellRestored, in order."""
+        """The run's events about cells, in order; not those about their steps."""
         return self._checked(lambda it, check: queries.cell_events(it, run_id, check))
 
     def cell_costs(self, run_id: str) -> dict[str, Cost]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ipykernel.ipkernel import IPythonKernel
     from jupyter_client.session import Session
 
-    from evercell.engine.preview import CellPreview
+    from evercell.engine.preview import CellPreview, NotebookCell
 
     from .host import Call
     from .preview import WrittenCell
@@ -69,16 +69,20 @@ class CellExecutor:
 
         None: as the file was saved. From any thread. Raises EvercellError, such as RunInUseError.
         """
+        return self.open().preview(self.cells_now(cells))
+
+    def cells_now(self, cells: Iterable[WrittenCell] | None = None) -> tuple[NotebookCell, ...]:
+        """The run's cells as a frontend shows them; None: as the notebook was saved, or else as
+        they were run last."""
         # A kernel starts without loading the engine.
         from .preview import read_cells, recorded_cells, to_preview  # noqa: PLC0415
 
-        session = self.open()
         if cells is None:
             file = self.place().file
             cells = read_cells(file) if file is not None else None
         if cells is None:
-            cells = recorded_cells(session.state)
-        return session.preview(to_preview(cells, self.transform))
+            cells = recorded_cells(self.open().state)
+        return to_preview(cells, self.transform)
 
     def transform(self, source: str) -> str:
         """The cell as Python; as it is where a transformer rejects it, which running will show."""
