@@ -23,6 +23,7 @@ class Settings:
     redact: Redactor | None = mask_keys  # over text for people
     views: bool | None = None  # record text for people in clear; None: unless a layer encrypts
     compress: bool = True  # zstd where it pays
+    lazy_from: int | None = 8 << 20  # bytes from which a restored value is loaded when needed
 
     @property
     def in_clear(self) -> bool:
@@ -83,6 +84,12 @@ def _redactor(_name: str, value: Any) -> Redactor | None:
     return found
 
 
+def _size(name: str, value: Any) -> int | None:
+    if value is not None and (type(value) is not int or value < 0):
+        raise UsageError(f"{name} is a number of bytes, or None, not {value!r}.")
+    return value
+
+
 def _flag(name: str, value: Any) -> bool:
     if not isinstance(value, bool):
         raise UsageError(f"{name} is True or False, not {value!r}.")
@@ -98,5 +105,6 @@ _READERS: dict[str, tuple[str, Callable[[str, Any], Any]]] = {
     "redact": ("redact", _redactor),
     "views": ("views", _optional_flag),
     "compress": ("compress", _flag),
+    "lazy_from": ("lazy_from", _size),
 }
 OPTIONS = tuple(_READERS)

@@ -62,6 +62,12 @@ class FakeSession:
     def cells(self):
         return ()
 
+    def provide(self, text):
+        pass
+
+    def waiting(self):
+        return ()
+
     def preview(self, cells):
         return ()
 

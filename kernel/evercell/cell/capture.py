@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from evercell.cell.covariables import Observation
+    from evercell.cell.pending import Waiting
     from evercell.cell.reach import Reach
     from evercell.errors import RestoreError
 
@@ -108,6 +109,7 @@ class Decoded:
     result: object
     key: bytes
     partial: bool = False
+    waiting: tuple[Waiting, ...] = field(default=(), repr=False)  # what is loaded when needed
 
 
 class Unrestored:

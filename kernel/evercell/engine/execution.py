@@ -14,9 +14,11 @@ from evercell.cell.capture import lost_capture
 from evercell.cell.files import watch_files
 from evercell.cell.identity import cell_key
 from evercell.cell.outputs import decode_messages, encode_messages
+from evercell.cell.pending import words_in
 from evercell.cell.recording import FAILED
 from evercell.cell.source import linked_names
 from evercell.codec import canonical
+from evercell.codec.layers import CHUNKS
 from evercell.codec.secret import holds_secret
 from evercell.engine import clear
 from evercell.engine.liveness import still_running
@@ -33,6 +35,7 @@ from evercell.events import (
     Payload,
     Product,
 )
+from evercell.settings import current
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -70,11 +73,15 @@ class CellExecution:
         run, completed = self.run, record.completed
         begin = run.clock.monotonic()
         decoded = self.namespace.decode(
-            completed, run.history.fetch, submodules=self.source.submodules
+            completed,
+            run.history.fetch,
+            submodules=self.source.submodules,
+            may_wait=self._may_wait,
         )
         outputs = completed.outputs
         messages = () if outputs is None else decode_messages(run.history.get(outputs))
         result = self.namespace.apply(decoded)
+        self.namespace.provide(words_in("\n".join(self.request.expressions)))
         reply = self.host.replay(messages, result)
         self._append(
             CellRestored(
@@ -97,6 +104,20 @@ class CellExecution:
         run.state.places.finished(self.place.slot)
         return reply
 
+    def _may_wait(self, product: Product) -> bool:
+        """Whether to leave the value on disk until it is needed. What it refers to by name could
+        be another thing by then. Raises PayloadError if it is not there."""
+        limit = current().lazy_from
+        parts = [part for part in (product.payload, *product.buffers) if part is not None]
+        # What was stored in chunks is large, however well it was compressed.
+        chunked = any(CHUNKS in part.codec.split("+") for part in parts)
+        small = sum(part.size for part in parts) < (limit or 0) and not chunked
+        if limit is None or product.refers or small:
+            return False
+        for part in parts:
+            self.run.history.probe(part)
+        return True
+
     async def execute(
         self, decision: Decision, reason: str, overlay: CellRecord | None = None
     ) -> dict[str, Any]:
@@ -106,6 +127,10 @@ class CellExecution:
         stored; the others take their recorded values.
         """
         run = self.run
+        expressions = "\n".join(self.request.expressions)
+        while lacking := self.namespace.lacking(self.source, expressions):
+            for waiting in lacking:  # which may bring more within reach
+                self.namespace.load(waiting)
         before = self._guard(lambda: self.namespace.before(self.source))
         scope = self._scope(before)
         self._append(self._started(scope.cell, decision, reason))

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from evercell.cell.namespace import LINEAGE
 from evercell.cell.project import PREFIX
+from evercell.cell.versions import LINEAGE
 from evercell.engine.decide import Execute
 from evercell.readable import clipped
 

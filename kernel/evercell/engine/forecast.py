@@ -13,11 +13,12 @@ import ast
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from evercell.cell.bonds import Bonds
 from evercell.cell.capture import RESULT
-from evercell.cell.namespace import LINEAGE, NO_LINEAGE, advanced, difference
 from evercell.cell.project import PREFIX
 from evercell.cell.recording import MODULES
 from evercell.cell.source import linked_names
+from evercell.cell.versions import LINEAGE, NO_LINEAGE, advanced, difference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -45,6 +46,7 @@ class Forecast:
         pseudo-name such as "@file:tools.py"."""
         self._file_version = file_version
         self._versions: dict[str, bytes] = {}  # of variables and of process state
+        self._bonds = Bonds()
         self._lineage = NO_LINEAGE
         self._doubts: dict[str, Doubt] = {}
         self._links: dict[str, frozenset[str]] = {}  # name -> what the cell that made it read
@@ -98,13 +100,16 @@ class Forecast:
             self._versions.pop(name, None)
             self._doubts.pop(name, None)
         reads = frozenset(name for name in completed.reads if not name.startswith("@"))
-        for product in completed.products:
-            for name in product.names:
-                if name != RESULT:
-                    self._versions[name] = product.version
-                    self._doubts.pop(name, None)
-                    self._links[name] = reads
-                    self._makers[name] = index
+        products = {p: [n for n in p.names if n != RESULT] for p in completed.products}
+        made = {name for names in products.values() for name in names}
+        self._bonds.leave((*made, *completed.deleted), self._versions)
+        for product, names in products.items():
+            self._bonds.form(names, product.refers)
+            self._versions.update(dict.fromkeys(names, product.version))
+        for name in made:
+            self._doubts.pop(name, None)
+            self._links[name] = reads
+            self._makers[name] = index
         for change in completed.ambient:
             self._versions[change.name] = change.version
             self._doubts.pop(change.name, None)
@@ -140,6 +145,10 @@ class Forecast:
             # Once it is edited, it can only make again what it can still get hold of.
             edited = former.started.source_digest != source.digest
             makes |= made & (reads | {MODULES}) if edited else made
+        # What shares with a name that is bound anew has another version from then on.
+        before = dict(self._versions)
+        self._bonds.leave(makes, self._versions)
+        makes |= {name for name, version in before.items() if self._versions[name] != version}
         self._doubt(reads - makes, index, makes=False)
         self._doubt((*makes, LINEAGE), index, makes=True)
         self._links.update(dict.fromkeys(makes, reads))

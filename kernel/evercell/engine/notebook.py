@@ -79,7 +79,7 @@ class NotebookRun:
                 case Execute(reason):
                     kind: Decision = "volatile" if volatile else "executed"
                     return await cell.execute(kind, reason)
-        except HistoryError as error:
+        except (HistoryError, RestoreError) as error:
             return host.refuse(error)
         finally:
             self._executing = None

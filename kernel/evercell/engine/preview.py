@@ -11,9 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from evercell.cell.namespace import LINEAGE
 from evercell.cell.project import Project
 from evercell.cell.source import parse_source
+from evercell.cell.versions import LINEAGE
 from evercell.engine.decide import Execute, Recompute, Restore, decide_cell
 from evercell.engine.forecast import Forecast
 from evercell.engine.host import CellRequest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from evercell.cell.pending import words_in
 from evercell.clock import SystemClock
 from evercell.engine.feed import RunFeed
 from evercell.engine.notebook import NotebookRun
@@ -106,8 +107,20 @@ class Session:
         """Take the records of a cell, or of all, out of use for good; durable on return."""
         return self.cells.forget(cells, chosen)
 
+    def provide(self, text: str | None) -> None:
+        """Load the restored variables that `text` names and that waited on disk; None: all.
+
+        Raises PayloadError, RestoreError.
+        """
+        self.cells.namespace.provide(None if text is None else words_in(text))
+
+    def waiting(self) -> tuple[str, ...]:
+        """The restored variables that are not loaded yet."""
+        return tuple(self.cells.namespace.pending)
+
     def new_run(self) -> str:
         """Leave the current run and begin another; returns its id. Variables stay as they are."""
+        self.cells.namespace.provide(None)
         self.cells.run.detach()
         run = begin_run(self.history, self.request, self.clock)
         self.cells = NotebookRun(run, self._live, self._project)

@@ -126,6 +126,10 @@ class History:
         """As `get`, but a large buffer as memory that is the caller's own: no copy is needed."""
         return self._payloads.fetch(payload)
 
+    def probe(self, payload: Payload) -> None:
+        """Raise PayloadError if the value can't be read, as far as its file's size tells."""
+        self._payloads.probe(payload)
+
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Have `listener` called with each recorded batch, on the recording thread; it must be
         quick. Returns what ends it."""

@@ -8,6 +8,7 @@ cell -> session, opened at the first -> CellRequest -> engine -> KernelHost -> r
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -92,6 +93,17 @@ class CellExecutor:
             return source
         return transformed
 
+    def provide(self, text: str | None) -> None:
+        """Load what `text` names (None: everything) and waited on disk. What can't be loaded is not
+        there, and the cell that needs it is told why."""
+        if self._session is not None:
+            with suppress(EvercellError):
+                self._session.provide(text)
+
+    def waiting(self) -> tuple[str, ...]:
+        """The restored variables that are not loaded yet."""
+        return () if self._session is None else self._session.waiting()
+
     def begin_new_run(self) -> CellSession:
         """Begin another run of this notebook; cells from the next one on belong to it."""
         if self._session is None:
@@ -107,6 +119,7 @@ class CellExecutor:
 
     def close(self) -> None:
         """Let go of the run; the next cell opens it again."""
+        self.provide(None)  # the kernel is a plain one from now on
         former, self._session = self._session, None
         if former is not None:
             former.close()
@@ -115,6 +128,7 @@ class CellExecutor:
         """The content of the execute_reply."""
         kind = requests.kind_of(call.code)
         if kind is requests.CellKind.CONTROL:
+            self.provide(call.code)
             return await call.run_plain()
         # The trap puts get_ipython() into the builtins, as run_cell does for a cell that runs: what
         # a restore imports asks it where it is. pandas lays out its tables by the answer.
@@ -145,4 +159,5 @@ class CellExecutor:
             cell_id=call.cell_id,
             cell_index=index,
             tags=requests.tags(call.cell_meta, kind),
+            expressions=tuple(call.user_expressions.values()),
         )

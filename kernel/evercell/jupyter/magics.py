@@ -16,7 +16,7 @@ from IPython.core.magic import no_var_expand
 
 from evercell.errors import EvercellError, UsageError
 
-from .completion import MATCHER, make_matcher
+from .completion import MATCHER, WAITING, make_matcher, make_name_matcher
 from .session import reading
 from .tracebacks import message_only
 
@@ -59,7 +59,8 @@ def register_magics(shell: Any, cells: CellExecutor) -> None:
     transformers = shell.input_transformers_cleanup
     if open_volatile not in transformers:
         transformers.append(open_volatile)
-    shell.Completer.custom_matchers.append(make_matcher(shell, COMMANDS))
+    matchers = [make_matcher(shell, COMMANDS), make_name_matcher(cells.waiting)]
+    shell.Completer.custom_matchers.extend(matchers)
 
 
 def unregister_magics(shell: Any) -> None:
@@ -68,7 +69,8 @@ def unregister_magics(shell: Any) -> None:
         magics.pop("evercell", None)
     shell.input_transformers_cleanup.remove(open_volatile)
     matchers = shell.Completer.custom_matchers
-    matchers[:] = [it for it in matchers if getattr(it, "matcher_identifier", "") != MATCHER]
+    ours = (MATCHER, WAITING)
+    matchers[:] = [it for it in matchers if getattr(it, "matcher_identifier", "") not in ours]
 
 
 def open_volatile(lines: list[str]) -> list[str]:

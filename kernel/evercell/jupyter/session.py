@@ -69,6 +69,14 @@ class CellSession(Protocol):
         """Restore the cell or run it; the content of the execute_reply."""
         ...
 
+    def provide(self, text: str | None) -> None:
+        """Load the restored variables that `text` names and that waited on disk; None: all."""
+        ...
+
+    def waiting(self) -> tuple[str, ...]:
+        """The restored variables that are not loaded yet."""
+        ...
+
     def new_run(self) -> str:
         """Leave the run and begin another; its id."""
         ...
