@@ -27,6 +27,7 @@ SUBJECTS = (
     "kernel_start",
     "large",
     "large_memory",
+    "first_cell",
 )
 
 

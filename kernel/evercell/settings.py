@@ -24,6 +24,7 @@ class Settings:
     views: bool | None = None  # record text for people in clear; None: unless a layer encrypts
     compress: bool = True  # zstd where it pays
     interceptors: tuple[Any, ...] = ()  # around steps, the outermost first
+    lazy_from: int | None = 8 << 20  # bytes from which a restored value is loaded when needed
 
     @property
     def in_clear(self) -> bool:
@@ -92,6 +93,12 @@ def _interceptors(_name: str, value: Any) -> tuple[Any, ...]:
     return given
 
 
+def _size(name: str, value: Any) -> int | None:
+    if value is not None and (type(value) is not int or value < 0):
+        raise UsageError(f"{name} is a number of bytes, or None, not {value!r}.")
+    return value
+
+
 def _flag(name: str, value: Any) -> bool:
     if not isinstance(value, bool):
         raise UsageError(f"{name} is True or False, not {value!r}.")
@@ -108,5 +115,6 @@ _READERS: dict[str, tuple[str, Callable[[str, Any], Any]]] = {
     "views": ("views", _optional_flag),
     "compress": ("compress", _flag),
     "interceptors": ("interceptors", _interceptors),
+    "lazy_from": ("lazy_from", _size),
 }
 OPTIONS = tuple(_READERS)

@@ -55,6 +55,22 @@ class FakeSession:
     def run_id(self):
         return f"run{self.runs}"
 
+    @property
+    def state(self):
+        return self
+
+    def cells(self):
+        return ()
+
+    def provide(self, text):
+        pass
+
+    def waiting(self):
+        return ()
+
+    def preview(self, cells):
+        return ()
+
     async def execute(self, request, host):
         self.requests.append(request)
         if "# refuse" in request.source:

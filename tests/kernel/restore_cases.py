@@ -371,7 +371,7 @@ STATE = {
             "class IT(IS): pass",
             "IS.reg[0].x=1",
         ),
-        "RCE",
+        "RCC",
         "(IS.reg[0] is IT, IT.x, len(IS.reg))",
     ),
     "tmpdir": Case(
@@ -413,7 +413,7 @@ STATE = {
         (
             "cs=pd.Series(['a','b'],dtype='category')\nidx=pd.MultiIndex.from_product([[1,2],['x']])\nts=pd.date_range('2020',periods=2,tz='UTC')",
         ),
-        "C",
+        "R",
         "(cs.tolist(),list(idx),str(ts))",
     ),
     "views": Case(

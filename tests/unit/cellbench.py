@@ -8,6 +8,8 @@ import types
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec.structs import replace
+
 from evercell.cell.capture import NOTHING, Capture
 from evercell.cell.identity import cell_key
 from evercell.cell.namespace import Namespace
@@ -61,6 +63,7 @@ class Bench:
                     None if p.stream is None else self.put(p.stream),
                     tuple(self.put(b) for b in p.buffers),
                     p.reason,
+                    p.refers,
                 )
                 for p in capture.products
             ),
@@ -79,8 +82,8 @@ class Bench:
         stored = bytes(data)
         return Payload(str(hash(stored)).encode(), "pickle", len(stored), stored)
 
-    def restore(self, event: CellCompleted) -> object:
-        decoded = self.space.decode(event, lambda payload: payload.data)
+    def restore(self, event: CellCompleted, submodules: tuple[str, ...] = ()) -> object:
+        decoded = self.space.decode(event, lambda payload: payload.data, submodules=submodules)
         return self.space.apply(decoded)
 
     def replay(self, cells: list[str], history: Bench) -> list[str]:
@@ -100,10 +103,12 @@ class Bench:
                 continue
             lost = [p for p in event.products if p.payload is None and p.names != ("_",)]
             if not lost and all(a.payload is not None for a in event.ambient):
-                self.results.append(self.restore(event))
+                self.results.append(self.restore(event, source.submodules))
                 return "restored"
-            self.run(text)
-            self.space.apply(self.space.decode(event, lambda p: p.data, partial=True))
+            fresh = {p.names: p.version for p in self.run(text).products if p.stream is not None}
+            kept = [p for p in event.products if fresh.get(p.names, p.version) != p.version]
+            over = replace(event, products=tuple(kept), deleted=(), ambient=(), result=None)
+            self.space.apply(self.space.decode(over, lambda p: p.data, partial=True))
             return "recomputed"
         self.run(text)
         return "executed"

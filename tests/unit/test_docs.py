@@ -57,3 +57,10 @@ def test_every_environment_variable_is_documented() -> None:
     assert used, "the pattern no longer fits the code"
     for name in used - {"EVERCELL_FAILPOINT"}:  # for tests of the journal only
         assert f"`{name}`" in TEXT, name
+
+
+def test_every_command_of_the_magic_is_documented() -> None:
+    from evercell.jupyter.magics import COMMANDS
+
+    for name in COMMANDS:
+        assert re.search(rf"^\| `%+evercell {name}\b", DOCS["magics.md"], re.MULTILINE), name

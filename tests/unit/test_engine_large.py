@@ -47,6 +47,8 @@ def test_a_restored_array_is_its_file_and_can_be_changed(tmp_path: Path) -> None
 
     second = Notebook(tmp_path / ".evercell")
     assert not any(second.cell(source).ran for source in CELLS)
+    assert "noise" not in second.live  # nobody has needed it
+    second.session.provide("noise")
     noise, view = second.live["noise"], second.live["view"]
     assert isinstance(owner(noise), PrivateMapping)
     assert noise.flags.writeable
@@ -60,6 +62,7 @@ def test_a_restored_array_is_its_file_and_can_be_changed(tmp_path: Path) -> None
     third = Notebook(tmp_path / ".evercell")
     shells = [third.cell(source) for source in [*CELLS, "noise[13] = -1.0"]]
     assert not any(shell.ran for shell in shells)
+    third.session.provide("view")
     assert third.live["noise"][13] == -1.0
     assert third.live["view"][3] == -1.0
     third.close()

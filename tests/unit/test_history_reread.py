@@ -33,6 +33,10 @@ EVENTS: list[e.Event] = [
     ),
     e.CellFailed(RUN, AT, "a-5", 9, ERROR),
     e.CellRestored(RUN, AT, "a-6", "a-1", "s", 0, None, "x", b"d", 0, "", 2, 5, 9),
+    e.CellAccepted(
+        RUN, AT, "a-15", "a-1", "s", 0, "id", "x", b"d", 0, {"x": b"v"}, "edited", "me", "host"
+    ),
+    e.CellForgotten(RUN, AT, "a-16", ("a-1",), "s", 0, None, "x", "me", "host"),
     e.RunDetached(RUN, AT, 1),
     e.RunFinished(RUN, AT, "completed"),
     e.RunStarted(

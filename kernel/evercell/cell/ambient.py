@@ -6,7 +6,8 @@
 
 Components of libraries count from the moment that the library is loaded; one that a cell loads is
 compared with nothing, so only what it shows later is known. The random states count as read only by
-a cell that changed them; the others are read by every cell.
+a cell that changed them, or that found one just seeded and left it so: it may have seeded it. The
+others are read by every cell.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ class Component:
     take: Callable[[], Any]
     restore: Callable[[Any], None] | None
     module: str | None = None  # the library that must be loaded
-    random: bool = False  # read only by a cell that changed it
+    random: bool = False  # read only by a cell that changed it, or may have set it to what it was
+    seeded: Callable[[Any], bool] | None = None  # whether a random state may just have been set
     change: Callable[[Any, Any], Any] | None = None
     same: Callable[[Any, Any], bool] = operator.eq
     first: Callable[[], Any] | None = None
@@ -104,12 +106,18 @@ class AmbientState:
         return found
 
     def read(self, changed: set[str]) -> dict[str, bytes]:
-        """The versions that every cell depends on, and those of the random states in `changed`."""
+        """The versions that a cell depends on which changed those in `changed`."""
         return {
             c.name: self.versions.get(c.name, b"")
             for c in COMPONENTS
-            if not c.random or c.name in changed
+            if not c.random or c.name in changed or self._seeded(c)
         }
+
+    def _seeded(self, component: Component) -> bool:
+        """Whether a cell that left a random state as it was may have seeded it."""
+        name, seeded = component.name, component.seeded
+        known = name in self._known and bool(self.versions.get(name))
+        return known and (seeded is None or seeded(self._known[name]))
 
     def decode(self, name: str, data: Buffer) -> Callable[[], None]:
         """What puts the change back; nothing happens before it is called. Raises RestoreError."""
@@ -332,13 +340,28 @@ def _restore_print_options(options: dict[str, Any]) -> None:
     sys.modules["numpy"].set_printoptions(**options)
 
 
+_UNUSED = 624  # where a Mersenne Twister stands when it was seeded and nothing was drawn since
+
 _ABSENT = object()
 COMPONENTS: tuple[Component, ...] = (
     Component("@cwd", _cwd, lambda cwd: os.chdir(cwd) if cwd else None),
     Component("@environ", lambda: dict(os.environ), _restore_environ, change=_environ_change),
     Component("@sys.path", lambda: list(sys.path), _restore_path),
-    Component("@random", random.getstate, random.setstate, random=True),
-    Component("@numpy.random", _take_numpy, _restore_numpy, module="numpy.random", random=True),
+    Component(
+        "@random",
+        random.getstate,
+        random.setstate,
+        random=True,
+        seeded=lambda state: state[1][-1] == _UNUSED,
+    ),
+    Component(
+        "@numpy.random",
+        _take_numpy,
+        _restore_numpy,
+        module="numpy.random",
+        random=True,
+        seeded=lambda state: state[0] != "MT19937" or state[2] == _UNUSED,
+    ),
     Component("@torch.random", _take_torch, _restore_torch, module="torch", random=True),
     Component("@warnings", _take_filters, _restore_filters, essence=_user_filters),
     Component("@logging", _take_levels, _restore_levels, change=_levels_change, same=_same_levels),

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from evercell.cell.covariables import Observation
+    from evercell.cell.pending import Waiting
     from evercell.cell.reach import Reach
     from evercell.errors import RestoreError
 
@@ -62,6 +63,7 @@ class CapturedGroup:
     stream: bytes | None  # None: it can't be stored, for `reason`
     buffers: tuple[memoryview, ...] = ()
     reason: str | None = None
+    refers: tuple[str, ...] = ()  # other variables that it holds by name
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +102,14 @@ class Decoded:
 
     values: dict[str, object] = field(repr=False)
     groups: tuple[tuple[tuple[str, ...], bytes], ...]  # names and version of each product
+    refers: dict[tuple[str, ...], tuple[str, ...]]  # by a product's names: what it holds by name
     deleted: tuple[str, ...]
     ambient: tuple[tuple[str, bytes, Callable[[], None]], ...] = field(repr=False)
     result_name: str | None
     result: object
     key: bytes
     partial: bool = False
+    waiting: tuple[Waiting, ...] = field(default=(), repr=False)  # what is loaded when needed
 
 
 class Unrestored:

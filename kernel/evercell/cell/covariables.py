@@ -19,6 +19,7 @@ from blake3 import blake3
 
 from evercell.cell.bytecode import code_facts
 from evercell.cell.opaque import Observer
+from evercell.cell.shared import module_of
 from evercell.codec.canonical import SCALARS
 from evercell.codec.pickling import Dumped, dump
 from evercell.codec.reducers import Arrays, Span
@@ -63,14 +64,19 @@ def observe(values: Mapping[str, object], live: dict[str, Any]) -> Observation:
         ((_, value),) = values.items()
         if type(value) in SCALARS:
             return _scalar(values)
-    content = {name: values[name] for name in sorted(values)}
+    # Names of their own: whether a value holds the very string that is its name, says nothing.
+    content = {f"{name[:1]}{name[1:]}": values[name] for name in sorted(values)}
     try:
         dumped = dump(content, live, own=values, out_of_band=True)
     except NotStorableError as error:
         return _opaque(content, live, error.message)
     reason = _memory_conflict(dumped)
+    if reason is None and (owner := module_of(values.values())) is not None:
+        reason = f"it is {owner}, which belongs to the module"
     stored = dumped if reason is None else None
-    return _observation(dumped, dumped.digest(), stored, reason, root=id(content))
+    # Without the stream, the identities of what only the pickler made stay taken all the same.
+    pins = () if stored is not None else tuple(dumped.objects.values())
+    return _observation(dumped, dumped.digest(), stored, reason, root=id(content), pins=pins)
 
 
 def connect(observations: Mapping[str, Observation]) -> list[frozenset[str]]:

@@ -12,34 +12,37 @@ Between cells each variable has a version: what a reader's key holds for it, b""
 
 from __future__ import annotations
 
+import importlib
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from blake3 import blake3
-
 from evercell.cell.ambient import AmbientState
-from evercell.cell.capture import NOTHING, Before, Capture, Decoded
+from evercell.cell.bonds import Bonds
+from evercell.cell.capture import NOTHING, RESULT, Before, Capture, Decoded
 from evercell.cell.covariables import Observation, connect, observe
 from evercell.cell.patches import look
+from evercell.cell.pending import Pending, words_in, words_of, words_of_code
 from evercell.cell.products import unknowable
 from evercell.cell.project import PREFIX, Project
 from evercell.cell.reach import Reach, follow
 from evercell.cell.recording import Recording
 from evercell.cell.restore import decode_cell
+from evercell.cell.versions import LINEAGE, NO_LINEAGE, advanced, difference, tagged
 from evercell.codec.canonical import SCALARS
+from evercell.errors import RestoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
+    from evercell.cell.pending import Waiting
     from evercell.cell.source import Source
     from evercell.codec.buffers import Buffer
-    from evercell.events import CellCompleted, Payload
+    from evercell.events import CellCompleted, Payload, Product
 
-__all__ = ["LINEAGE", "Namespace", "is_hidden"]
+__all__ = ["Namespace", "is_hidden"]
 
-LINEAGE = "@lineage"
 _ABSENT = object()
 _SHELL_OWNS = frozenset({
     "In", "Out", "_", "__", "___", "_i", "_ii", "_iii", "_ih", "_oh", "_dh", "get_ipython", "exit",
@@ -62,11 +65,13 @@ class Namespace:
     def __init__(self, ns: dict[str, Any], project_root: Path | None = None) -> None:
         self.ns = ns
         self.versions: dict[str, bytes] = {}
-        self.lineage = b"\0" * 16  # digest of all that came before
+        self.lineage = NO_LINEAGE  # digest of all that came before
         self.lost: str | None = None  # why versions can't be trusted any more
         self.ambient = AmbientState(ns)
         self.project = Project(project_root)
         self.groups: dict[str, frozenset[str]] = {}  # name -> its co-variable
+        self.bonds = Bonds()
+        self.pending = Pending()
         self._bindings: dict[str, object] = {}  # at the end of the last cell
         self._singles: dict[str, Observation] = {}
         self._joints: dict[frozenset[str], Observation] = {}
@@ -77,7 +82,7 @@ class Namespace:
             seen = self.single(name)
             known = seen is not None and seen.dumped is not None
             self.versions[name] = (
-                _tagged(b"initial", seen.digest) if seen and known else unknowable()
+                tagged(b"initial", seen.digest) if seen and known else unknowable()
             )
             self._bindings[name] = ns[name]
 
@@ -91,7 +96,7 @@ class Namespace:
         for name, version in reads.items():
             now = self.version(name)
             if now != version:
-                return _difference(name, version, now)
+                return difference(name, version, now)
         return None
 
     def version(self, name: str) -> bytes:
@@ -149,24 +154,41 @@ class Namespace:
     # -- giving back -----------------------------------------------------------------------------
 
     def decode(
-        self, event: CellCompleted, fetch: Callable[[Payload], Buffer], *, partial: bool = False
+        self,
+        event: CellCompleted,
+        fetch: Callable[[Payload], Buffer],
+        *,
+        partial: bool = False,
+        submodules: Iterable[str] = (),
+        may_wait: Callable[[Product], bool] = lambda _: False,
     ) -> Decoded:
-        """Decode a recorded cell completely; nothing is touched. `partial` leaves out what has no
-        payload, for laying the rest over a recomputed cell. Raises RestoreError."""
-        return decode_cell(self, event, fetch, partial=partial)
+        """Decode a recorded cell completely; no variable is touched. `partial` leaves out what has
+        no payload, for laying the rest over a recomputed cell. `submodules` are loaded: the cell
+        had imported them, and others may use them as attributes. What `may_wait` is read when it
+        is needed. Raises RestoreError."""
+        for name in submodules:
+            _load_module(name)
+        return decode_cell(self, event, fetch, partial=partial, may_wait=may_wait)
 
     def apply(self, decoded: Decoded) -> object:
         """Put a decoded cell's effects in place. Returns the value for `Out[n]`, or NOTHING."""
-        for name in decoded.deleted:
+        later = {n: w for w in decoded.waiting for n in w.names}
+        there = decoded.values.keys() | later.keys() - {RESULT}
+        for name in (*decoded.deleted, *later):
             self.ns.pop(name, None)
-            self.forget((name,))
+        self.forget(decoded.deleted)
+        for name in decoded.deleted:
             self.versions.pop(name, None)
         self.ns.update(decoded.values)
-        self.forget(decoded.values)
+        self.forget(there)
+        for waiting in decoded.waiting:
+            self.pending.add(waiting)
+        self.bonds.leave((*there, *decoded.deleted), self.versions)
         for names, version in decoded.groups:
-            product = frozenset(n for n in names if n in decoded.values)
+            product = frozenset(n for n in names if n in there)
+            self.bonds.form(product, decoded.refers[names])
             self.versions.update(dict.fromkeys(product, version))
-            self._ungrouped.update(dict.fromkeys(product, product))
+            self._ungrouped.update(dict.fromkeys(product - later.keys(), product))
         for name, version, put_back in decoded.ambient:
             put_back()
             self.ambient.versions[name] = version
@@ -175,9 +197,40 @@ class Namespace:
         if not decoded.partial:
             ambient = tuple((name, version) for name, version, _ in decoded.ambient)
             self.advance(decoded.key, decoded.groups, decoded.deleted, ambient)
-        if decoded.result_name is not None and decoded.result is NOTHING:
-            return self.ns.get(decoded.result_name, NOTHING)
+        shown = RESULT if RESULT in later else decoded.result_name
+        if shown is not None and decoded.result is NOTHING:
+            return later[shown].deferred(shown) if shown in later else self._shown(shown)
         return decoded.result
+
+    def _shown(self, name: str) -> object:
+        """The displayed value that is a variable of an earlier cell, or this one's."""
+        waiting = self.pending.get(name)
+        return self.ns.get(name, NOTHING) if waiting is None else waiting.deferred(name)
+
+    # -- what waits to be loaded -----------------------------------------------------------------
+
+    def lacking(self, source: Source, text: str) -> list[Waiting]:
+        """What the cell could get hold of and is not there yet; `text` is what else may name a
+        variable. Loading it may bring more within reach."""
+        if not self.pending:
+            return []
+        reach = self.reach(source)
+        if source.escapes or reach.escapes or self.lost is not None:
+            return self.pending.all()
+        values = [self.ns[name] for name in reach.names if self._present(name)]
+        texts = frozenset() if source.code is None else words_of_code(source.code)
+        return self.pending.of(reach.names | texts | words_in(text) | words_of(values))
+
+    def provide(self, names: Iterable[str] | None) -> None:
+        """Load those of the names that wait; None: all. Raises PayloadError, RestoreError."""
+        for waiting in self.pending.all() if names is None else self.pending.of(names):
+            self.load(waiting)
+
+    def load(self, waiting: Waiting) -> None:
+        """Give the variables their values. Raises PayloadError, RestoreError; then they wait on."""
+        names = self.pending.loaded(waiting, waiting.load(), self.ns)
+        self._bindings.update({name: self.ns[name] for name in names})
+        self._ungrouped.update(dict.fromkeys(names, frozenset(names)))
 
     # -- what the parts of this package share ------------------------------------------------------
 
@@ -246,6 +299,8 @@ class Namespace:
 
     def forget(self, names: Iterable[str]) -> None:
         """They are bound to something else or gone: their co-variables go on without them."""
+        names = tuple(names)
+        self.pending.drop(names)
         for name in names:
             self._group_restored(name)
             self._singles.pop(name, None)
@@ -277,10 +332,7 @@ class Namespace:
         ambient: Iterable[tuple[str, bytes]],
     ) -> None:
         """One more cell belongs to what came before."""
-        parts = [repr(tuple(sorted(names))).encode() + version for names, version in groups]
-        parts += [b"-" + name.encode() for name in deleted]
-        parts += [name.encode() + version for name, version in ambient]
-        self.lineage = _tagged(b"lineage", self.lineage, key, *sorted(parts))
+        self.lineage = advanced(self.lineage, key, groups, deleted, ambient)
 
     def _group_restored(self, name: str) -> None:
         """A product may hold more than one co-variable: tell them apart."""
@@ -308,6 +360,7 @@ class Namespace:
         gone = self._bindings.keys() - self.ns.keys()
         if rebound or gone:
             self.forget((*rebound, *gone))
+            self.bonds.leave((*rebound, *gone), self.versions)
             for name in gone:
                 self.versions.pop(name, None)
             for name in rebound:
@@ -326,20 +379,10 @@ class Namespace:
                 self.learn(group, version)
 
 
-def _tagged(tag: bytes, *parts: bytes) -> bytes:
-    hasher = blake3(tag)
-    for part in parts:
-        hasher.update(len(part).to_bytes(4, "big") + part)
-    return hasher.digest(16)
-
-
-def _difference(name: str, recorded: bytes, now: bytes) -> str:
-    if name == LINEAGE:
-        return "an earlier cell (this one depends on all that came before)"
-    if name.startswith(PREFIX):
-        return f"{name.removeprefix(PREFIX)} ({'gone' if not now else 'edited'})"
-    if name.startswith("@"):
-        return f"{name.removeprefix('@')} (changed)"
-    if not now:
-        return f"{name} (not defined now)"
-    return f"{name} ({'new' if not recorded else 'changed'})"
+def _load_module(name: str) -> None:
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        pass  # the cell did without it, too
+    except Exception as error:  # a module runs any code
+        raise RestoreError(f"module {name} can't be imported: {error!r}") from error

@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING, Any
 from blake3 import blake3
 
 from evercell.cell.capture import CapturedGroup
-from evercell.codec.canonical import SCALARS, digest
+from evercell.codec.canonical import SCALARS
+from evercell.codec.equal import same
 from evercell.codec.pickling import dump, load
+from evercell.codec.streams import same_streams
 from evercell.errors import EvercellError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from evercell.cell.covariables import Observation
+    from evercell.codec.pickling import Dumped
 
 __all__ = ["join_circles", "make_products", "unknowable"]
 
@@ -49,13 +52,15 @@ def make_products(
     observations: dict[Group, Observation],
     values: dict[Group, dict[str, object]],
     key: bytes,
-    versions: Mapping[str, bytes] | None,
+    versions: Mapping[str, bytes],
     live: dict[str, Any],
+    *,
+    trusted: bool,
 ) -> list[CapturedGroup]:
     """The products of a cell with `key`.
 
-    `versions` are those before the cell, for what is referred to outside of it; None: the run can't
-    be trusted, so every product gets a version of its own.
+    `versions` are those before the cell, for what is referred to outside of it. Unless the run can
+    be `trusted`, what is not exactly as before gets a version that nothing else has.
     """
     content: dict[Group, bytes] = {}
     reasons: dict[Group, str | None] = {}
@@ -70,15 +75,17 @@ def make_products(
     for group in sorted(observations, key=sorted):
         seen = observations[group]
         dumped = seen.dumped if reasons[group] is None else None
+        version = _version(group, observations, content, versions)
+        if not trusted and any(versions.get(name) != version for name in group):
+            version = unknowable()
         found.append(
             CapturedGroup(
                 tuple(sorted(group)),
-                unknowable()
-                if versions is None
-                else _version(group, observations, content, versions),
+                version,
                 None if dumped is None else dumped.stream,
                 () if dumped is None else dumped.buffers,
                 reasons[group],
+                tuple(sorted(seen.refers - group)),
             )
         )
     return found
@@ -118,13 +125,19 @@ def _verify(values: dict[str, object], seen: Observation, live: dict[str, Any]) 
     try:
         loaded: dict[str, Any] = load(seen.dumped.stream, seen.dumped.buffers, live)
         again = dump(loaded, live, own=loaded, out_of_band=True)
-        if again.main == seen.dumped.main and again.digest() == seen.digest:
+        if again.digest() == seen.digest or _says_the_same(again, seen.dumped):
             return None
-        if digest(values, live, "value") == digest(loaded, live, "value"):
+        if same(values, {name: loaded[name] for name in values}, live):
             return None
     except EvercellError as error:
         return f"its round trip fails: {error.message}"
     return "it comes back from its pickle as something else"
+
+
+def _says_the_same(one: Dumped, other: Dumped) -> bool:
+    return one.content_of_buffers() == other.content_of_buffers() and same_streams(
+        one.main, other.main
+    )
 
 
 def _circle(observations: dict[Group, Observation]) -> list[Group] | None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from evercell.cell.namespace import Namespace
     from evercell.cell.source import Source
 
-__all__ = ["FAILED", "Recording"]
+__all__ = ["FAILED", "MODULES", "Recording"]
 
 MODULES = "@modules"  # what cells changed in modules; every cell after them depends on it
 FAILED = "it failed"  # such a cell may have left nothing behind
@@ -78,9 +78,12 @@ class Recording:
         changes = space.ambient.changes(self._before.ambient)
         reads = self._reads(reach, {c.name for c, _, _ in changes}, changed, result_name)
         key = self._key if isinstance(self._key, bytes) else self._key(reads)
-        versions = None if self._untracked is not None else self._before.versions
         values = {g: self._values(g) for g in observations}
-        products = make_products(observations, values, key, versions, space.ns) + extra
+        trusted = self._untracked is None
+        products = make_products(
+            observations, values, key, self._before.versions, space.ns, trusted=trusted
+        )
+        products += extra
         ambient = [
             CapturedAmbient(
                 c.name,
@@ -116,12 +119,19 @@ class Recording:
         for group in [space.groups.get(n) for n in names]:
             names |= group or set()
         # What was deleted or bound anew leaves the rest of its co-variable behind.
-        for name in (*self._deleted, *self._rebound):
+        gone = self._rebound.union(self._deleted)
+        for name in gone:
             names |= {n for n in self._old_groups.get(name, ()) if n in self._now}
+        names |= self._holders(gone)
         space.suspect(names)
         names |= self._sharing(names)
         observations = {name: self._single(name) for name in names}
         return connect(observations)
+
+    def _holders(self, gone: set[str]) -> set[str]:
+        """What held the former value of one of `gone` by its name, and now holds it by itself."""
+        known = self._before.singles
+        return {n for n in self._now if n in known and not gone.isdisjoint(known[n].refers)}
 
     def _sharing(self, names: set[str]) -> set[str]:
         """Other variables, untouched as far as is known, that share an object with `names`."""
@@ -151,7 +161,7 @@ class Recording:
         if group & self._rebound or group & self._source.definite:
             return True
         if not group & reach.names:
-            return self._regrouped(group)
+            return False  # at most it shares otherwise than before; the objects are what they were
         seen = self._space.joint(group)
         if seen.dumped is None and not group & reach.direct:
             return False  # a client that only steps use: the history answers for them
@@ -257,6 +267,8 @@ class Recording:
         # A binding that may have been skipped, or made what was there already: it depends on it.
         made = {n for group in changed for n in group}
         names |= {n for n in self._source.stores | reach.stores if n not in made}
+        # What is stored together with something new is given back as it was here.
+        names |= made - self._rebound - {RESULT}
         if result_name not in (None, RESULT):
             names.add(str(result_name))
         reads = {name: versions.get(name, b"") for name in sorted(names)}
@@ -297,29 +309,31 @@ class Recording:
     def _commit(
         self,
         groups: list[Group],
-        products: Iterable[CapturedGroup],
+        products: list[CapturedGroup],
         ambient: Iterable[CapturedAmbient],
         key: bytes,
     ) -> None:
         """The namespace knows its new state."""
         space = self._space
-        products, ambient = tuple(products), tuple(ambient)
+        ambient = tuple(ambient)
         left_something = bool(products or self._deleted or ambient)
+        made = {n for product in products for n in product.names if n != RESULT}
+        space.bonds.leave({*made, *self._rebound, *self._deleted}, space.versions)
         for name in self._deleted:
             space.versions.pop(name, None)
         for group in groups:
             for name in group:
                 space.groups[name] = group
         for product in products:
-            for name in product.names:
-                if name != RESULT:
-                    space.versions[name] = product.version
+            names = [name for name in product.names if name != RESULT]
+            space.versions.update(dict.fromkeys(names, product.version))
+            space.bonds.form(names, product.refers)
         for change in ambient:
             space.ambient.versions[change.name] = change.version
         space.settle()
         if self._untracked is None:
-            made = [(p.names, p.version) for p in products]
-            space.advance(key, made, self._deleted, [(a.name, a.version) for a in ambient])
+            versions = [(p.names, p.version) for p in products]
+            space.advance(key, versions, self._deleted, [(a.name, a.version) for a in ambient])
         elif self._untracked != FAILED or left_something:
             space.lineage = unknowable()
 

@@ -1,10 +1,15 @@
-"""Decoding a recorded cell: every product, in any order, before anything is touched."""
+"""Decoding a recorded cell: every product, in any order, before anything is touched.
+
+Products that may wait, large ones as a rule, are not read: see pending.py.
+"""
 
 from __future__ import annotations
 
+from functools import partial as bound
 from typing import TYPE_CHECKING, Any
 
 from evercell.cell.capture import NOTHING, RESULT, Decoded, Unrestored
+from evercell.cell.pending import Waiting
 from evercell.codec.pickling import load
 from evercell.errors import RestoreError
 
@@ -28,6 +33,7 @@ class _Products:
         fetch: Callable[[Payload], Buffer],
         deleted: tuple[str, ...],
     ) -> None:
+        self._space = space
         self._live = space.ns
         self._fetch = fetch
         self._deleted = frozenset(deleted)
@@ -37,21 +43,32 @@ class _Products:
     def decode(self, product: Product) -> dict[str, Any]:
         known = self._done.get(product.names)
         if known is None:
-            assert product.payload is not None  # noqa: S101 - the caller has looked
-            stream = self._fetch(product.payload)
-            buffers = [self._fetch(buffer) for buffer in product.buffers]
-            known = self._done[product.names] = load(stream, buffers, self._live, self.resolve)
-            if set(known) != set(product.names):
-                raise RestoreError("a recorded value holds other variables than its record says.")
+            known = self._done[product.names] = self.read(product)
         return known
+
+    def read(self, product: Product) -> dict[str, Any]:
+        assert product.payload is not None  # noqa: S101 - the caller has looked
+        stream = self._fetch(product.payload)
+        buffers = [self._fetch(buffer) for buffer in product.buffers]
+        values: dict[str, Any] = load(stream, buffers, self._live, self.resolve)
+        if set(values) != set(product.names):
+            raise RestoreError("a recorded value holds other variables than its record says.")
+        return values
+
+    @property
+    def done(self) -> set[tuple[str, ...]]:
+        """The products that were decoded, by their names."""
+        return set(self._done)
 
     def resolve(self, name: str) -> Any:
         """What a stream refers to by name."""
         product = self._owner.get(name)
         if product is not None and product.payload is not None:
             return self.decode(product)[name]
-        if name in self._live and name not in self._deleted:
-            return self._live[name]
+        if name not in self._deleted:
+            self._space.provide((name,))
+            if name in self._live:
+                return self._live[name]
         raise RestoreError(f"the recorded value needs {name}, which is not defined.")
 
 
@@ -61,15 +78,18 @@ def decode_cell(
     fetch: Callable[[Payload], Buffer],
     *,
     partial: bool,
+    may_wait: Callable[[Product], bool],
 ) -> Decoded:
     """See `Namespace.decode`."""
     products = _Products(space, event.products, fetch, event.deleted)
+    later = {p.names: p for p in event.products if p.payload is not None and may_wait(p)}
     values: dict[str, Any] = {}
     groups: list[tuple[tuple[str, ...], bytes]] = []
     result: object = NOTHING
     for product in event.products:
         if product.payload is not None:
-            values.update(products.decode(product))
+            if product.names not in later:
+                values.update(products.decode(product))
         elif product.names == (RESULT,):
             result = Unrestored(product.reason or "it can't be stored")
         elif not partial:
@@ -78,6 +98,31 @@ def decode_cell(
         else:
             continue
         groups.append((product.names, product.version))
+    for done in products.done & later.keys():  # another one refers to it by name
+        values.update(products.decode(later.pop(done)))
+    if RESULT in values:
+        result = values.pop(RESULT)
+    return Decoded(
+        values=values,
+        groups=tuple(groups),
+        refers={product.names: product.refers for product in event.products},
+        deleted=event.deleted,
+        ambient=_decode_ambient(space, event, fetch, partial=partial),
+        result_name=event.result,
+        result=result,
+        key=event.key,
+        partial=partial,
+        waiting=tuple(
+            # Of its own: what was decoded beside it is nothing to hold on to.
+            Waiting(frozenset(names), bound(_Products(space, (p,), fetch, ()).read, p))
+            for names, p in later.items()
+        ),
+    )
+
+
+def _decode_ambient(
+    space: Namespace, event: CellCompleted, fetch: Callable[[Payload], Buffer], *, partial: bool
+) -> tuple[tuple[str, bytes, Callable[[], None]], ...]:
     ambient = []
     for change in event.ambient:
         if change.payload is not None:
@@ -85,15 +130,4 @@ def decode_cell(
             ambient.append((change.name, change.version, put_back))
         elif not partial:
             raise RestoreError(f"{change.name[1:]} can't be put back. Run the cell again.")
-    if RESULT in values:
-        result = values.pop(RESULT)
-    return Decoded(
-        values=values,
-        groups=tuple(groups),
-        deleted=event.deleted,
-        ambient=tuple(ambient),
-        result_name=event.result,
-        result=result,
-        key=event.key,
-        partial=partial,
-    )
+    return tuple(ambient)

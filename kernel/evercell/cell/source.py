@@ -29,12 +29,13 @@ from blake3 import blake3
 from evercell.cell.bytecode import SHOWS, CodeFacts, code_facts, own_reads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 __all__ = ["Directive", "Source", "linked_names", "parse_source"]
 
 Directive = Literal["volatile", "recompute"]
 _DIRECTIVES: tuple[Directive, ...] = ("volatile", "recompute")
+_TAG = "evercell:"
 _COMMENT = re.compile(r"^[ \t]*#[ \t]*evercell:[ \t]*([a-z, -]+?)[ \t]*$", re.MULTILINE)
 _CELL_MAGIC = re.compile(r"\A\s*%%evercell[ \t]+volatile[ \t]*(?:\n|\Z)")
 # Magics that set something up and touch no variable.
@@ -72,6 +73,7 @@ class Source:
     # Decorated functions that it only defines -> what their bodies read: not used by the cell if
     # the decorator made a step of them.
     decorated: tuple[tuple[str, frozenset[str]], ...] = ()
+    submodules: tuple[str, ...] = ()  # "a.b" that it imports itself, which sets an attribute of a
 
     @property
     def reads(self) -> frozenset[str]:
@@ -87,6 +89,10 @@ class Source:
     def volatile(self) -> bool:
         """Always run, never a hit."""
         return "volatile" in self.directives
+
+    def marks(self, tags: Iterable[str]) -> frozenset[str]:
+        """What its author asked for, in the source or by the cell's tags."""
+        return self.directives | {tag.removeprefix(_TAG) for tag in tags if tag.startswith(_TAG)}
 
 
 def parse_source(source: str, transformed: str) -> Source:
@@ -132,7 +138,20 @@ def parse_source(source: str, transformed: str) -> Source:
         tuple(shell),
         _definite(tree),
         *_direct(tree, code, facts),
+        tuple(dict.fromkeys(name for name in _imported(tree) if "." in name)),
     )
+
+
+def _imported(tree: ast.Module) -> Iterator[str]:
+    """Modules that statements at the top import, also in their blocks."""
+    pending: list[ast.AST] = list(tree.body)
+    for node in pending:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            pending += ast.iter_child_nodes(node)
 
 
 def _definite(tree: ast.Module) -> frozenset[str]:

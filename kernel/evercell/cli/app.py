@@ -86,10 +86,29 @@ def run(  # noqa: PLR0917 - typer fills them by name
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Begin a new run instead of resuming the current one.")
     ] = False,
+    plan: Annotated[
+        bool,
+        typer.Option(
+            "--plan",
+            help="Say what would happen to each cell, why, and what it had cost; run nothing.",
+        ),
+    ] = False,
     as_json: Json = False,
     history: History = None,
 ) -> None:
     """Run a notebook from top to bottom; what an earlier, unfinished run did is not done again."""
+    if plan:
+        from evercell.cli.plan import plan_command
+
+        raise typer.Exit(
+            plan_command(
+                notebook,
+                parameters=parameters or [],
+                fresh=fresh,
+                as_json=as_json,
+                history=history,
+            )
+        )
     from evercell.cli.run import run_command
 
     raise typer.Exit(

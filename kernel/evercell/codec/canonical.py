@@ -70,7 +70,7 @@ def digest(
         return blake3(b"M" + _dumps(value, 2)).digest(16)
     try:
         return blake3(_Encoder(live).encode(value)).digest(16)
-    except _UndigestibleError as error:
+    except UndigestibleError as error:
         path = name + "".join(reversed(error.trail))
         raise NotStorableError(
             f"{path} can't be told by its content: {error.reason}. Pass plain data instead, or "
@@ -80,7 +80,9 @@ def digest(
         raise NotStorableError(f"{name} is nested too deeply to be digested.") from None
 
 
-class _UndigestibleError(Exception):
+class UndigestibleError(Exception):
+    """Inside of this package: a part without content, before its path is known."""
+
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
@@ -114,7 +116,7 @@ class _Encoder:
         self._open[key] = depth
         try:
             encoded = _short(self.encode(value))
-        except _UndigestibleError as error:
+        except UndigestibleError as error:
             if step is not None:
                 error.trail.append(step)
             raise
@@ -235,8 +237,34 @@ class _Encoder:
         return b"B" + _short(value.__name__.encode()) + self.part(owner, ".__self__")
 
 
+def parts_of(value: Any) -> object:
+    """What a function, method, closure cell, property or the like is made of; None for others."""
+    if type(value) is types.FunctionType:
+        cells = value.__closure__ or ()
+        return (
+            value.__qualname__, code_digest(value.__code__), value.__defaults__,
+            value.__kwdefaults__, cells, value.__dict__,
+        )  # fmt: skip
+    if type(value) is types.BuiltinFunctionType:
+        owner = value.__self__
+        bound = owner is not None and not isinstance(owner, types.ModuleType)
+        return (value.__name__, owner) if bound else None
+    content = _PARTS.get(type(value))
+    return None if content is None else content(value)
+
+
+def is_known(kind: type) -> bool:
+    """Whether values of this type are digested in a way of their own, not by how they reduce."""
+    if kind in _HANDLERS or issubclass(kind, _DESCRIPTORS):
+        return True
+    numpy, pandas = sys.modules.get("numpy"), sys.modules.get("pandas")
+    known = [getattr(numpy, "ndarray", None)]
+    known += [getattr(pandas, name, None) for name in ("DataFrame", "Series")]
+    return kind in known
+
+
 def reduce(value: object) -> Any:
-    """What pickle would be told about `value`. Raises _UndigestibleError."""
+    """What pickle would be told about `value`. Raises UndigestibleError."""
     kind = type(value)
     reducer = copyreg.dispatch_table.get(kind)
     try:
@@ -244,7 +272,7 @@ def reduce(value: object) -> Any:
     except RecursionError:
         raise
     except Exception as error:  # noqa: BLE001 - user code: whatever it raises, it has no content
-        raise _UndigestibleError(f"{kind.__qualname__}: {error}") from None
+        raise UndigestibleError(f"{kind.__qualname__}: {error}") from None
     return reduced
 
 
@@ -303,6 +331,26 @@ def _tagged(tag: bytes, content: Callable[[Any], object]) -> Callable[[_Encoder,
     return lambda encoder, value: tag + encoder.part(content(value))
 
 
+_TAGS: dict[type, bytes] = {
+    types.CellType: b"e",
+    types.MethodType: b"h",
+    types.MappingProxyType: b"x",
+    staticmethod: b"s",
+    classmethod: b"l",
+    property: b"y",
+    functools.cached_property: b"z",
+    functools._lru_cache_wrapper: b"u",
+}
+_PARTS: dict[type, Callable[[Any], object]] = {
+    types.CellType: lambda value: (_cell_content(value),),
+    types.MethodType: lambda value: (value.__func__, value.__self__),
+    types.MappingProxyType: dict,
+    staticmethod: lambda value: value.__func__,
+    classmethod: lambda value: value.__func__,
+    property: lambda value: (value.fget, value.fset, value.fdel),
+    functools.cached_property: lambda value: (value.func, value.attrname),
+    functools._lru_cache_wrapper: lambda value: (value.__wrapped__, value.cache_parameters()),
+}
 _HANDLERS: dict[type, Callable[[_Encoder, Any], bytes]] = {
     bytearray: lambda _encoder, value: b"A" + bytes(value),
     PickleBuffer: lambda _encoder, value: b"R" + bytes(value),
@@ -310,14 +358,5 @@ _HANDLERS: dict[type, Callable[[_Encoder, Any], bytes]] = {
     types.BuiltinFunctionType: _Encoder.builtin,
     types.CodeType: lambda _encoder, value: b"k" + code_digest(value),
     types.ModuleType: lambda _encoder, value: b"m" + value.__name__.encode(),
-    types.CellType: _tagged(b"e", lambda value: (_cell_content(value),)),
-    types.MethodType: _tagged(b"h", lambda value: (value.__func__, value.__self__)),
-    types.MappingProxyType: _tagged(b"x", dict),
-    staticmethod: _tagged(b"s", lambda value: value.__func__),
-    classmethod: _tagged(b"l", lambda value: value.__func__),
-    property: _tagged(b"y", lambda value: (value.fget, value.fset, value.fdel)),
-    functools.cached_property: _tagged(b"z", lambda value: (value.func, value.attrname)),
-    functools._lru_cache_wrapper: _tagged(
-        b"u", lambda value: (value.__wrapped__, value.cache_parameters())
-    ),
+    **{kind: _tagged(tag, _PARTS[kind]) for kind, tag in _TAGS.items()},
 }

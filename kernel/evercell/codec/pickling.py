@@ -16,14 +16,17 @@ What differs from cloudpickle, and why:
 
 from __future__ import annotations
 
+import datetime
 import enum
 import gc
 import io
 import itertools
 import pickle
+import re
 import sys
 import types
 import typing
+import zoneinfo
 from collections import Counter
 from dataclasses import dataclass
 from types import FunctionType
@@ -36,7 +39,7 @@ from evercell.codec import rebuild
 from evercell.codec.buffers import own_memory
 from evercell.codec.code import Positions, marshal_code, positions_of, unmarshal_code
 from evercell.codec.definitions import check_class, function_state, importable
-from evercell.codec.reducers import REDUCERS, REFUSED, Arrays
+from evercell.codec.reducers import REDUCERS, REFUSED, REFUSED_NAMES, Arrays
 from evercell.errors import EvercellError, NotStorableError, RestoreError
 
 if TYPE_CHECKING:
@@ -47,7 +50,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Dumped", "Pickler", "Unpickler", "dump", "load"]
 
-OUT_OF_BAND = 65_536  # bytes from which a buffer travels beside the stream
 _NOTHING_OWN: dict[str, object] = {}
 _MISSING = object()
 # Of a class: where it was written, what copyreg remembers, what is given at its making.
@@ -75,7 +77,14 @@ class Dumped:
 
     def digest(self) -> bytes:
         """16 bytes over the content."""
-        hasher = blake3(self.main)
+        return self._hash(self.main)
+
+    def content_of_buffers(self) -> bytes:
+        """16 bytes over what is beside the stream."""
+        return self._hash(b"")
+
+    def _hash(self, main: bytes) -> bytes:
+        hasher = blake3(main)
         for buffer in self.buffers:
             hasher.update(b"buffer" + buffer.nbytes.to_bytes(8, "big"))
             hasher.update(buffer)
@@ -96,7 +105,7 @@ def dump(
 
     def beside(buffer: pickle.PickleBuffer) -> bool:
         raw = buffer.raw()
-        if raw.nbytes < OUT_OF_BAND:
+        if raw.nbytes < rebuild.OUT_OF_BAND:
             return True
         buffers.append(raw)
         return False
@@ -206,7 +215,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             return self._function(obj)
         if isinstance(obj, type):
             return self._class(obj)
-        refused = REFUSED.get(kind)
+        refused = REFUSED.get(kind) or REFUSED_NAMES.get((kind.__module__, kind.__qualname__))
         if refused is not None or kind.__module__ == "itertools":
             raise NotStorableError(refused or f"{kind.__name__} hides how far it has run")
         reducer = REDUCERS.get(kind)
@@ -391,6 +400,7 @@ def _is_common(kind: type) -> bool:
     immutable ones, numpy's dtypes, the compiled functions that rebuild arrays and frames."""
     return (
         kind in _WITHOUT_IDENTITY
+        or hasattr(kind, "__evercell_value__")
         or kind.__module__ == "numpy.dtypes"
         or kind.__name__ == "cython_function_or_method"
     )
@@ -399,4 +409,5 @@ def _is_common(kind: type) -> bool:
 _WITHOUT_IDENTITY = frozenset({
     str, bytes, int, float, complex, tuple, frozenset, range, slice, types.ModuleType,
     types.BuiltinFunctionType, types.CodeType, type(itertools.chain.from_iterable),
+    datetime.timedelta, datetime.timezone, zoneinfo.ZoneInfo, re.Pattern, pickle.PickleBuffer,
 })  # fmt: skip

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
+    "OUT_OF_BAND",
+    "make_array",
     "make_array_view",
     "make_cached_property",
     "make_cell",
@@ -30,6 +32,8 @@ __all__ = [
     "set_exception",
     "set_function",
 ]
+
+OUT_OF_BAND = 65_536  # bytes from which a buffer travels beside the stream
 
 
 def named(name: str) -> Any:
@@ -123,6 +127,21 @@ def exception_parts(error: BaseException) -> tuple[tuple[Any, ...], dict[str, An
 
 
 _C_FIELDS = frozenset({"name", "path", "name_from", "obj"})  # of ImportError, NameError, ...
+
+
+def make_array(
+    dtype: Any, shape: tuple[int, ...], strides: tuple[int, ...], writable: bool, data: Any
+) -> Any:
+    """A numpy array. A small one gets memory of its own, which can be resized; a large one stays
+    over the memory of `data`, which may be a file that nobody has read yet."""
+    import numpy as np  # noqa: PLC0415 - only for those who have arrays
+
+    array = np.ndarray(shape, dtype, buffer=data, strides=strides)
+    if array.nbytes < OUT_OF_BAND:
+        array = array.copy(order="K")
+    if not writable:
+        array.flags.writeable = False
+    return array
 
 
 def make_array_view(  # noqa: PLR0917 - as the stream calls it

@@ -16,6 +16,7 @@ import sys
 import types
 import typing
 import weakref
+from pickle import PickleBuffer
 from typing import TYPE_CHECKING, Any
 
 from evercell.codec import rebuild
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from evercell.codec.pickling import Pickler
 
-__all__ = ["REDUCERS", "REFUSED", "Arrays", "Span"]
+__all__ = ["REDUCERS", "REFUSED", "REFUSED_NAMES", "Arrays", "Span"]
 
 # (first address, address after the last, id of the owner, "numpy" or "pandas")
 Span = tuple[int, int, int, str]
@@ -52,6 +53,12 @@ REFUSED: dict[type, str] = {
     weakref.WeakKeyDictionary: _WEAK,
     weakref.WeakValueDictionary: _WEAK,
     types.FrameType: "a frame can't be stored",
+}
+
+# The same for classes whose module is not loaded for it.
+REFUSED_NAMES: dict[tuple[str, str], str] = {
+    ("tempfile", "TemporaryDirectory"): "a temporary folder goes with its process",
+    ("multiprocessing.shared_memory", "SharedMemory"): "shared memory goes with its process",
 }
 
 
@@ -188,7 +195,7 @@ class Arrays:
         self._borrow(base)
         if root is array:
             self._remember(array, id(array), "numpy")
-            return NotImplemented
+            return _owner(array, numpy)
         if type(root) is not numpy.ndarray:
             raise NotStorableError(f"an array that shares memory with a {type(root).__name__}")
         self._remember(array, id(root), "numpy")
@@ -226,6 +233,18 @@ class Arrays:
             start, stop = _bounds(array)
             self.spans.append((start, stop, owner, library))
             self._kept.append(array)
+
+
+def _owner(array: Any, numpy: Any) -> Any:
+    """An array that owns its memory comes back as one that does: numpy's own way gives a view of
+    the loaded bytes, which can't be resized."""
+    axes = sorted(range(array.ndim), key=lambda axis: -array.strides[axis])
+    stored = array.transpose(axes)
+    if array.dtype.hasobject or not array.nbytes or not stored.flags.c_contiguous:
+        return NotImplemented
+    data = PickleBuffer(stored.reshape(-1).view(numpy.uint8))
+    writable = array.flags.writeable
+    return rebuild.make_array, (array.dtype, array.shape, array.strides, writable, data)
 
 
 def _sharing() -> str:

@@ -9,6 +9,7 @@ Nothing here touches a namespace, a file or a clock.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -16,10 +17,10 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from evercell.events import CellCompleted, CellStarted, ErrorInfo, Payload
+    from evercell.events import CellAccepted, CellCompleted, CellStarted, ErrorInfo, Payload
     from evercell.history import StepRecord
 
-SlotStatus = Literal["in doubt", "completed", "failed"]
+SlotStatus = Literal["in doubt", "completed", "failed", "forgotten"]
 
 __all__ = [
     "Answer",
@@ -42,6 +43,27 @@ class CellRecord:
 
     started: CellStarted
     completed: CellCompleted
+    accepted: CellAccepted | None = None  # its user kept it: source and reads are those of then
+
+    def accept(self, event: CellAccepted) -> CellRecord:
+        """This execution's result as that of the source and the inputs in `event`."""
+        started = msgspec.structs.replace(
+            self.started,
+            slot=event.slot,
+            source=event.source,
+            source_digest=event.source_digest,
+            ordinal=event.ordinal,
+        )
+        completed = msgspec.structs.replace(self.completed, reads=event.reads)
+        return CellRecord(started, completed, event)
+
+    @property
+    def why(self) -> str:
+        """Why restoring it is right, in words."""
+        if self.accepted is None:
+            return "the history holds its result"
+        day = datetime.fromtimestamp(self.accepted.at / 1e9).astimezone()
+        return f"{self.accepted.user} accepted its recorded result on {day:%Y-%m-%d %H:%M}"
 
     @property
     def unstorable(self) -> str | None:
@@ -87,6 +109,7 @@ _WHY_NO_RECORD: dict[SlotStatus | None, str] = {
     "in doubt": "it was cut off before it finished",
     "failed": "it failed the last time",
     "completed": "its source was edited",
+    "forgotten": "its record was forgotten",
 }
 
 

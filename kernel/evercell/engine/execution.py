@@ -14,9 +14,11 @@ from evercell.cell.capture import lost_capture
 from evercell.cell.files import watch_files
 from evercell.cell.identity import cell_key
 from evercell.cell.outputs import decode_messages, encode_messages
+from evercell.cell.pending import words_in
 from evercell.cell.recording import FAILED
 from evercell.cell.source import linked_names
 from evercell.codec import canonical
+from evercell.codec.layers import CHUNKS
 from evercell.codec.secret import holds_secret
 from evercell.engine import clear
 from evercell.engine.context import in_step_body
@@ -33,6 +35,7 @@ from evercell.events import (
     Payload,
     Product,
 )
+from evercell.settings import current
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -69,10 +72,16 @@ class CellExecution:
         """Give the recorded effects back: all of them, or none and RestoreError or PayloadError."""
         run, completed = self.run, record.completed
         begin = run.clock.monotonic()
-        decoded = self.namespace.decode(completed, run.history.fetch)
+        decoded = self.namespace.decode(
+            completed,
+            run.history.fetch,
+            submodules=self.source.submodules,
+            may_wait=self._may_wait,
+        )
         outputs = completed.outputs
         messages = () if outputs is None else decode_messages(run.history.get(outputs))
         result = self.namespace.apply(decoded)
+        self.namespace.provide(words_in("\n".join(self.request.expressions)))
         reply = self.host.replay(messages, result)
         self._append(
             CellRestored(
@@ -86,7 +95,7 @@ class CellExecution:
                 source=clear.source(self.request.source),
                 source_digest=self.source.digest,
                 ordinal=self.place.ordinal,
-                reason="the history holds its result",
+                reason=record.why,
                 execution_count=self.request.execution_count,
                 duration=self._since(begin),
                 saved=completed.duration,
@@ -94,6 +103,20 @@ class CellExecution:
         )
         run.state.places.finished(self.place.slot)
         return reply
+
+    def _may_wait(self, product: Product) -> bool:
+        """Whether to leave the value on disk until it is needed. What it refers to by name could
+        be another thing by then. Raises PayloadError if it is not there."""
+        limit = current().lazy_from
+        parts = [part for part in (product.payload, *product.buffers) if part is not None]
+        # What was stored in chunks is large, however well it was compressed.
+        chunked = any(CHUNKS in part.codec.split("+") for part in parts)
+        small = sum(part.size for part in parts) < (limit or 0) and not chunked
+        if limit is None or product.refers or small:
+            return False
+        for part in parts:
+            self.run.history.probe(part)
+        return True
 
     async def execute(
         self, decision: Decision, reason: str, overlay: CellRecord | None = None
@@ -104,6 +127,10 @@ class CellExecution:
         stored; the others take their recorded values.
         """
         run = self.run
+        expressions = "\n".join(self.request.expressions)
+        while lacking := self.namespace.lacking(self.source, expressions):
+            for waiting in lacking:  # which may bring more within reach
+                self.namespace.load(waiting)
         before = self._guard(lambda: self.namespace.before(self.source))
         scope = self._scope(before)
         self._append(self._started(scope.cell, decision, reason))
@@ -164,8 +191,13 @@ class CellExecution:
         live = self.namespace.ns
         modules = [name for name, value in live.items() if isinstance(value, ModuleType)]
         tied = linked_names(self.request.transformed, lost, loose=modules)
-        fresh = {group.names for group in capture.products if group.stream is not None}
-        stored = tuple(p for p in products if p.payload is not None and p.names in fresh)
+        fresh = {g.names: g.version for g in capture.products if g.stream is not None}
+        # What is the same again stays: others may hold it, and it may be what was displayed.
+        stored = tuple(
+            p
+            for p in products
+            if p.payload is not None and fresh.get(p.names, p.version) != p.version
+        )
         recorded = replace(overlay.completed, products=stored, deleted=(), ambient=(), result=None)
         try:
             decoded = self.namespace.decode(recorded, self.run.history.fetch, partial=True)
@@ -264,12 +296,13 @@ class CellExecution:
         if stream is not None and (holds_secret(stream) or any(map(holds_secret, group.buffers))):
             stream, reason = None, _UNRECORDED
         if stream is None:
-            return Product(group.names, group.version, reason=reason)
+            return Product(group.names, group.version, reason=reason, refers=group.refers)
         return Product(
             names=group.names,
             version=group.version,
             payload=put(stream, "pickle"),
             buffers=tuple(put(buffer, "buffer") for buffer in group.buffers),
+            refers=group.refers,
         )
 
     def _ambient(self, change: CapturedAmbient) -> AmbientChange:

@@ -21,7 +21,7 @@ import sysconfig
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
@@ -115,6 +115,8 @@ class _Walk:
             if is_user_code(inner.__module__):
                 self.parts.append(f"function {name}")
                 self.function(inner)
+        elif isinstance(value, ModuleType):
+            self.parts.append(f"module {name} {value.__name__}")
         elif isinstance(value, type):
             if is_user_code(value.__module__):
                 self._digest(name, value)

@@ -28,6 +28,7 @@ class CellRequest:
     cell_id: str | None = None  # nbformat id, where the frontend sends it
     cell_index: int | None = None  # index in the notebook's cells, where it is known
     tags: tuple[str, ...] = ()
+    expressions: tuple[str, ...] = ()  # that the frontend has evaluated after the cell
 
 
 @dataclass(frozen=True, slots=True)

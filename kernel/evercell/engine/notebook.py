@@ -15,17 +15,24 @@ from typing import TYPE_CHECKING
 
 from evercell.cell.namespace import Namespace
 from evercell.cell.source import parse_source
+from evercell.engine.accept import accept_cells, forget_cells
 from evercell.engine.decide import Execute, Recompute, Restore, decide_cell
 from evercell.engine.execution import CellExecution
+from evercell.engine.explain import explain_cell
+from evercell.engine.preview import Previewer
 from evercell.errors import HistoryError, PayloadError, RestoreError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
     from typing import Any
 
+    from evercell.engine.accept import Accepted
+    from evercell.engine.explain import Explanation
     from evercell.engine.host import CellRequest, Host
+    from evercell.engine.preview import CellPreview, NotebookCell
     from evercell.engine.run import Run
-    from evercell.events import Decision
+    from evercell.events import CellForgotten, Decision
 
 __all__ = ["NotebookRun"]
 
@@ -38,16 +45,14 @@ class NotebookRun:
         as the user's own code."""
         self.run = run
         self.namespace = Namespace(live, project)
+        self._project = project
         self._executing: CellExecution | None = None
 
     async def execute(self, request: CellRequest, host: Host) -> dict[str, Any]:
         """Restore the cell or run it; returns the content of the execute_reply."""
         source = parse_source(request.source, request.transformed)
         place = self.run.state.places.resolve(request, source.digest)
-        marks = {
-            *source.directives,
-            *(t.removeprefix("evercell:") for t in request.tags if t.startswith("evercell:")),
-        }
+        marks = source.marks(request.tags)
         volatile = "volatile" in marks
         decision = decide_cell(
             self.run.state.records(source.digest),
@@ -74,12 +79,36 @@ class NotebookRun:
                 case Execute(reason):
                     kind: Decision = "volatile" if volatile else "executed"
                     return await cell.execute(kind, reason)
-        except HistoryError as error:
+        except (HistoryError, RestoreError) as error:
             return host.refuse(error)
         finally:
             self._executing = None
             for line in self.run.history.take_notices():
                 host.note(f"evercell: {line}\n")
+
+    def preview(self, cells: Iterable[NotebookCell]) -> tuple[CellPreview, ...]:
+        """What Restart and Run All would do to the notebook's cells as they stand now; from any
+        thread. Raises what `History.cell_costs` raises."""
+        return self._previewer().cells(cells)
+
+    def explain(self, cells: Iterable[NotebookCell], chosen: int) -> Explanation | None:
+        """Why the cell with the index `chosen` would be restored or run."""
+        return explain_cell(self.run, self._previewer(), cells, chosen)
+
+    def accept(self, cells: Iterable[NotebookCell], chosen: int | None = None) -> Accepted:
+        """Keep recorded results on the user's word; see `accept_cells`."""
+        return accept_cells(self.run, self._previewer(), cells, chosen)
+
+    def forget(
+        self, cells: Iterable[NotebookCell], chosen: int | None = None
+    ) -> tuple[CellForgotten, ...]:
+        """Take records out of use for good; see `forget_cells`."""
+        return forget_cells(self.run, self._previewer(), cells, chosen)
+
+    def _previewer(self) -> Previewer:
+        run, executing = self.run, self._executing
+        running = None if executing is None else executing.place.slot
+        return Previewer(run.state, run.history.cell_costs(run.run_id), self._project, running)
 
     def mark_volatile(self, reason: str) -> None:
         """Say that the cell that runs now shows something live, so that it must run each time."""

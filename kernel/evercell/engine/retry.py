@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from evercell.engine.durations import Duration, seconds
 from evercell.errors import ApplicationError, StepTimeoutError, UsageError
@@ -34,6 +34,9 @@ class RetryPolicy:
 
     Raises UsageError for values that make no sense.
     """
+
+    # Steps that share a policy, such as the default one, have nothing else to do with each other.
+    __evercell_value__: ClassVar[bool] = True
 
     initial_interval: Duration = 1.0
     backoff_coefficient: float = 2.0

@@ -6,6 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, Literal
 
+from evercell.cell.pending import words_in
 from evercell.clock import SystemClock
 from evercell.engine.feed import RunFeed
 from evercell.engine.notebook import NotebookRun
@@ -17,13 +18,18 @@ from evercell.errors import NotInKernelError
 from evercell.history import History
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from evercell.clock import Clock
+    from evercell.engine.accept import Accepted
+    from evercell.engine.explain import Explanation
     from evercell.engine.host import CellRequest, Host
+    from evercell.engine.preview import CellPreview, NotebookCell
     from evercell.engine.run import RunRequest
+    from evercell.engine.state import RunState
     from evercell.engine.workflow.worker import WorkflowWorker
+    from evercell.events import CellForgotten
 
 __all__ = ["Session", "current_session"]
 
@@ -132,9 +138,44 @@ class Session:
         if worker is not None:
             worker.close()
 
+    @property
+    def state(self) -> RunState:
+        """What the current run's cells amount to."""
+        return self.cells.run.state
+
+    def preview(self, cells: Iterable[NotebookCell]) -> tuple[CellPreview, ...]:
+        """What Restart and Run All would do to the notebook's cells as they stand now."""
+        return self.cells.preview(cells)
+
+    def explain(self, cells: Iterable[NotebookCell], chosen: int) -> Explanation | None:
+        """Why the cell with the index `chosen` would be restored or run; None if there is none."""
+        return self.cells.explain(cells, chosen)
+
+    def accept(self, cells: Iterable[NotebookCell], chosen: int | None = None) -> Accepted:
+        """Keep recorded results of stale cells on the user's word; durable on return."""
+        return self.cells.accept(cells, chosen)
+
+    def forget(
+        self, cells: Iterable[NotebookCell], chosen: int | None = None
+    ) -> tuple[CellForgotten, ...]:
+        """Take the records of a cell, or of all, out of use for good; durable on return."""
+        return self.cells.forget(cells, chosen)
+
+    def provide(self, text: str | None) -> None:
+        """Load the restored variables that `text` names and that waited on disk; None: all.
+
+        Raises PayloadError, RestoreError.
+        """
+        self.cells.namespace.provide(None if text is None else words_in(text))
+
+    def waiting(self) -> tuple[str, ...]:
+        """The restored variables that are not loaded yet."""
+        return tuple(self.cells.namespace.pending)
+
     def new_run(self) -> str:
         """Leave the current run and begin another; returns its id. Variables stay as they are."""
         self._stop_workflows()
+        self.cells.namespace.provide(None)
         self.cells.run.detach()
         run = begin_run(self.history, self.request, self.clock)
         self.cells = NotebookRun(run, self._live, self._project)

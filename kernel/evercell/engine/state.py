@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 from evercell.engine.decide import CellRecord
 from evercell.engine.places import Places
-from evercell.events import CellCompleted, CellFailed, CellRestored, CellStarted
+from evercell.events import (
+    CellAccepted,
+    CellCompleted,
+    CellFailed,
+    CellForgotten,
+    CellRestored,
+    CellStarted,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,6 +33,10 @@ class RunState:
     _records: dict[bytes, list[CellRecord]] = field(default_factory=dict)
     _started: dict[str, CellStarted] = field(default_factory=dict)
     _status: dict[str, SlotStatus] = field(default_factory=dict)
+    _cells: dict[str, CellStarted | CellRestored | CellAccepted] = field(default_factory=dict)
+    _latest: dict[str, CellRecord] = field(default_factory=dict)
+    _finished: dict[str, CellRecord] = field(default_factory=dict)
+    _forgotten: set[str] = field(default_factory=set)
 
     @classmethod
     def fold(cls, events: Iterable[Event]) -> RunState:
@@ -45,27 +56,66 @@ class RunState:
             case CellCompleted():
                 started = self._started.pop(event.activity_id)
                 self._status[started.slot] = "completed"
+                record = CellRecord(started, event)
+                self._latest[started.slot] = self._finished[event.activity_id] = record
                 if started.decision != "volatile":
-                    records = self._records.setdefault(started.source_digest, [])
-                    records.insert(0, CellRecord(started, event))
+                    self._records.setdefault(started.source_digest, []).insert(0, record)
             case CellFailed():
                 started = self._started.pop(event.activity_id)
                 self._status[started.slot] = "failed"
             case CellRestored():
                 self._status[event.slot] = "completed"
+                if event.origin in self._finished:
+                    self._latest[event.slot] = self._finished[event.origin]
                 self._learn(event)
+            case CellAccepted():
+                self._accept(event)
+            case CellForgotten():
+                self._forget(event)
             case _:
                 pass  # steps and the run itself don't decide about cells
+
+    def _accept(self, event: CellAccepted) -> None:
+        origin = self._finished.get(event.origin)
+        if origin is not None:
+            record = origin.accept(event)
+            self._records.setdefault(event.source_digest, []).insert(0, record)
+            self._latest[event.slot] = record
+            self._status[event.slot] = "completed"
+            self._learn(event)
+
+    def _forget(self, event: CellForgotten) -> None:
+        self._forgotten.update(event.origins)
+        self._status[event.slot] = "forgotten"
+        for records in self._records.values():
+            records[:] = [r for r in records if r.completed.activity_id not in event.origins]
 
     def records(self, source_digest: bytes) -> list[CellRecord]:
         """Finished executions of this source, latest first."""
         return self._records.get(source_digest, [])
 
+    def latest(self, slot: str) -> CellRecord | None:
+        """The finished execution whose result the slot had last, with whatever source."""
+        return self._latest.get(slot)
+
+    def is_forgotten(self, record: CellRecord) -> bool:
+        """Whether its user took it out of use."""
+        return record.completed.activity_id in self._forgotten
+
+    def finished(self) -> tuple[CellRecord, ...]:
+        """Every finished execution, in order."""
+        return tuple(self._finished.values())
+
     def status(self, slot: str) -> SlotStatus | None:
         """How the slot's last execution ended; None if it was never run."""
         return self._status.get(slot)
 
-    def _learn(self, event: CellStarted | CellRestored) -> None:
+    def cells(self) -> tuple[CellStarted | CellRestored | CellAccepted, ...]:
+        """What each slot's last execution, restore or acceptance was, in the order of the first."""
+        return tuple(self._cells.values())
+
+    def _learn(self, event: CellStarted | CellRestored | CellAccepted) -> None:
+        self._cells[event.slot] = event
         self.places.learn(
             event.slot,
             event.cell_id,

@@ -6,6 +6,7 @@
                               │               │     StepsAnswered*     (the history answered)     │
                               │               └─ CellCompleted | CellFailed ──────────────────────┘
                               ├─ CellRestored
+                              ├─ CellAccepted | CellForgotten     (on a user's word)
                               └─ RunDetached | RunFinished
 
 A run of an `@workflow` function is RunStarted (with `start`), then what its code asked for and what
@@ -56,8 +57,10 @@ from evercell.events.parts import (
     WorkflowStart,
 )
 from evercell.events.runs import (
+    CellAccepted,
     CellCompleted,
     CellFailed,
+    CellForgotten,
     CellRestored,
     CellStarted,
     RunAttached,
@@ -111,8 +114,10 @@ __all__ = [
     "AttributesSet",
     "CancelRequested",
     "CancelSent",
+    "CellAccepted",
     "CellCompleted",
     "CellFailed",
+    "CellForgotten",
     "CellRestored",
     "CellStarted",
     "ChildFinished",
@@ -166,6 +171,8 @@ AnyEvent = (
     | CellCompleted
     | CellFailed
     | CellRestored
+    | CellAccepted
+    | CellForgotten
     | StepStarted
     | AttemptStarted
     | AttemptFailed

@@ -64,6 +64,7 @@ class Product(Part, frozen=True):
     payload: Payload | None = None  # None: can't be stored, the cell is recomputed
     buffers: tuple[Payload, ...] = ()  # pickle protocol 5 out-of-band buffers, in order
     reason: str | None = None  # why it can't be stored
+    refers: tuple[str, ...] = ()  # other variables that it holds by name: functions, classes, steps
 
 
 class AmbientChange(Part, frozen=True):

@@ -16,8 +16,10 @@ from evercell.events.parts import (
 )
 
 __all__ = [
+    "CellAccepted",
     "CellCompleted",
     "CellFailed",
+    "CellForgotten",
     "CellRestored",
     "CellStarted",
     "RunAttached",
@@ -130,3 +132,34 @@ class CellRestored(Event, frozen=True):
     execution_count: int
     duration: int  # nanoseconds that restoring took
     saved: int  # nanoseconds that the recorded execution had taken
+
+
+class CellAccepted(Event, frozen=True):
+    """A user kept a recorded result on their word: with this source and these inputs, it counts as
+    the cell's result."""
+
+    activity_id: str
+    origin: str  # activity_id of the CellCompleted that is kept
+    slot: str
+    cell_index: int | None
+    cell_id: str | None
+    source: str
+    source_digest: bytes
+    ordinal: int
+    reads: dict[str, bytes]  # as CellCompleted's, with the versions of this moment
+    reason: str  # what had made it stale
+    user: str
+    host: str
+
+
+class CellForgotten(Event, frozen=True):
+    """A user took a cell's records out of use: they are never hits again."""
+
+    activity_id: str
+    origins: tuple[str, ...]  # activity_ids of the CellCompleted events
+    slot: str
+    cell_index: int | None
+    cell_id: str | None
+    source: str
+    user: str
+    host: str

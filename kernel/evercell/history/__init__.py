@@ -1,13 +1,16 @@
 """Durable event history: journals for writing, DuckDB for reading. `History` is the way in."""
 
+from evercell.history.costs import Cost
 from evercell.history.keys import key_file
 from evercell.history.locks import RunLock
+from evercell.history.machines import user_name
 from evercell.history.parameters import bind
 from evercell.history.queries import KnownRun, RunRecord, RunStatus, StepRecord, StepStatus, Table
 from evercell.history.steps import StepTable
 from evercell.history.store import History, Listener
 
 __all__ = [
+    "Cost",
     "History",
     "KnownRun",
     "Listener",
@@ -20,4 +23,5 @@ __all__ = [
     "Table",
     "bind",
     "key_file",
+    "user_name",
 ]

@@ -7,13 +7,15 @@ is the only sign of life.
 
 from __future__ import annotations
 
+import getpass
+import os
 import socket
 import time
 from pathlib import Path
 
 from evercell.history.segments import segments
 
-__all__ = ["FRESH", "is_shared", "seconds_since_write"]
+__all__ = ["FRESH", "is_shared", "seconds_since_write", "user_name"]
 
 FRESH = 60.0  # seconds: a journal written since then has a living writer
 _SHARED = ("nfs", "cifs", "smb", "fuse.sshfs", "9p", "lustre", "gpfs", "ceph", "glusterfs", "afs")
@@ -46,3 +48,11 @@ def seconds_since_write(journal: Path, writer: str, host: str) -> float | None:
         return time.time() - files[-1][1].stat().st_mtime
     except FileNotFoundError:
         return None
+
+
+def user_name() -> str:
+    """Who runs this process, for the history."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())  # an account without a name, in a container

@@ -107,10 +107,20 @@ class PayloadStore:
         try:
             return self._read(payload, chain)
         except OSError as error:
-            raise PayloadError(
-                f"A recorded value is missing: {self.path(payload.id)}: {error.strerror}. Restore "
-                "the file from a backup, or run the cell or step again."
-            ) from error
+            raise _missing(self.path(payload.id), error) from error
+
+    def probe(self, payload: Payload) -> None:
+        """Raise PayloadError if the value surely can't be read: its file is missing or cut, or a
+        layer is not configured. Its bytes are not looked at."""
+        layers.find_layers(payload.codec, current().layers)
+        if payload.data is None:
+            path = self.path(payload.id)
+            try:
+                size = path.stat().st_size
+            except OSError as error:
+                raise _missing(path, error) from error
+            if size != payload.size:
+                raise _foreign(str(path))
 
     def readable(self, payload: Payload) -> str | None:
         """The JSON of a payload that SQL can't read by itself: a file, or compressed. None if it
@@ -272,6 +282,13 @@ class PayloadStore:
         """Where a large payload's file is."""
         name = identity.hex()
         return self._folder / name[:2] / name
+
+
+def _missing(path: Path, error: OSError) -> PayloadError:
+    return PayloadError(
+        f"A recorded value is missing: {path}: {error.strerror}. Restore the file from a backup, "
+        "or run the cell or step again."
+    )
 
 
 def _foreign(place: str) -> PayloadError:

@@ -134,7 +134,9 @@ SELECT seq, type, body, tag FROM store.event
 WHERE run_id = $run_id AND list_contains($types, type)
 ORDER BY seq
 """
-_CELLS = ["CellStarted", "CellCompleted", "CellFailed", "CellRestored"]
+_CELLS = [
+    "CellStarted", "CellCompleted", "CellFailed", "CellRestored", "CellAccepted", "CellForgotten",
+]  # fmt: skip
 _WAITS = [
     "TimerStarted", "TimerFired", "TimerCanceled", "SignalAwaited", "SignalTaken",
     "SignalReceived", "ApprovalRequested", "ApprovalAnswered", "CancelRequested", "CommandReceived",

@@ -20,6 +20,7 @@ from evercell.codec.secret import use_key
 from evercell.errors import HistoryError, RunInUseError, RunNotFoundError
 from evercell.events import Event, Payload
 from evercell.history import queries
+from evercell.history.costs import Cost, cell_costs
 from evercell.history.database import Database, query_errors
 from evercell.history.disk import make_folder
 from evercell.history.encoding import encode
@@ -132,6 +133,10 @@ class History:
     def fetch(self, payload: Payload) -> Data:
         """As `get`, but a large buffer as memory that is the caller's own: no copy is needed."""
         return self._payloads.fetch(payload)
+
+    def probe(self, payload: Payload) -> None:
+        """Raise PayloadError if the value can't be read, as far as its file's size tells."""
+        self._payloads.probe(payload)
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Have `listener` called with each recorded batch, on the recording thread; it must be
@@ -260,12 +265,16 @@ class History:
         return None
 
     def cell_events(self, run_id: str) -> list[Event]:
-        """The run's CellStarted, CellCompleted, CellFailed and CellRestored, in order."""
+        """The run's events about cells, in order; not those about their steps."""
         return self._checked(lambda it, check: queries.cell_events(it, run_id, check))
 
     def wait_events(self, run_id: str) -> list[Event]:
         """What the run's cells waited for, what reached them, and the commands that were taken."""
         return self._checked(lambda it, check: queries.wait_events(it, run_id, check))
+
+    def cell_costs(self, run_id: str) -> dict[str, Cost]:
+        """What each finished execution of a cell had cost, by its activity_id."""
+        return self._reader.read(lambda connection: cell_costs(connection, run_id))
 
     def events(self, run_id: str) -> list[Event]:
         """All events of the run, in order."""

@@ -7,7 +7,6 @@ Nothing is decoded or run here. Afterwards the records are as if this user had m
 
 from __future__ import annotations
 
-import getpass
 import os
 import socket
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ import msgspec
 
 from evercell.events import Event, Payload, encode_event
 from evercell.history.disk import make_folder, sync_folder
+from evercell.history.machines import user_name
 from evercell.history.reread import stored_events
 from evercell.history.rows import row_tag, shape_of
 
@@ -90,7 +90,7 @@ def trust(
     found = Trusted(events, mapping.mapped, mapping.missing, tuple(sorted(runs)))
     connection.execute(
         "INSERT INTO store.trusted VALUES (make_timestamptz(?), ?, ?, ?, ?, ?)",
-        [clock.now() // 1000, _user(), socket.gethostname(), key.id, events, found.payloads],
+        [clock.now() // 1000, user_name(), socket.gethostname(), key.id, events, found.payloads],
     )
     return found
 
@@ -176,10 +176,3 @@ def _mapped(value: Any, replace: Callable[[Payload], Payload]) -> Any:
             return tuple(_mapped(part, replace) for part in value)
         case _:
             return value
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())  # an account without a name, in a container

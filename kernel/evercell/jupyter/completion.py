@@ -20,15 +20,16 @@ from IPython.core.completer import SimpleCompletion, context_matcher
 from .options import FORMS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from IPython.core.completer import CompletionContext, SimpleMatcherResult
 
     from evercell.history.catalogue import View
 
-__all__ = ["MATCHER", "Suggestions", "make_matcher", "suggest"]
+__all__ = ["MATCHER", "WAITING", "Suggestions", "make_matcher", "make_name_matcher", "suggest"]
 
 MATCHER = "evercell.sql"
+WAITING = "evercell.waiting"
 
 _HEAD = re.compile(r"\s*(%%?)evercell\b[ \t]*(\S*)")
 # All of a query up to the cursor, unless the cursor is inside a text or a comment.
@@ -92,6 +93,18 @@ def make_matcher(shell: Any, commands: Iterable[str]) -> Any:
             "suppress": True,
             "ordered": True,
         }
+
+    return complete
+
+
+def make_name_matcher(names: Callable[[], Iterable[str]]) -> Any:
+    """A matcher for variables that were restored and are not loaded yet."""
+
+    @context_matcher(identifier=WAITING)  # type: ignore[untyped-decorator,unused-ignore]
+    def complete(context: CompletionContext) -> SimpleMatcherResult:
+        token = context.token
+        found = [name for name in names() if name.startswith(token)] if token else []
+        return {"completions": [SimpleCompletion(name, type="instance") for name in found]}
 
     return complete
 

@@ -8,6 +8,7 @@ cell -> session, opened at the first -> CellRequest -> engine -> KernelHost -> r
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -21,10 +22,15 @@ from .outputs import OutputCapture
 from .paths import NotebookFile, Place, locate
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ipykernel.ipkernel import IPythonKernel
     from jupyter_client.session import Session
 
+    from evercell.engine.preview import CellPreview, NotebookCell
+
     from .host import Call
+    from .preview import WrittenCell
     from .session import CellSession
 
 __all__ = ["CellExecutor"]
@@ -59,6 +65,45 @@ class CellExecutor:
             self._session = self._open(fresh=False)
         return self._session
 
+    def preview(self, cells: Iterable[WrittenCell] | None = None) -> tuple[CellPreview, ...]:
+        """What Restart and Run All would do to the notebook's cells as a frontend shows them.
+
+        None: as the file was saved. From any thread. Raises EvercellError, such as RunInUseError.
+        """
+        return self.open().preview(self.cells_now(cells))
+
+    def cells_now(self, cells: Iterable[WrittenCell] | None = None) -> tuple[NotebookCell, ...]:
+        """The run's cells as a frontend shows them; None: as the notebook was saved, or else as
+        they were run last."""
+        # A kernel starts without loading the engine.
+        from .preview import read_cells, recorded_cells, to_preview  # noqa: PLC0415
+
+        if cells is None:
+            file = self.place().file
+            cells = read_cells(file) if file is not None else None
+        if cells is None:
+            cells = recorded_cells(self.open().state)
+        return to_preview(cells, self.transform)
+
+    def transform(self, source: str) -> str:
+        """The cell as Python; as it is where a transformer rejects it, which running will show."""
+        try:
+            transformed: str = self._shell.transform_cell(source)
+        except Exception:  # noqa: BLE001 - transformers are anybody's code
+            return source
+        return transformed
+
+    def provide(self, text: str | None) -> None:
+        """Load what `text` names (None: everything) and waited on disk. What can't be loaded is not
+        there, and the cell that needs it is told why."""
+        if self._session is not None:
+            with suppress(EvercellError):
+                self._session.provide(text)
+
+    def waiting(self) -> tuple[str, ...]:
+        """The restored variables that are not loaded yet."""
+        return () if self._session is None else self._session.waiting()
+
     def begin_new_run(self) -> CellSession:
         """Begin another run of this notebook; cells from the next one on belong to it."""
         if self._session is None:
@@ -74,6 +119,7 @@ class CellExecutor:
 
     def close(self) -> None:
         """Let go of the run; the next cell opens it again."""
+        self.provide(None)  # the kernel is a plain one from now on
         former, self._session = self._session, None
         if former is not None:
             former.close()
@@ -82,6 +128,7 @@ class CellExecutor:
         """The content of the execute_reply."""
         kind = requests.kind_of(call.code)
         if kind is requests.CellKind.CONTROL:
+            self.provide(call.code)
             return await call.run_plain()
         # The trap puts get_ipython() into the builtins, as run_cell does for a cell that runs: what
         # a restore imports asks it where it is. pandas lays out its tables by the answer.
@@ -112,4 +159,5 @@ class CellExecutor:
             cell_id=call.cell_id,
             cell_index=index,
             tags=requests.tags(call.cell_meta, kind),
+            expressions=tuple(call.user_expressions.values()),
         )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelbase import _accepts_parameters
+from IPython.utils.tokenutil import line_at_cursor, token_at_cursor
 
 from .comms import keep_browser_subshell
 from .executor import CellExecutor
@@ -56,18 +57,40 @@ class DurableKernel(IPythonKernel):
             cell_meta=cell_meta,
             cell_id=cell_id,
         )
+        expressions = tuple((user_expressions or {}).values())
         if silent or not store_history or not code.strip() or not self._on_main_shell():
+            self._provide("\n".join((code, *expressions)))
             plain: dict[str, Any] = await run_plain()
             return plain
         call = Call(
             code=code,
-            transformed=self._transform(code),
+            transformed=self.cells.transform(code),
             user_expressions=user_expressions or {},
             cell_meta=cell_meta,
             cell_id=cell_id,
             run_plain=run_plain,
         )
         return await self.cells.execute(call)
+
+    def do_complete(self, code: str, cursor_pos: int | None) -> Any:
+        """Complete; what the line names and was not loaded yet is loaded first."""
+        line, _ = line_at_cursor(code, len(code) if cursor_pos is None else cursor_pos)
+        self._provide(line)
+        return super().do_complete(code, cursor_pos)  # type: ignore[no-untyped-call]
+
+    def do_inspect(
+        self, code: str, cursor_pos: int, detail_level: int = 0, omit_sections: Any = ()
+    ) -> Any:
+        """Inspect; what is named and was not loaded yet is loaded first."""
+        self._provide(token_at_cursor(code, cursor_pos))
+        return super().do_inspect(  # type: ignore[no-untyped-call]
+            code, cursor_pos, detail_level, omit_sections
+        )
+
+    def _provide(self, text: str) -> None:
+        """A subshell runs beside the notebook's cells: it takes the variables as they are."""
+        if self._on_main_shell():
+            self.cells.provide(text)
 
     def _cancel_on_sigint(self, future: asyncio.Future[Any]) -> _GeneratorContextManager[None]:
         return cancel_on_sigint(future)
@@ -76,15 +99,6 @@ class DurableKernel(IPythonKernel):
         """A subshell runs beside the notebook's order of cells, which is what a run records."""
         main = getattr(self.shell_channel_thread, "parent_thread", threading.main_thread())
         return threading.current_thread() is main
-
-    def _transform(self, code: str) -> str:
-        """The cell as Python; as it is where a transformer rejects it, which running will show."""
-        shell: Any = self.shell
-        try:
-            transformed: str = shell.transform_cell(code)
-        except Exception:  # noqa: BLE001 - transformers are anybody's code
-            return code
-        return transformed
 
 
 class EvercellKernel(DurableKernel):

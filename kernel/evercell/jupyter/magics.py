@@ -16,12 +16,14 @@ from IPython.core.magic import no_var_expand
 
 from evercell.errors import EvercellError, UsageError
 
-from .completion import MATCHER, make_matcher
+from .completion import MATCHER, WAITING, make_matcher, make_name_matcher
 from .session import reading
 from .tracebacks import message_only
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from evercell.engine.preview import NotebookCell
 
     from .executor import CellExecutor
 
@@ -57,7 +59,8 @@ def register_magics(shell: Any, cells: CellExecutor) -> None:
     transformers = shell.input_transformers_cleanup
     if open_volatile not in transformers:
         transformers.append(open_volatile)
-    shell.Completer.custom_matchers.append(make_matcher(shell, COMMANDS))
+    matchers = [make_matcher(shell, COMMANDS), make_name_matcher(cells.waiting)]
+    shell.Completer.custom_matchers.extend(matchers)
 
 
 def unregister_magics(shell: Any) -> None:
@@ -66,7 +69,8 @@ def unregister_magics(shell: Any) -> None:
         magics.pop("evercell", None)
     shell.input_transformers_cleanup.remove(open_volatile)
     matchers = shell.Completer.custom_matchers
-    matchers[:] = [it for it in matchers if getattr(it, "matcher_identifier", "") != MATCHER]
+    ours = (MATCHER, WAITING)
+    matchers[:] = [it for it in matchers if getattr(it, "matcher_identifier", "") not in ours]
 
 
 def open_volatile(lines: list[str]) -> list[str]:
@@ -93,16 +97,79 @@ def _dispatch(shell: Any, cells: CellExecutor, line: str, body: str | None) -> A
 
 def _status(use: _Use) -> None:
     """%evercell status
-    Show this run: its cells and steps by what became of them, and where its history is."""
+    Show this run: its cells and steps by what became of them, where its history is, and what a
+    restart and Run All would do to the saved notebook, with what stale cells had cost."""
+    from .outlook import outlook  # noqa: PLC0415 - loads the engine
     from .status import read_status  # noqa: PLC0415 - loads the history's vocabulary
 
     session = use.cells.open()
     print(read_status(session.history, session.run_id).text())  # noqa: T201 - is its output
+    cells = use.cells.cells_now()
+    print(outlook(session.preview(cells), cells))  # noqa: T201
     try:
         from evercell_widgets import show_status  # noqa: PLC0415 - loads the widgets
     except ImportError:
         return  # a kernel may be installed without the widgets
     show_status(session.feed())
+
+
+def _explain(use: _Use) -> None:
+    """%evercell explain CELL
+    Say why a cell would be restored or run: each input beside what it was, the edit of its source,
+    the steps that missed. CELL is the cell's place in the notebook, from 1, or its id."""
+    from .outlook import explanation_text  # noqa: PLC0415 - loads the engine
+
+    session, cells = use.cells.open(), use.cells.cells_now()
+    chosen = _chosen(use, cells)
+    explained = None if chosen is None else session.explain(cells, chosen.index)
+    if explained is None or chosen is None:
+        raise UsageError("Say which cell: %evercell explain 3, or its id. " + _CELLS_HINT)
+    print(explanation_text(explained, chosen))  # noqa: T201
+
+
+def _accept(use: _Use) -> None:
+    """%evercell accept [CELL]
+    Keep the recorded results of the stale cells, or of one, on your word: with today's source and
+    inputs they count as hits. The history records who said so. The notebook must be saved."""
+    from .outlook import accepted_text  # noqa: PLC0415 - loads the engine
+
+    session, cells = use.cells.open(), use.cells.cells_now()
+    chosen = _chosen(use, cells)
+    outcome = session.accept(cells, None if chosen is None else chosen.index)
+    print(accepted_text(outcome))  # noqa: T201
+
+
+def _forget(use: _Use) -> None:
+    """%evercell forget CELL|all
+    Take the recorded results of a cell out of use for good: it is never restored from them. Its
+    steps stay recorded and are answered still."""
+    session, cells = use.cells.open(), use.cells.cells_now()
+    chosen = None if use.arguments == "all" else _chosen(use, cells)
+    if chosen is None and use.arguments != "all":
+        raise UsageError("Say which cell: %evercell forget 3, its id, or all. " + _CELLS_HINT)
+    events = session.forget(cells, None if chosen is None else chosen.index)
+    for event in events:
+        count, number = len(event.origins), (event.cell_index or 0) + 1
+        print(f"forgot {count} record{'' if count == 1 else 's'} of cell {number}")  # noqa: T201
+
+
+_CELLS_HINT = "%evercell status and `evercell show` number the cells by their place, from 1."
+
+
+def _chosen(use: _Use, cells: tuple[NotebookCell, ...]) -> NotebookCell | None:
+    """The cell that the argument names; None without one. Raises UsageError for an unknown one."""
+    name = use.arguments
+    if not name:
+        return None
+    found = [
+        cell
+        for cell in cells
+        if name == str(cell.index + 1) or (cell.cell_id or "").startswith(name)
+    ]
+    exact = [cell for cell in found if name == str(cell.index + 1)]
+    if len(exact or found) != 1:
+        raise UsageError(f"There is no cell {name!r} among this run's cells. {_CELLS_HINT}")
+    return (exact or found)[0]
 
 
 def _run(use: _Use) -> None:
@@ -174,6 +241,9 @@ def _help(use: _Use) -> None:  # noqa: ARG001 - every command takes its use
 
 COMMANDS: dict[str, Callable[[_Use], Any]] = {
     "status": _status,
+    "explain": _explain,
+    "accept": _accept,
+    "forget": _forget,
     "run": _run,
     "new-run": _new_run,
     "finish": _finish,

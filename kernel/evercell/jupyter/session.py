@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
     from ipykernel.ipkernel import IPythonKernel
 
+    from evercell.engine.accept import Accepted
+    from evercell.engine.explain import Explanation
     from evercell.engine.host import CellRequest, Host
+    from evercell.engine.preview import CellPreview, NotebookCell
+    from evercell.engine.state import RunState
+    from evercell.events import CellForgotten
     from evercell.history import History
 
     from .paths import Place
@@ -37,8 +42,39 @@ class CellSession(Protocol):
         """The run that this kernel is attached to."""
         ...
 
+    @property
+    def state(self) -> RunState:
+        """What the run's cells amount to."""
+        ...
+
+    def preview(self, cells: Iterable[NotebookCell]) -> tuple[CellPreview, ...]:
+        """What Restart and Run All would do to the notebook's cells."""
+        ...
+
+    def explain(self, cells: Iterable[NotebookCell], chosen: int) -> Explanation | None:
+        """Why the cell with the index `chosen` would be restored or run."""
+        ...
+
+    def accept(self, cells: Iterable[NotebookCell], chosen: int | None = None) -> Accepted:
+        """Keep recorded results of stale cells on the user's word."""
+        ...
+
+    def forget(
+        self, cells: Iterable[NotebookCell], chosen: int | None = None
+    ) -> tuple[CellForgotten, ...]:
+        """Take the records of a cell, or of all, out of use for good."""
+        ...
+
     async def execute(self, request: CellRequest, host: Host) -> dict[str, Any]:
         """Restore the cell or run it; the content of the execute_reply."""
+        ...
+
+    def provide(self, text: str | None) -> None:
+        """Load the restored variables that `text` names and that waited on disk; None: all."""
+        ...
+
+    def waiting(self) -> tuple[str, ...]:
+        """The restored variables that are not loaded yet."""
         ...
 
     def new_run(self) -> str:

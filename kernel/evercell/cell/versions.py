@@ -1,0 +1,53 @@
+"""Versions: what a reader's key holds for a variable, a pseudo-name, all that came before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from blake3 import blake3
+
+from evercell.cell.project import PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["LINEAGE", "NO_LINEAGE", "advanced", "difference", "tagged"]
+
+LINEAGE = "@lineage"
+NO_LINEAGE = b"\0" * 16  # before the first cell
+
+
+def advanced(
+    lineage: bytes,
+    key: bytes,
+    groups: Iterable[tuple[tuple[str, ...], bytes]],
+    deleted: Iterable[str],
+    ambient: Iterable[tuple[str, bytes]],
+) -> bytes:
+    """The digest of all that came before, after one more cell: its key, the names and version of
+    each co-variable that it made, what it deleted, and the process state that it changed."""
+    parts = [repr(tuple(sorted(names))).encode() + version for names, version in groups]
+    parts += [b"-" + name.encode() for name in deleted]
+    parts += [name.encode() + version for name, version in ambient]
+    return tagged(b"lineage", lineage, key, *sorted(parts))
+
+
+def tagged(tag: bytes, *parts: bytes) -> bytes:
+    """16 bytes over the parts, each with its length; `tag` says what they are."""
+    hasher = blake3(tag)
+    for part in parts:
+        hasher.update(len(part).to_bytes(4, "big") + part)
+    return hasher.digest(16)
+
+
+def difference(name: str, recorded: bytes, now: bytes) -> str:
+    """Which input it is and what became of it, in words."""
+    if name == LINEAGE:
+        return "an earlier cell (this one depends on all that came before)"
+    if name.startswith(PREFIX):
+        return f"{name.removeprefix(PREFIX)} ({'gone' if not now else 'edited'})"
+    if name.startswith("@"):
+        return f"{name.removeprefix('@')} (changed)"
+    if not now:
+        return f"{name} (not defined now)"
+    return f"{name} ({'new' if not recorded else 'changed'})"

@@ -1,0 +1,98 @@
+"""Whether a value came back as it was: both are walked side by side, once.
+
+Content and sharing must be the same: an object that stands in two places of one stands in the same
+two places of the other. Unlike a digest it takes no longer for objects that refer to each other in
+circles, as the parts of a figure do.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+from evercell.codec import canonical
+from evercell.codec.canonical import SCALARS
+from evercell.errors import NotStorableError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["same"]
+
+_NO_IDENTITY = (tuple, frozenset)
+_BY_DIGEST = (type, set, frozenset)
+
+
+def same(one: object, other: object, live: Mapping[str, object] | None) -> bool:
+    """Raises NotStorableError for what has no content to compare."""
+    try:
+        return _Walk(live).same(one, other)
+    except canonical.UndigestibleError as error:
+        raise NotStorableError(f"it can't be told by its content: {error.reason}") from None
+    except RecursionError:
+        return canonical.digest(one, live) == canonical.digest(other, live)
+
+
+class _Walk:
+    def __init__(self, live: Mapping[str, object] | None) -> None:
+        self._live = live
+        self._there: dict[int, int] = {}
+        self._back: dict[int, int] = {}
+        self._alive: list[object] = []  # what was made on the way keeps its identity
+
+    def same(self, one: Any, other: Any) -> bool:
+        kind = type(one)
+        # A class that came back with its instance is another object.
+        if kind is not type(other) and (kind is type or not self.same(kind, type(other))):
+            return False
+        if kind in SCALARS:
+            return canonical.digest(one) == canonical.digest(other)
+        if one is other:
+            return True
+        known = self._there.get(id(one))
+        if known is not None and (known == id(other) or kind not in _NO_IDENTITY):
+            return known == id(other)
+        if kind not in _NO_IDENTITY and id(other) in self._back:
+            return False
+        self._there[id(one)] = id(other)
+        self._back[id(other)] = id(one)
+        self._alive += (one, other)
+        return self._content(one, other, kind)
+
+    def _content(self, one: Any, other: Any, kind: type) -> bool:
+        if kind is list or kind is tuple:
+            return len(one) == len(other) and all(map(self.same, one, other))
+        if kind is dict or kind is OrderedDict:
+            return self._pairs(one, other)
+        parts = canonical.parts_of(one), canonical.parts_of(other)
+        if parts[0] is not None:
+            self._alive.append(parts)
+            return self.same(*parts)
+        if isinstance(one, _BY_DIGEST) or canonical.is_known(kind):
+            return canonical.digest(one, self._live) == canonical.digest(other, self._live)
+        return self._object(one, other)
+
+    def _pairs(self, one: dict[Any, Any], other: dict[Any, Any]) -> bool:
+        if len(one) != len(other):
+            return False
+        if all(map(self.same, one, other)):
+            return all(map(self.same, one.values(), other.values()))
+        # Attributes may be in another order.
+        if not all(type(key) is str and key in other for key in one):
+            return False
+        return all(self.same(value, other[key]) for key, value in one.items())
+
+    def _object(self, one: object, other: object) -> bool:
+        reduced = [canonical.reduce(one), canonical.reduce(other)]
+        self._alive += reduced
+        if isinstance(reduced[0], str) or isinstance(reduced[1], str):
+            return bool(reduced[0] == reduced[1])
+        parts = [[*map(_listed, it[2:5]), None, None, None][:3] for it in reduced]
+        self._alive += parts
+        heads = [tuple(it[:2]) for it in reduced]
+        return self.same(*heads) and self.same(*parts)
+
+
+def _listed(part: Any) -> object:
+    """Items come as iterators."""
+    return list(part) if hasattr(part, "__next__") else part

@@ -1,0 +1,12 @@
+"""Tests sign with a key of their own, never with the developer's."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _key(tmp_path_factory: pytest.TempPathFactory) -> object:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EVERCELL_KEY_FILE", str(tmp_path_factory.getbasetemp() / "key"))
+        yield
