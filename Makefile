@@ -8,7 +8,8 @@ PYTHON ?= $(shell for python in python3.14 python3.13 python3.12 python3.11 pyth
 BIN := $(abspath $(VENV))/bin
 PY := $(BIN)/python
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet
-SETUP := pyproject.toml $(wildcard kernel/evercell/jupyter/resources/*)
+SETUP := pyproject.toml $(wildcard kernel/evercell/jupyter/resources/*) \
+	$(shell find widgets/labextension -type f)
 LAB_PORT ?= 8765
 LAB_FLAGS ?=
 ROOT := $(filter 0,$(shell id -u))

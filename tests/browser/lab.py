@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 ROOT = Path(__file__).parents[2]
+LABEXTENSION = ROOT / "widgets" / "labextension"
 SCREENSHOTS = ROOT / "artifacts" / "screenshots"
 CHROMIUM_ARGUMENTS = [
     "--no-sandbox",
@@ -59,6 +60,7 @@ class LabServer:
         self.folder.mkdir(parents=True)
         self._data, self._config = folder / "data", folder / "config"
         self._register_kernel()
+        shutil.copytree(LABEXTENSION, folder / "share" / "labextensions" / "evercell")
         self._write_settings(theme)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -89,6 +91,7 @@ class LabServer:
             "PYTHONPATH": os.pathsep.join(map(str, paths)),
             "JUPYTER_CONFIG_DIR": str(self._config),
             "JUPYTER_DATA_DIR": str(self._data),
+            "JUPYTER_PATH": str(folder / "share"),  # comes before what is installed
             "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
             "IPYTHONDIR": str(folder / "ipython"),
             "JUPYTERLAB_SETTINGS_DIR": str(self._config / "settings"),
@@ -166,10 +169,14 @@ class LabPage:
 
     def open(self) -> None:
         """Open the notebook, or load the page again, and wait for its kernel."""
+        self.reload()
+        self.page.wait_for_function(f"{_KERNEL}?.status === 'idle'", timeout=60_000)
+
+    def reload(self) -> None:
+        """Load the page again, and wait for the notebook; its kernel may be busy."""
         url = f"http://127.0.0.1:{self.server.port}/lab/tree/{self.notebook.name}?reset"
         self.page.goto(url)
         self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
-        self.page.wait_for_function(f"{_KERNEL}?.status === 'idle'", timeout=60_000)
 
     def command(self, name: str) -> None:
         """Run one of Lab's commands to its end."""
