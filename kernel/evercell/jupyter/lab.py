@@ -142,7 +142,7 @@ class LabChannel:
         data = message["content"]["data"]
         reply = partial(self._send, type="reply", id=data.get("id"))
         try:
-            method = self._methods.get(data.get("method", ""), _unknown)
+            method: Callable[..., Any] = self._methods.get(data.get("method", ""), _unknown)
             reply(result=method(data.get("params") or {}))
         except EvercellError as error:
             reply(error=str(error))

@@ -2,8 +2,10 @@
 
 import { Badges } from "./badges.js";
 import { Channel } from "./channel.js";
-import { apputils, notebook, settingregistry } from "./shared.js";
-import { resumeButton } from "./toolbar.js";
+import { application, apputils, notebook, settingregistry } from "./shared.js";
+import { beginRun, preview, resume } from "./actions.js";
+import { RunsPanel } from "./runs.js";
+import { previewButton, resumeButton, runPicker } from "./toolbar.js";
 
 /** @typedef {import("@jupyterlab/application").JupyterFrontEnd} App */
 /** @typedef {import("@jupyterlab/notebook").NotebookPanel} NotebookPanel */
@@ -27,10 +29,15 @@ function channelOf(/** @type {NotebookPanel} */ panel) {
 /** @type {import("@jupyterlab/application").JupyterFrontEndPlugin<void>} */
 const plugin = {
   id: PLUGIN,
-  description: "Shows what became of each cell, and resumes runs.",
+  description: "Shows what became of each cell, resumes runs, and lists them.",
   autoStart: true,
   requires: [notebook.INotebookTracker],
-  optional: [settingregistry.ISettingRegistry, apputils.IToolbarWidgetRegistry],
+  optional: [
+    settingregistry.ISettingRegistry,
+    apputils.IToolbarWidgetRegistry,
+    apputils.ICommandPalette,
+    application.ILayoutRestorer,
+  ],
   activate,
 };
 
@@ -39,8 +46,35 @@ const plugin = {
  * @param {import("@jupyterlab/notebook").INotebookTracker} tracker
  * @param {import("@jupyterlab/settingregistry").ISettingRegistry | null} settings
  * @param {import("@jupyterlab/apputils").IToolbarWidgetRegistry | null} toolbars
+ * @param {import("@jupyterlab/apputils").ICommandPalette | null} palette
+ * @param {import("@jupyterlab/application").ILayoutRestorer | null} restorer
  */
-function activate(app, tracker, settings, toolbars) {
+function activate(app, tracker, settings, toolbars, palette, restorer) {
+  showBadges(tracker, settings);
+  const target = (/** @type {any} */ panel) => ({ panel, channel: channelOf(panel) });
+  const showRuns = () => app.shell.activateById("evercell-runs");
+  toolbars?.addFactory("Notebook", "evercell-resume", (panel) => resumeButton(target(panel)));
+  toolbars?.addFactory("Notebook", "evercell-preview", (panel) => previewButton(target(panel)));
+  toolbars?.addFactory("Notebook", "evercell-run", (panel) => runPicker(target(panel), showRuns));
+  addCommands(app, tracker, palette);
+  const runs = new RunsPanel(
+    () => tracker.currentWidget && channelOf(tracker.currentWidget),
+    () => {},
+  );
+  const refresh = () => runs.isVisible && void runs.refresh();
+  tracker.currentChanged.connect(refresh);
+  tracker.widgetAdded.connect((_, panel) => {
+    channelOf(panel).changed.connect((_, cells) => cells === null && refresh());
+  });
+  app.shell.add(runs, "left", { rank: 650, type: "Evercell Runs" });
+  restorer?.add(runs, runs.id);
+}
+
+/**
+ * @param {import("@jupyterlab/notebook").INotebookTracker} tracker
+ * @param {import("@jupyterlab/settingregistry").ISettingRegistry | null} settings
+ */
+function showBadges(tracker, settings) {
   /** @type {Set<Badges>} */
   const all = new Set();
   let isShown = true;
@@ -55,7 +89,6 @@ function activate(app, tracker, settings, toolbars) {
   };
   tracker.forEach(onPanel);
   tracker.widgetAdded.connect((_, panel) => onPanel(panel));
-  toolbars?.addFactory("Notebook", "evercell-resume", (/** @type {any} */ panel) => resumeButton(panel, channelOf(panel)));
   void settings?.load(PLUGIN).then((loaded) => {
     const apply = () => {
       isShown = loaded.get("badges").composite !== false;
@@ -64,6 +97,37 @@ function activate(app, tracker, settings, toolbars) {
     loaded.changed.connect(apply);
     apply();
   });
+}
+
+/**
+ * @param {App} app
+ * @param {import("@jupyterlab/notebook").INotebookTracker} tracker
+ * @param {import("@jupyterlab/apputils").ICommandPalette | null} palette
+ */
+function addCommands(app, tracker, palette) {
+  const current = () => {
+    const panel = tracker.currentWidget;
+    const channel = panel && channelOf(panel);
+    return panel && channel?.isEvercell ? { panel, channel } : null;
+  };
+  const add = (
+    /** @type {string} */ name,
+    /** @type {string} */ label,
+    /** @type {(target: import("./actions.js").Target) => Promise<void>} */ act,
+  ) => {
+    app.commands.addCommand(`evercell:${name}`, {
+      label,
+      isEnabled: () => current() !== null,
+      execute: () => {
+        const target = current();
+        return target && act(target);
+      },
+    });
+    palette?.addItem({ command: `evercell:${name}`, category: "Evercell" });
+  };
+  add("resume", "Resume: Restart the Kernel and Run All Cells", resume);
+  add("preview", "What Would Run?", preview);
+  add("new-run", "Begin a New Run…", beginRun);
 }
 
 export const plugins = [plugin];

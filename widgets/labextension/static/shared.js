@@ -5,6 +5,7 @@
 
 /** @type {typeof import("@jupyterlab/application")} */ export let application;
 /** @type {typeof import("@jupyterlab/apputils")} */ export let apputils;
+/** @type {typeof import("@lumino/commands")} */ export let commands;
 /** @type {typeof import("@jupyterlab/notebook")} */ export let notebook;
 /** @type {typeof import("@jupyterlab/services")} */ export let services;
 /** @type {typeof import("@jupyterlab/settingregistry")} */ export let settingregistry;
@@ -17,6 +18,7 @@ export async function take(scope) {
   const load = (/** @type {string} */ name) => loadShared(scope, name);
   application = await load("@jupyterlab/application");
   apputils = await load("@jupyterlab/apputils");
+  commands = await load("@lumino/commands");
   notebook = await load("@jupyterlab/notebook");
   services = await load("@jupyterlab/services");
   settingregistry = await load("@jupyterlab/settingregistry");

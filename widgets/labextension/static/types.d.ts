@@ -19,3 +19,11 @@ export interface Run {
   started_at: number; last_activity: number; cells: number; steps: number; tokens: number;
   cost: number;
 }
+
+/** What Restart and Run All would do to a cell, as kernel/evercell/engine/preview.py makes it. */
+export interface Preview {
+  cell_id: string | null; index: number; slot: string; last: string;
+  action: "restore" | "recompute" | "execute" | "depends"; reason: string; stale: boolean;
+  depends_on: number[];
+  cost: { seconds: number; steps: number; input_tokens: number; output_tokens: number; money: number | null };
+}
