@@ -94,6 +94,7 @@ class CellExecutor:
         except Exception:  # noqa: BLE001 - transformers are anybody's code
             return source
         return transformed
+
     def watch(self, on_run_changed: Callable[[], None]) -> Callable[[], None]:
         """Have `on_run_changed` called when this kernel has attached to another run or let go of
         one; it must be quick. Returns what ends it."""

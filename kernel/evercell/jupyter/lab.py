@@ -16,12 +16,15 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from evercell.clock import SystemClock
 from evercell.errors import EvercellError, UsageError
 from evercell_widgets.badges import Badges, facts_of
 from evercell_widgets.follow import Followed
 
 from . import lab_runs
+from .preview import WrittenCell
 from .session import reading
 
 if TYPE_CHECKING:
@@ -87,6 +90,7 @@ class LabChannel:
         self._is_closed = False
         self._following = threading.Lock()  # one thread at a time changes what is followed
         self._methods: dict[str, Callable[[Mapping[str, Any]], Any]] = {
+            "preview": self._preview,
             "runs": self._runs,
         }
         # Not ipykernel's own way, which triggers the shell's events on the comm's thread:
@@ -149,6 +153,17 @@ class LabChannel:
         except Exception as error:
             reply(error=f"{type(error).__name__}: {error}")
             raise  # a fault of ours: ipykernel logs it
+
+    def _preview(self, params: Mapping[str, Any]) -> Any:
+        """What Restart and Run All would do to the page's cells; this attaches to nothing."""
+        written = [
+            WrittenCell(cell["source"], cell["index"], cell["id"], tuple(cell["tags"]))
+            for cell in params["cells"]
+        ]
+        cells, session = self._cells.cells_now(written), self._cells.session
+        if session is not None:
+            return msgspec.to_builtins(session.preview(cells))
+        return msgspec.to_builtins(lab_runs.foretell(self._cells.place(), cells))
 
     def _runs(self, _params: Mapping[str, Any]) -> list[dict[str, Any]]:
         place = self._cells.place()

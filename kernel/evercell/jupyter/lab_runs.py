@@ -6,6 +6,8 @@ import os
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from evercell.engine.preview import preview_cells
+from evercell.engine.state import RunState
 from evercell.events import RunAttached
 from evercell_widgets.view import RunView, apply, apply_all
 
@@ -14,11 +16,12 @@ from .session import reading
 
 if TYPE_CHECKING:
     from evercell.clock import Clock
-    from evercell.history import History
+    from evercell.engine.preview import CellPreview, NotebookCell
+    from evercell.history import History, KnownRun
 
     from .paths import Place
 
-__all__ = ["list_runs", "recorded_run"]
+__all__ = ["foretell", "list_runs", "recorded_run"]
 
 LISTED = 1000
 """As many runs as the panel lists, the newest; a folder with more is for `evercell ls`."""
@@ -38,8 +41,7 @@ def recorded_run(place: Place, clock: Clock) -> RunView | None:
     if not place.history.is_dir():
         return None
     with reading(None, place) as history, history.reading():
-        parameters = run_parameters(os.environ)
-        known = history.current_run(place.notebook, parameters, kernel_id=place.kernel_id)
+        known = _run_to_resume(place, history)
         if known is None:
             return None
         record = history.run(known.run_id)
@@ -52,6 +54,30 @@ def recorded_run(place: Place, clock: Clock) -> RunView | None:
             RunAttached(record.run_id, clock.now(), generation, os.getpid(), "", None, notebook),
         )
     return view
+
+
+def foretell(place: Place, cells: tuple[NotebookCell, ...]) -> tuple[CellPreview, ...]:
+    """What a kernel at `place` that runs all `cells` would do to them.
+
+    Raises UsageError and what reading a history raises.
+    """
+    if not place.history.is_dir():
+        return preview_cells(RunState(), cells)
+    with reading(None, place) as history, history.reading():
+        known = _run_to_resume(place, history)
+        if known is None:
+            return preview_cells(RunState(), cells)
+        return preview_cells(
+            RunState.fold(history.cell_events(known.run_id)),
+            cells,
+            costs=history.cell_costs(known.run_id),
+            project=place.file.parent if place.file is not None else None,
+        )
+
+
+def _run_to_resume(place: Place, history: History) -> KnownRun | None:
+    parameters = run_parameters(os.environ)
+    return history.current_run(place.notebook, parameters, kernel_id=place.kernel_id)
 
 
 def list_runs(history: History) -> list[dict[str, Any]]:

@@ -1,8 +1,9 @@
 // What became of a cell, as a mark, a word and a few facts: pure.
 
-import { count, number, spent } from "./words.js";
+import { amount, count, number, spent } from "./words.js";
 
 /** @typedef {import("./types").Badge} Badge */
+/** @typedef {import("./types").Preview} Preview */
 /** @typedef {{kind: string, mark: string, word: string, facts: string[], why: string}} Face */
 
 /** @type {Record<string, string>} one character that stands before the word */
@@ -11,13 +12,30 @@ const MARKS = {
   failed: "✗", interrupted: "✗", "in doubt": "?", stale: "◇",
 };
 
+const FINISHED = new Set(["completed", "restored", "recorded"]);
+
 /**
  * @param {Badge} badge
+ * @param {Preview} [preview] what would become of the cell, where that was asked
  * @returns {Face}
  */
-export function faceOf(badge) {
+export function faceOf(badge, preview) {
+  if (preview?.stale && FINISHED.has(badge.status)) return stale(preview);
   const kind = kindOf(badge);
   return { kind, mark: MARKS[kind] ?? "·", word: kind, facts: FACTS[kind]?.(badge) ?? [], why: badge.reason };
+}
+
+/**
+ * @param {Preview} preview
+ * @returns {Face}
+ */
+function stale({ reason, cost }) {
+  const took = spent(amount(cost));
+  const why = reason.replace(/^stale: /, "");
+  return {
+    kind: "stale", mark: MARKS.stale, word: "stale", facts: [why, took && `had taken ${took}`],
+    why: `${why}. Resume runs this cell again; finished steps in it are not paid again.`,
+  };
 }
 
 /** @param {Badge} badge */

@@ -3,6 +3,7 @@
 import { faceOf } from "./badge.js";
 
 /** @typedef {import("./channel.js").Channel} Channel */
+/** @typedef {import("./foresight.js").Foresight} Foresight */
 /** @typedef {import("./types").Badge} Badge */
 /** @typedef {import("@jupyterlab/notebook").Notebook} Notebook */
 /** @typedef {import("@jupyterlab/cells").Cell} CellWidget */
@@ -11,11 +12,14 @@ export class Badges {
   /**
    * @param {Notebook} notebook
    * @param {Channel} channel
+   * @param {Foresight} foresight
    */
-  constructor(notebook, channel) {
+  constructor(notebook, channel, foresight) {
     this.notebook = notebook;
     this.channel = channel;
+    this.foresight = foresight;
     this.isShown = true;
+    foresight.changed.connect(this.drawAll, this);
     channel.changed.connect(this.onChanged, this);
     notebook.modelContentChanged.connect(this.drawAll, this); // cells come, go and move
     this.drawAll();
@@ -52,7 +56,7 @@ export class Badges {
     const wrapper = cell.node.querySelector(":scope > .jp-Cell-inputWrapper");
     const shown = wrapper?.querySelector(":scope > .evercell-Badge");
     if (!badge || !wrapper) return shown?.remove();
-    const face = faceOf(badge);
+    const face = faceOf(badge, this.foresight.previews.get(cell.model.id));
     const key = JSON.stringify(face);
     if (shown instanceof HTMLElement && shown.dataset.key === key) return;
     const el = render(face);
@@ -62,6 +66,7 @@ export class Badges {
   }
 
   dispose() {
+    this.foresight.changed.disconnect(this.drawAll, this);
     this.channel.changed.disconnect(this.onChanged, this);
     this.notebook.modelContentChanged.disconnect(this.drawAll, this);
   }

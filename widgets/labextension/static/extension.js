@@ -4,6 +4,7 @@ import { Badges } from "./badges.js";
 import { Channel } from "./channel.js";
 import { application, apputils, notebook, settingregistry } from "./shared.js";
 import { beginRun, preview, resume } from "./actions.js";
+import { Foresight } from "./foresight.js";
 import { RunsPanel } from "./runs.js";
 import { previewButton, resumeButton, runPicker } from "./toolbar.js";
 
@@ -79,12 +80,15 @@ function showBadges(tracker, settings) {
   const all = new Set();
   let isShown = true;
   const onPanel = (/** @type {NotebookPanel} */ panel) => {
-    const badges = new Badges(panel.content, channelOf(panel));
+    const channel = channelOf(panel);
+    const foresight = new Foresight({ panel, channel });
+    const badges = new Badges(panel.content, channel, foresight);
     badges.show(isShown);
     all.add(badges);
     panel.disposed.connect(() => {
       all.delete(badges);
       badges.dispose();
+      foresight.dispose();
     });
   };
   tracker.forEach(onPanel);

@@ -19,8 +19,8 @@ export const previewIcon = icon(
   "preview",
   "M3 5h13v2H3V5zm0 5h9v2H3v-2zm0 5h7v2H3v-2zm13.3 2.3c0-2.1 2.2-2.3 2.2-3.8 0-.9-.7-1.4-1.5-1.4-.9 0-1.5.6-1.5 1.5h-1.9c0-1.9 1.5-3.2 3.4-3.2s3.4 1.1 3.4 3c0 2.2-2.2 2.6-2.2 4h-1.9zm-.1 1.4h2.1v2.1h-2.1v-2.1z",
 );
-/** Runs, one after another. */
+/** A clock: what was. */
 export const runIcon = icon(
   "run",
-  "M4 5a2 2 0 1 1 0 4 2 2 0 0 1 0-4zm5 1h12v2H9V6zM4 10a2 2 0 1 1 0 4 2 2 0 0 1 0-4zm5 1h12v2H9v-2zm-5 4a2 2 0 1 1 0 4 2 2 0 0 1 0-4zm5 1h12v2H9v-2z",
+  "M12 3a9 9 0 1 1 0 18 9 9 0 0 1 0-18zm0 2a7 7 0 1 0 0 14 7 7 0 0 0 0-14zm-1 2.5h2v4.1l2.9 2.9-1.4 1.4-3.5-3.5V7.5z",
 );

@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 import { apputils, widgets } from "./shared.js";
-import { count, spent } from "./words.js";
+import { amount, count, spent } from "./words.js";
 
 /** @typedef {import("./actions.js").Target} Target */
 /** @typedef {import("./types").Preview} Preview */
@@ -97,15 +97,6 @@ function total(previews) {
     sum.cost += one.cost;
   }
   return sum;
-}
-
-/** @param {Preview["cost"]} cost */
-export function amount(cost) {
-  return {
-    duration: cost.seconds * 1e9,
-    tokens: cost.input_tokens + cost.output_tokens,
-    cost: cost.money ?? 0,
-  };
 }
 
 /**

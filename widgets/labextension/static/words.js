@@ -41,3 +41,15 @@ export function spent({ duration: ns = 0, tokens = 0, cost: money = 0 }) {
   if (money) parts.push(cost(money));
   return parts.join(", ");
 }
+
+/**
+ * A preview's cost, as `spent` takes it.
+ * @param {import("./types").Preview["cost"]} cost
+ */
+export function amount(cost) {
+  return {
+    duration: cost.seconds * 1e9,
+    tokens: cost.input_tokens + cost.output_tokens,
+    cost: cost.money ?? 0,
+  };
+}
