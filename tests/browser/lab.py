@@ -53,9 +53,21 @@ def wait_until(what: str, ready: Callable[[], bool], timeout: float = 60) -> Non
 
 
 class LabServer:
-    """A JupyterLab server with its own port, settings and kernels, in `folder`."""
+    """A JupyterLab server with its own port, settings and kernels, in `folder`.
 
-    def __init__(self, folder: Path, *, theme: str | None = None) -> None:
+    `app`: "lab", or "notebook" for Notebook 7. `python`: of the environment that has it; kernels
+    run in ours in any case.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        theme: str | None = None,
+        app: str = "lab",
+        python: str = sys.executable,
+    ) -> None:
+        self.app, self._python = app, python
         self.folder = folder / "notebooks"
         self.folder.mkdir(parents=True)
         self._data, self._config = folder / "data", folder / "config"
@@ -76,11 +88,13 @@ class LabServer:
         wait_until("the server answers", self._answers)
 
     def _command(self) -> list[str]:
+        is_lab = self.app == "lab"
+        module, name = ("jupyterlab", "LabApp") if is_lab else ("notebook", "JupyterNotebookApp")
         return [
-            sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root",
+            self._python, "-m", module, "--no-browser", "--allow-root",
             "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={self.port}",
             "--ServerApp.port_retries=0", "--IdentityProvider.token=",
-            f"--ServerApp.root_dir={self.folder}", "--LabApp.expose_app_in_browser=True",
+            f"--ServerApp.root_dir={self.folder}", f"--{name}.expose_app_in_browser=True",
             "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
             "--KernelManager.shutdown_wait_time=1",
         ]  # fmt: skip
@@ -123,6 +137,11 @@ class LabServer:
         except OSError:
             return False
         return True
+
+    def page_of(self, notebook: str) -> str:
+        """The address of an open notebook."""
+        path = "lab/tree" if self.app == "lab" else "notebooks"
+        return f"http://127.0.0.1:{self.port}/{path}/{notebook}?reset"
 
     def api(self, path: str) -> Any:
         """What the server's REST API says at `path`."""
@@ -174,13 +193,15 @@ class LabPage:
 
     def reload(self) -> None:
         """Load the page again, and wait for the notebook; its kernel may be busy."""
-        url = f"http://127.0.0.1:{self.server.port}/lab/tree/{self.notebook.name}?reset"
-        self.page.goto(url)
+        self.page.goto(self.server.page_of(self.notebook.name))
         self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
 
-    def command(self, name: str) -> None:
+    def command(self, name: str, arguments: dict[str, Any] | None = None) -> None:
         """Run one of Lab's commands to its end."""
-        self.page.evaluate("name => window.jupyterapp.commands.execute(name)", name)
+        self.page.evaluate(
+            "([name, given]) => window.jupyterapp.commands.execute(name, given).then(() => {})",
+            [name, arguments or {}],
+        )
 
     def run_all(self, *, wait: bool = True) -> None:
         """Run > Run All Cells; with `wait` until the last one has ended."""

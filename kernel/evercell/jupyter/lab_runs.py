@@ -26,9 +26,19 @@ __all__ = ["foretell", "list_runs", "recorded_run"]
 LISTED = 1000
 """As many runs as the panel lists, the newest; a folder with more is for `evercell ls`."""
 
-_SPENT = """
-SELECT run_id, sum(input_tokens + output_tokens)::BIGINT, coalesce(sum(cost), 0.0)
-FROM usage GROUP BY run_id
+_SUMS = """
+SELECT
+    r.run_id,
+    coalesce(c.cells, 0) AS cells,
+    coalesce(u.tokens, 0) AS tokens,
+    coalesce(u.cost, 0.0) AS cost
+FROM (SELECT DISTINCT run_id FROM runs) r
+LEFT JOIN (SELECT run_id, count(DISTINCT slot) AS cells FROM cells GROUP BY run_id) c
+    USING (run_id)
+LEFT JOIN (
+    SELECT run_id, sum(input_tokens + output_tokens)::BIGINT AS tokens, sum(cost) AS cost
+    FROM usage GROUP BY run_id
+) u USING (run_id)
 """
 
 
@@ -87,10 +97,10 @@ def list_runs(history: History) -> list[dict[str, Any]]:
     """
     with history.reading():
         runs = history.runs()[-LISTED:]
-        spent = {row[0]: row[1:] for row in history.query(_SPENT).rows}
+        sums = {row[0]: row[1:] for row in history.query(_SUMS).rows}
     listed = []
     for run in reversed(runs):
-        tokens, cost = spent.get(run.run_id, (0, 0.0))
+        cells, tokens, cost = sums.get(run.run_id, (0, 0, 0.0))
         notebook = run.notebook or ""
         listed.append(
             {
@@ -101,7 +111,7 @@ def list_runs(history: History) -> list[dict[str, Any]]:
                 "status": run.status,
                 "started_at": run.started_at,
                 "last_activity": run.last_activity,
-                "cells": run.cells,
+                "cells": cells,
                 "steps": run.steps,
                 "tokens": tokens,
                 "cost": cost,

@@ -23,9 +23,13 @@ export class Foresight {
     target.panel.content.modelContentChanged.connect(this.wait, this);
   }
 
-  onRun() {
+  /**
+   * @param {unknown} _
+   * @param {import("./types").Badge[] | null} cells
+   */
+  onRun(_, cells) {
     this.asked = "";
-    if (!this.target.channel.isOpen && this.previews.size) this.tell([]);
+    for (const { cell_id } of cells ?? []) if (cell_id) this.previews.delete(cell_id); // it ran since
     this.wait();
   }
 

@@ -25,7 +25,7 @@ export function previewButton(target) {
   const button = new ui.ToolbarButton({
     className: "evercell-PreviewButton",
     icon: previewIcon,
-    tooltip: "What would run? Each cell's fate on Resume, why, and what it had cost",
+    tooltip: "What would run?",
     onClick: () => void preview(target),
   });
   return shownWithKernel(target.channel, button);
