@@ -27,7 +27,7 @@ OLDEST = str(Path(sys.prefix) / "oldest" / "bin" / "python")
     ("app", "python"),
     [
         pytest.param("lab", OLDEST, id="oldest-lab"),
-        pytest.param("notebook", OLDEST, id="oldest-notebook"),
+        pytest.param("notebook", OLDEST, id="oldest-notebook", marks=pytest.mark.soak),
         pytest.param("notebook", sys.executable, id="newest-notebook"),
     ],
 )
