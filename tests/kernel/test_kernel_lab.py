@@ -111,10 +111,26 @@ def test_a_kernel_without_a_cell_shows_what_it_would_resume(k):
     k.client = k.manager.client()
     k.client.start_channels()
     k.client.wait_for_ready(timeout=60)
-    state = Page(k).receive(is_state)
+    page = Page(k)
+    state = page.receive(is_state)
     assert state["attached"] is False
     shown = {it["cell_id"]: it["status"] for it in state["cells"]}
     assert shown == {"c": "recorded", "d": "in doubt"}
+    cells = [
+        {"id": "c", "index": 0, "source": "y = 1", "tags": []},
+        {"id": "d", "index": 1, "source": "y = 2", "tags": []},
+        {"id": "e", "index": 2, "source": "z = y", "tags": ["evercell:volatile"]},
+    ]
+    foretold = page.ask("preview", cells=cells)["result"]
+    assert [(it["cell_id"], it["action"]) for it in foretold] == [
+        ("c", "restore"),
+        ("d", "execute"),
+        ("e", "execute"),
+    ]
+    assert foretold[0]["cost"]["seconds"] > 0
+    run_id = state["run"]["run_id"]
+    runs = {it["run_id"]: it["status"] for it in page.ask("runs")["result"]}
+    assert runs[run_id] == "stopped"  # to look attaches to nothing
 
 
 def test_a_kernel_without_evercell_closes_the_comm(plain):

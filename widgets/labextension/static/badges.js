@@ -42,6 +42,7 @@ export class Badges {
   }
 
   drawAll() {
+    if (this.notebook.isDisposed) return;
     for (const cell of this.notebook.widgets) this.draw(cell);
   }
 

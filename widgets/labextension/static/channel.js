@@ -74,6 +74,7 @@ export class Channel {
       if (subshell && kernel.supportsSubshells) kernel.requestDeleteSubshell({ subshell_id: subshell });
     }
     this.disconnect();
+    this.changed.emit(null);
     signaling.Signal.clearData(this);
   }
 
