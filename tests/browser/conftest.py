@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from lab import CHROMIUM_ARGUMENTS, LabPage, LabServer
@@ -31,7 +31,8 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_notebook(browser: Browser, tmp_path: Path) -> Iterator[Callable[..., LabPage]]:
-    """`open_notebook(name, cells, kernel=..., theme=..., width=...)`: a LabPage, kernel idle."""
+    """`open_notebook(name, cells, kernel=..., theme=..., width=..., app=..., python=...)`: a
+    LabPage, kernel idle."""
     opened: list[LabPage] = []
 
     def open_one(
@@ -41,8 +42,9 @@ def open_notebook(browser: Browser, tmp_path: Path) -> Iterator[Callable[..., La
         kernel: str = "evercell",
         theme: str | None = None,
         width: int = 1200,
+        **options: Any,
     ) -> LabPage:
-        server = LabServer(tmp_path / f"lab{len(opened)}", theme=theme)
+        server = LabServer(tmp_path / f"lab{len(opened)}", theme=theme, **options)
         page = browser.new_page(viewport={"width": width, "height": 900})
         lab = LabPage(server, page, server.write(name, cells, kernel=kernel))
         opened.append(lab)

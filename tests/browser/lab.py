@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 ROOT = Path(__file__).parents[2]
+LABEXTENSION = ROOT / "widgets" / "labextension"
 SCREENSHOTS = ROOT / "artifacts" / "screenshots"
 CHROMIUM_ARGUMENTS = [
     "--no-sandbox",
@@ -52,13 +53,26 @@ def wait_until(what: str, ready: Callable[[], bool], timeout: float = 60) -> Non
 
 
 class LabServer:
-    """A JupyterLab server with its own port, settings and kernels, in `folder`."""
+    """A JupyterLab server with its own port, settings and kernels, in `folder`.
 
-    def __init__(self, folder: Path, *, theme: str | None = None) -> None:
+    `app`: "lab", or "notebook" for Notebook 7. `python`: of the environment that has it; kernels
+    run in ours in any case.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        theme: str | None = None,
+        app: str = "lab",
+        python: str = sys.executable,
+    ) -> None:
+        self.app, self._python = app, python
         self.folder = folder / "notebooks"
         self.folder.mkdir(parents=True)
         self._data, self._config = folder / "data", folder / "config"
         self._register_kernel()
+        shutil.copytree(LABEXTENSION, folder / "share" / "labextensions" / "evercell")
         self._write_settings(theme)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -74,11 +88,13 @@ class LabServer:
         wait_until("the server answers", self._answers)
 
     def _command(self) -> list[str]:
+        is_lab = self.app == "lab"
+        module, name = ("jupyterlab", "LabApp") if is_lab else ("notebook", "JupyterNotebookApp")
         return [
-            sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root",
+            self._python, "-m", module, "--no-browser", "--allow-root",
             "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={self.port}",
             "--ServerApp.port_retries=0", "--IdentityProvider.token=",
-            f"--ServerApp.root_dir={self.folder}", "--LabApp.expose_app_in_browser=True",
+            f"--ServerApp.root_dir={self.folder}", f"--{name}.expose_app_in_browser=True",
             "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
             "--KernelManager.shutdown_wait_time=1",
         ]  # fmt: skip
@@ -89,6 +105,7 @@ class LabServer:
             "PYTHONPATH": os.pathsep.join(map(str, paths)),
             "JUPYTER_CONFIG_DIR": str(self._config),
             "JUPYTER_DATA_DIR": str(self._data),
+            "JUPYTER_PATH": str(folder / "share"),  # comes before what is installed
             "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
             "IPYTHONDIR": str(folder / "ipython"),
             "JUPYTERLAB_SETTINGS_DIR": str(self._config / "settings"),
@@ -120,6 +137,11 @@ class LabServer:
         except OSError:
             return False
         return True
+
+    def page_of(self, notebook: str) -> str:
+        """The address of an open notebook."""
+        path = "lab/tree" if self.app == "lab" else "notebooks"
+        return f"http://127.0.0.1:{self.port}/{path}/{notebook}?reset"
 
     def api(self, path: str) -> Any:
         """What the server's REST API says at `path`."""
@@ -166,14 +188,20 @@ class LabPage:
 
     def open(self) -> None:
         """Open the notebook, or load the page again, and wait for its kernel."""
-        url = f"http://127.0.0.1:{self.server.port}/lab/tree/{self.notebook.name}?reset"
-        self.page.goto(url)
-        self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
+        self.reload()
         self.page.wait_for_function(f"{_KERNEL}?.status === 'idle'", timeout=60_000)
 
-    def command(self, name: str) -> None:
+    def reload(self) -> None:
+        """Load the page again, and wait for the notebook; its kernel may be busy."""
+        self.page.goto(self.server.page_of(self.notebook.name))
+        self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
+
+    def command(self, name: str, arguments: dict[str, Any] | None = None) -> None:
         """Run one of Lab's commands to its end."""
-        self.page.evaluate("name => window.jupyterapp.commands.execute(name)", name)
+        self.page.evaluate(
+            "([name, given]) => window.jupyterapp.commands.execute(name, given).then(() => {})",
+            [name, arguments or {}],
+        )
 
     def run_all(self, *, wait: bool = True) -> None:
         """Run > Run All Cells; with `wait` until the last one has ended."""

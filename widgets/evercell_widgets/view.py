@@ -92,6 +92,7 @@ class Execution:
     activity_id: str
     slot: str
     index: int | None
+    cell_id: str | None  # nbformat's, where the frontend sends it
     preview: str
     decision: ev.Decision
     reason: str
@@ -193,6 +194,7 @@ def _execution(
         activity_id=event.activity_id,
         slot=event.slot,
         index=event.cell_index,
+        cell_id=event.cell_id,
         preview=preview(event.source),
         decision=decision,
         reason=event.reason,

@@ -7,11 +7,19 @@ the blocked cell. With the patch, the browser's own choice of a subshell stands.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ipykernel.comm.comm import BaseComm
 
-__all__ = ["keep_browser_subshell"]
+if TYPE_CHECKING:
+    from ipykernel.ipkernel import IPythonKernel
+
+    from .executor import CellExecutor
+
+__all__ = ["LAB_TARGET", "answer_lab", "keep_browser_subshell", "leave_lab"]
+
+LAB_TARGET = "evercell"
+"""The comm target to which JupyterLab's extension opens a comm; see lab.py."""
 
 _MARK = "_evercell_keeps_browser_subshell"
 
@@ -33,3 +41,22 @@ def keep_browser_subshell() -> bool:
     comm_class: Any = BaseComm
     comm_class._reply_subshell_for = reply_subshell_for
     return True
+
+
+def answer_lab(kernel: IPythonKernel, cells: CellExecutor) -> None:
+    """Let JupyterLab's extension ask this kernel about its run. Costs nothing until one does."""
+
+    def on_open(comm: Any, _message: object) -> None:
+        from .lab import LabChannel  # noqa: PLC0415 - loads the widgets' view state
+
+        LabChannel(comm, cells)
+
+    kernel.comm_manager.register_target(LAB_TARGET, on_open)
+
+
+def leave_lab(kernel: IPythonKernel) -> None:
+    """Undo `answer_lab`; open comms are closed."""
+    manager: Any = kernel.comm_manager
+    manager.targets.pop(LAB_TARGET, None)
+    for comm in [it for it in manager.comms.values() if it.target_name == LAB_TARGET]:
+        comm.close()

@@ -22,7 +22,7 @@ from .outputs import OutputCapture
 from .paths import NotebookFile, Place, locate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from ipykernel.ipkernel import IPythonKernel
     from jupyter_client.session import Session
@@ -47,6 +47,7 @@ class CellExecutor:
         self._cwd = Path.cwd()
         self._session: CellSession | None = None
         self._notebook: NotebookFile | None = None
+        self._watchers: tuple[Callable[[], None], ...] = ()
 
     @property
     def session(self) -> CellSession | None:
@@ -63,6 +64,7 @@ class CellExecutor:
         """The session, opened if need be. Raises EvercellError, such as RunInUseError."""
         if self._session is None:
             self._session = self._open(fresh=False)
+            self._changed()
         return self._session
 
     def preview(self, cells: Iterable[WrittenCell] | None = None) -> tuple[CellPreview, ...]:
@@ -93,6 +95,20 @@ class CellExecutor:
             return source
         return transformed
 
+    def watch(self, on_run_changed: Callable[[], None]) -> Callable[[], None]:
+        """Have `on_run_changed` called when this kernel has attached to another run or let go of
+        one; it must be quick. Returns what ends it."""
+        self._watchers = (*self._watchers, on_run_changed)
+
+        def unwatch() -> None:
+            self._watchers = tuple(it for it in self._watchers if it is not on_run_changed)
+
+        return unwatch
+
+    def _changed(self) -> None:
+        for on_run_changed in self._watchers:
+            on_run_changed()
+
     def provide(self, text: str | None) -> None:
         """Load what `text` names (None: everything) and waited on disk. What can't be loaded is not
         there, and the cell that needs it is told why."""
@@ -110,6 +126,7 @@ class CellExecutor:
             self._session = self._open(fresh=True)
         else:
             self._session.new_run()
+        self._changed()
         return self._session
 
     def _open(self, *, fresh: bool) -> CellSession:
@@ -123,6 +140,7 @@ class CellExecutor:
         former, self._session = self._session, None
         if former is not None:
             former.close()
+            self._changed()
 
     async def execute(self, call: Call) -> dict[str, Any]:
         """The content of the execute_reply."""

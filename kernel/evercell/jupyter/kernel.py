@@ -14,7 +14,7 @@ from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelbase import _accepts_parameters
 from IPython.utils.tokenutil import line_at_cursor, token_at_cursor
 
-from .comms import keep_browser_subshell
+from .comms import answer_lab, keep_browser_subshell, leave_lab
 from .executor import CellExecutor
 from .host import Call
 from .interrupts import cancel_on_sigint
@@ -127,6 +127,7 @@ def make_plain(kernel: IPythonKernel) -> None:
     if isinstance(kernel, DurableKernel) and kernel.plain is not None:
         kernel.cells.close()
         unregister_magics(kernel.shell)
+        leave_lab(kernel)
         plain: Any = kernel.plain
         kernel.__class__ = plain
 
@@ -138,3 +139,4 @@ def _furnish(kernel: DurableKernel) -> None:
     hide_own_frames(kernel.shell)
     kernel.cells = CellExecutor(kernel)
     register_magics(kernel.shell, kernel.cells)
+    answer_lab(kernel, kernel.cells)

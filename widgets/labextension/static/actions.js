@@ -1,0 +1,49 @@
+// What the toolbar, the menu and the command palette can do with a notebook's run.
+
+import { confirmNewRun, confirmStop } from "./dialogs.js";
+import { showPreview } from "./preview.js";
+import { notebook } from "./shared.js";
+
+/** @typedef {import("@jupyterlab/notebook").NotebookPanel} NotebookPanel */
+/** @typedef {import("./channel.js").Channel} Channel */
+
+/** A notebook and the talk with its kernel.
+ * @typedef {{panel: NotebookPanel, channel: Channel}} Target
+ */
+
+/**
+ * Restart the kernel and run all cells: what finished comes back, the rest goes on.
+ * @param {Target} target
+ */
+export async function resume({ panel, channel }) {
+  if (channel.isBusy && !(await confirmStop())) return;
+  await restartAndRun(panel);
+}
+
+/**
+ * Show what Resume would do, and what that had cost; nothing is run.
+ * @param {Target} target
+ */
+export async function preview(target) {
+  if (await showPreview(target)) await resume(target);
+}
+
+/**
+ * Begin another run of this notebook, in which nothing is restored.
+ * @param {Target} target
+ */
+export async function beginRun({ panel, channel }) {
+  if (!(await confirmNewRun(channel))) return;
+  const kernel = panel.sessionContext.session?.kernel;
+  if (!kernel) return;
+  // As a cell, so that it waits for the one that runs; the magic is no part of any run.
+  const { done } = kernel.requestExecute({ code: "%evercell new-run", store_history: false });
+  const { content } = await done;
+  if (content.status === "ok") await restartAndRun(panel);
+}
+
+/** @param {NotebookPanel} panel */
+async function restartAndRun(panel) {
+  await panel.sessionContext.restartKernel();
+  await notebook.NotebookActions.runAll(panel.content, panel.sessionContext);
+}

@@ -1,0 +1,38 @@
+// Questions before something is stopped or paid for again.
+
+import { h } from "./dom.js";
+import { apputils, widgets } from "./shared.js";
+import { spent } from "./words.js";
+
+/** @typedef {import("./channel.js").Channel} Channel */
+
+export async function confirmStop() {
+  const { Dialog, showDialog } = apputils;
+  const { button } = await showDialog({
+    title: "Resume while a cell is running?",
+    body: text("Restarting stops it. Its finished steps are kept; a step that runs now begins again."),
+    buttons: [Dialog.cancelButton(), Dialog.warnButton({ label: "Stop and Resume" })],
+  });
+  return button.accept;
+}
+
+/** @param {Channel} channel */
+export async function confirmNewRun(channel) {
+  const { Dialog, showDialog } = apputils;
+  const cost = spent(channel.run ?? {});
+  const price = cost && ` This run has used ${cost} so far.`;
+  const { button } = await showDialog({
+    title: "Begin a new run?",
+    body: text(
+      `The kernel restarts and all cells run: nothing is restored, every step is called again.${price} ` +
+        "The earlier run stays in the history.",
+    ),
+    buttons: [Dialog.cancelButton(), Dialog.warnButton({ label: "New Run" })],
+  });
+  return button.accept;
+}
+
+/** @param {string} words */
+function text(words) {
+  return new widgets.Widget({ node: h("div", "evercell-Dialog", words) });
+}
