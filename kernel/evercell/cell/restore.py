@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from evercell.codec.buffers import Buffer
     from evercell.events import CellCompleted, Payload, Product
 
-__all__ = ["decode_cell"]
+__all__ = ["decode_cell", "decode_product"]
 
 
 class _Products:
@@ -23,12 +23,12 @@ class _Products:
 
     def __init__(
         self,
-        space: Namespace,
+        live: dict[str, Any],
         products: tuple[Product, ...],
         fetch: Callable[[Payload], Buffer],
         deleted: tuple[str, ...],
     ) -> None:
-        self._live = space.ns
+        self._live = live
         self._fetch = fetch
         self._deleted = frozenset(deleted)
         self._owner = {name: product for product in products for name in product.names}
@@ -55,6 +55,17 @@ class _Products:
         raise RestoreError(f"the recorded value needs {name}, which is not defined.")
 
 
+def decode_product(
+    live: dict[str, Any],
+    event: CellCompleted,
+    product: Product,
+    fetch: Callable[[Payload], Buffer],
+) -> dict[str, Any]:
+    """The variables of one product, by name; what it refers to is taken from the same cell or from
+    `live`, which is not touched. Raises RestoreError, PayloadError."""
+    return _Products(live, event.products, fetch, event.deleted).decode(product)
+
+
 def decode_cell(
     space: Namespace,
     event: CellCompleted,
@@ -63,7 +74,7 @@ def decode_cell(
     partial: bool,
 ) -> Decoded:
     """See `Namespace.decode`."""
-    products = _Products(space, event.products, fetch, event.deleted)
+    products = _Products(space.ns, event.products, fetch, event.deleted)
     values: dict[str, Any] = {}
     groups: list[tuple[tuple[str, ...], bytes]] = []
     result: object = NOTHING

@@ -10,8 +10,11 @@ from __future__ import annotations
 import re
 import time
 from contextlib import contextmanager
+from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING
+
+from blake3 import blake3
 
 from evercell.errors import (
     HistoryError,
@@ -20,6 +23,7 @@ from evercell.errors import (
     HistoryWriteError,
     QueryError,
 )
+from evercell.history.catalogue import views_script
 from evercell.history.disk import sync_folder, write_error
 from evercell.history.locks import FileLock
 from evercell.history.schema import RELEASE, SCHEMA, newer
@@ -88,8 +92,8 @@ class Database:
             pass
         with self.connect() as connection, translated(self.path):
             connection.execute("ATTACH '{}' AS fresh".format(str(draft).replace("'", "''")))
-            connection.execute("DELETE FROM fresh.store.migration")
-            for table in ("migration", "writer", "event", "removed", "trusted"):
+            for table in ("migration", "views", "writer", "event", "output", "removed", "trusted"):
+                connection.execute(f"DELETE FROM fresh.store.{table}")  # noqa: S608
                 connection.execute(
                     f"INSERT INTO fresh.store.{table} FROM store.{table} ORDER BY rowid"
                 )
@@ -130,11 +134,12 @@ class Database:
             time.sleep(_POLL)
 
     def _migrate(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Bring the file to this release's schema, changes and their record in one transaction."""
+        """Bring the file to this release's schema and views, changes and their record in one
+        transaction."""
         version, release = _version(connection)
         if version > SCHEMA:
             raise HistoryNewerError(newer(self.path, version, release))
-        if version == SCHEMA:
+        if version == SCHEMA and _views_of(connection) == _views_digest():
             return
         connection.begin()
         for number, script in enumerate(_migrations(), start=1):
@@ -144,7 +149,9 @@ class Database:
                     "INSERT INTO store.migration VALUES (?, ?, make_timestamptz(?))",
                     [number, RELEASE, self._clock.now() // 1000],
                 )
-        connection.execute(_script("views.sql"))
+        connection.execute(views_script())
+        connection.execute("DELETE FROM store.views")
+        connection.execute("INSERT INTO store.views VALUES (?)", [_views_digest()])
         connection.commit()
 
 
@@ -204,6 +211,18 @@ def _version(connection: duckdb.DuckDBPyConnection) -> tuple[int, str]:
         "SELECT version, evercell FROM store.migration ORDER BY version DESC LIMIT 1"
     ).fetchone()
     return (int(row[0]), str(row[1])) if row else (0, "")
+
+
+@cache
+def _views_digest() -> str:
+    """What tells one release's views from another's."""
+    return blake3(views_script().encode()).hexdigest(length=16)
+
+
+def _views_of(connection: duckdb.DuckDBPyConnection) -> str | None:
+    """The digest of the script that made the file's views."""
+    row = connection.execute("SELECT digest FROM store.views").fetchone()
+    return str(row[0]) if row else None
 
 
 def _is_locked(error: Exception) -> bool:

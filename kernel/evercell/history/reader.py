@@ -138,7 +138,7 @@ class Reader:
         self, connection: duckdb.DuckDBPyConnection, state: tuple[Fingerprint, int] | None
     ) -> None:
         path = self.database.path
-        fold(connection, self._journal.folder, path, self._payloads.readable, self._key)
+        fold(connection, self._journal.folder, path, self._payloads, self._key)
         self._remember(state)
 
     def _flush(self) -> None:

@@ -191,8 +191,8 @@ class History:
         write_parquet(self.relation(sql, parameters), path)
 
     def result(self, identity: str) -> Result:
-        """The step with this activity_id, or with a result of this payload id, and its latest
-        state. Raises UsageError where there is none."""
+        """The step with this activity_id and its latest state, or the stored value with this
+        payload id. Raises UsageError where there is none."""
         found = self._reader.read(
             lambda connection: result_of(connection, identity), read_only=True
         )
