@@ -7,12 +7,13 @@ needed: it costs tens of milliseconds.
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from contextlib import contextmanager
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from blake3 import blake3
 
@@ -29,7 +30,7 @@ from evercell.history.locks import FileLock
 from evercell.history.schema import RELEASE, SCHEMA, newer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     import duckdb
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from evercell.clock import Clock
 
 __all__ = ["Database"]
+
+T = TypeVar("T")
 
 _POLL = 0.05  # seconds between two tries to open a file that another program holds
 _HOLDER = re.compile(r"held in (?P<program>.*?)\s*\(PID (?P<pid>\d+)\)")
@@ -79,6 +82,38 @@ class Database:
         finally:
             connection.close()
 
+    def elsewhere(self, folder: Path) -> Database:
+        """One like this in another folder."""
+        return Database(folder, self._clock, wait=self.wait)
+
+    @property
+    def writable(self) -> bool:
+        """Whether this user may write the file and beside it."""
+        return os.access(self.path.parent, os.W_OK) and (
+            not self.path.exists() or os.access(self.path, os.W_OK)
+        )
+
+    def is_current(self, connection: duckdb.DuckDBPyConnection) -> bool:
+        """Whether the file has this release's schema and views. Raises HistoryNewerError."""
+        version, release = _version(connection)
+        if version > SCHEMA:
+            raise HistoryNewerError(newer(self.path, version, release))
+        return version == SCHEMA and _views_of(connection) == _views_digest()
+
+    def copy_to(self, path: Path) -> None:
+        """Copy the file, as it is, to `path`, which must not exist. Raises what `connect` raises.
+
+        DuckDB does it, which keeps writers away: a plain copy might hold half of a checkpoint.
+        """
+        import duckdb  # noqa: PLC0415 - see the module's docstring
+
+        source, target = (str(it).replace("'", "''") for it in (self.path, path))
+        with duckdb.connect() as connection:
+            self._patiently(lambda: connection.execute(f"ATTACH '{source}' AS source (READ_ONLY)"))
+            with translated(path):
+                connection.execute(f"ATTACH '{target}' AS copy")
+                connection.execute("COPY FROM DATABASE source TO copy")
+
     def compact(self) -> None:
         """Rewrite the file without the space of deleted rows; inside of `turn`.
 
@@ -86,7 +121,7 @@ class Database:
         """
         draft = self.path.with_name(".history.duckdb.new")
         draft.unlink(missing_ok=True)
-        fresh = Database(self.path.parent, self._clock, wait=self.wait)
+        fresh = self.elsewhere(self.path.parent)
         fresh.path = draft
         with fresh.connect():
             pass
@@ -122,10 +157,16 @@ class Database:
     def _open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         import duckdb  # noqa: PLC0415 - see the module's docstring
 
+        return self._patiently(lambda: duckdb.connect(self.path, read_only=read_only))
+
+    def _patiently(self, open_: Callable[[], T]) -> T:
+        """What `open_` gives, waiting for other programs to let go of the file."""
+        import duckdb  # noqa: PLC0415 - see the module's docstring
+
         deadline = time.monotonic() + self.wait
         while True:
             try:
-                return duckdb.connect(self.path, read_only=read_only)
+                return open_()
             except duckdb.Error as error:
                 if not _is_locked(error):
                     raise _opening_failed(self.path, error) from error
@@ -136,11 +177,9 @@ class Database:
     def _migrate(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Bring the file to this release's schema and views, changes and their record in one
         transaction."""
-        version, release = _version(connection)
-        if version > SCHEMA:
-            raise HistoryNewerError(newer(self.path, version, release))
-        if version == SCHEMA and _views_of(connection) == _views_digest():
+        if self.is_current(connection):
             return
+        version, _ = _version(connection)
         connection.begin()
         for number, script in enumerate(_migrations(), start=1):
             if number > version:

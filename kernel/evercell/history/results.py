@@ -107,7 +107,7 @@ def relation_of(
 
     def run(_: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyRelation:
         with query_errors():
-            path = str(reader.database.path).replace("'", "''")
+            path = str(reader.path).replace("'", "''")
             own.execute(f"ATTACH '{path}' AS history (READ_ONLY)")
             own.execute("USE history")
             own.execute(

@@ -59,9 +59,7 @@ class Upkeep:
     def verify(self) -> Verification:
         """Look for what is missing or was changed. Nothing but the fold is written."""
         journal = self._folder / "journal"
-        return self._reader.write(
-            lambda it: verify(it, journal, self._payloads, self._key), damaged=True
-        )
+        return self._reader.inspect(lambda it: verify(it, journal, self._payloads, self._key))
 
     def salvage(self) -> list[Finding]:
         """Save what is behind the damage of dead processes' journals, and move those aside."""
