@@ -3,6 +3,7 @@ schedules."""
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,10 @@ import pytest
 from history_samples import SECOND, T0, Recorder
 
 from evercell import events as e
+from evercell import step, workflow
+from evercell.engine.workflow.definition import DEFINED
 from evercell.history import History
+from evercell.testing import WorkflowEnvironment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -175,6 +179,41 @@ def test_a_workflow_goes_on_in_its_notebooks_next_process(tmp_path: Path) -> Non
         "RunStarted", "StepStarted", "AttemptFailed", "AttemptStarted", "StepCompleted",
     ]  # fmt: skip
     second.close()
+
+
+def test_what_a_real_workflow_leaves(tmp_path: Path) -> None:
+    DEFINED.clear()
+    with WorkflowEnvironment(tmp_path / "flows") as env:
+
+        @step
+        async def double(x: int) -> int:
+            return 2 * x
+
+        @workflow
+        async def flow(x: int) -> dict[str, int]:
+            await asyncio.sleep(60)
+            more = await workflow.wait_signal("more", int)
+            return {"sum": await double(x) + more}
+
+        handle = flow.start(4, id="one", search_attributes={"team": "red"})
+        env.sleep(61)
+        assert one(env.history, "SELECT status FROM timers") == ("fired",)
+        assert one(env.history, "SELECT status FROM runs WHERE workflow_id = 'one'") == ("running",)
+        handle.signal("more", 5)
+        assert handle.result(30) == {"sum": 13}
+        assert one(
+            env.history,
+            "SELECT status, result->>'sum', parameters->>'x', search_attributes->>'team' "
+            "FROM runs WHERE workflow_id = 'one'",
+        ) == ("completed", "13", "4", "red")
+        stored = env.history.put(b"8", "json").id.hex()
+        assert one(
+            env.history, "SELECT name, status, result, slot, cell_index, result_id FROM steps"
+        ) == (double.__qualname__, "completed", "8", "workflow", None, stored)
+        assert one(env.history, "SELECT name, workflow_id FROM signals") == ("more", "one")
+        ids = "SELECT input_id, result_id FROM runs WHERE workflow_id = 'one'"
+        values = [env.history.result(it).payload for it in one(env.history, ids)]
+        assert None not in values
 
 
 def test_timers(history: History, notebook: Recorder) -> None:

@@ -8,11 +8,14 @@
 --   one without, otherwise            is in doubt: its process died, let go of the run, or was
 --                                     followed by a later one. Nobody knows how far it came.
 -- An attachment is live while it is its run's latest, was not detached, and its writer's process
--- lived when the journals were last folded. A workflow's run is carried by a notebook's run, and
--- shares its attachments unless it has some of its own.
+-- lived when the journals were last folded. A workflow's run is carried by a notebook's run: it ends
+-- with that one's attachment of the same generation, and shares it unless it has one of its own.
 
 CREATE OR REPLACE VIEW store.attachment AS
-WITH own AS (
+WITH detached AS (
+    SELECT run_id, generation FROM store.event WHERE type = 'RunDetached'
+),
+own AS (
     SELECT
         a.run_id,
         a.generation,
@@ -22,13 +25,11 @@ WITH own AS (
         a.detail,
         a.generation = max(a.generation) OVER (PARTITION BY a.run_id)
             AND w.alive
-            AND NOT EXISTS (
-                FROM store.event d
-                WHERE d.type = 'RunDetached' AND d.run_id = a.run_id
-                    AND d.generation = a.generation
-            ) AS live
+            AND (a.run_id, a.generation) NOT IN (FROM detached)
+            AND (coalesce(r.host_run, ''), a.generation) NOT IN (FROM detached) AS live
     FROM store.event a
-    JOIN store.writer w USING (writer)
+    JOIN store.writer w ON w.writer = a.writer
+    LEFT JOIN store.event r ON r.type = 'RunStarted' AND r.run_id = a.run_id
     WHERE a.type = 'RunAttached'
 )
 FROM own
