@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from evercell.history import failpoints
 from evercell.history.families import kin, owner
 from evercell.history.locks import FileLock, is_held
 from evercell.history.outputs import remove_orphans
@@ -261,6 +262,7 @@ def collect(
         if not dry_run:
             for path, _ in unused:
                 path.unlink(missing_ok=True)
+                failpoints.reach("unused")
             _remove_drafts(folder, grace)
     if dry_run:
         after = before - freed - sum(use.size for use in uses if use.run_id in roots)
@@ -288,6 +290,7 @@ def remove_runs(connection: duckdb.DuckDBPyConnection, ids: set[str], clock: Clo
         connection.rollback()
         raise
     connection.commit()
+    failpoints.reach("removed")
 
 
 def _unused(

@@ -24,6 +24,7 @@ from evercell.errors import (
     HistoryWriteError,
     QueryError,
 )
+from evercell.history import failpoints
 from evercell.history.catalogue import views_script
 from evercell.history.disk import sync_folder, write_error
 from evercell.history.locks import FileLock
@@ -76,7 +77,7 @@ class Database:
 
         Raises HistoryLockedError, HistoryNewerError, HistoryWriteError.
         """
-        connection = self._open(read_only=True) if read_only else self.open()
+        connection = self.open(read_only=read_only)
         try:
             yield connection
         finally:
@@ -120,7 +121,9 @@ class Database:
         DuckDB only marks that space as free. Raises what `connect` raises.
         """
         draft = self.path.with_name(".history.duckdb.new")
-        draft.unlink(missing_ok=True)
+        log = draft.with_name(f"{draft.name}.wal")
+        for left in (log, draft):  # of a process that died here
+            left.unlink(missing_ok=True)
         fresh = self.elsewhere(self.path.parent)
         fresh.path = draft
         with fresh.connect():
@@ -135,17 +138,22 @@ class Database:
             connection.execute("DETACH fresh")
         try:
             smaller = draft.stat().st_size < self.path.stat().st_size
-            if smaller and not self.path.with_name("history.duckdb.wal").exists():
+            whole = not any(it.exists() for it in (log, self.path.with_name("history.duckdb.wal")))
+            if smaller and whole:
+                failpoints.reach("compact")
                 draft.replace(self.path)
+                failpoints.reach("compacted")
                 sync_folder(self.path.parent)
         except OSError as error:
             raise write_error(self.path, error) from error
         finally:
             draft.unlink(missing_ok=True)
 
-    def open(self) -> duckdb.DuckDBPyConnection:
-        """A connection that can write, with the current schema; `connect` closes it, too."""
-        connection = self._open(read_only=False)
+    def open(self, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
+        """A connection, with the current schema if it can write; `connect` closes it, too."""
+        connection = self._open(read_only=read_only)
+        if read_only:
+            return connection
         try:
             with translated(self.path):
                 self._migrate(connection)
@@ -286,6 +294,11 @@ def _opening_failed(path: Path, error: Exception) -> HistoryError:
     if "version number" in message:
         return HistoryNewerError(
             f"{path} was written by a newer DuckDB: {message}. Install it: pip install -U duckdb."
+        )
+    if "Corrupt database file" in message:
+        return HistoryError(
+            f"{path} is damaged: {message}. Restore it from a backup, or move it away: the history "
+            "then begins with what its journals still hold."
         )
     if "not a valid DuckDB database" in message:
         return HistoryError(

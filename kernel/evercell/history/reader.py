@@ -54,15 +54,22 @@ class Reader:
         self._snapshot = Snapshot(database, journal.folder, payloads, key)
         self._current = database  # what was opened last
 
-    def read(self, use: Callable[[duckdb.DuckDBPyConnection], T], *, read_only: bool = False) -> T:
-        """Fold, then `use` a connection; one that can't write, if asked.
+    def read(
+        self,
+        use: Callable[[duckdb.DuckDBPyConnection], T],
+        *,
+        read_only: bool = False,
+        shared: bool = False,
+    ) -> T:
+        """Fold, then `use` a connection; one that can't write, if asked; one beside which `use` may
+        open the file once more, if it is `shared`.
 
         Raises HistoryLockedError, HistoryWriteError, HistoryNewerError, JournalDamagedError.
         """
         with self._lock:
             if self._connection is not None:
-                return self._use_open(use, read_only=read_only)
-            with self._opened(read_only=read_only) as connection:
+                return self._use_open(use, read_only=read_only, shared=shared)
+            with self._opened(read_only=read_only or shared) as connection:
                 return use(connection)
 
     def write(self, use: Callable[[duckdb.DuckDBPyConnection], T], *, damaged: bool = False) -> T:
@@ -116,7 +123,9 @@ class Reader:
         """Whether there may be something to fold."""
         return self.database.writable and self._differs(self._state())
 
-    def _use_open(self, use: Callable[[duckdb.DuckDBPyConnection], T], *, read_only: bool) -> T:
+    def _use_open(
+        self, use: Callable[[duckdb.DuckDBPyConnection], T], *, read_only: bool, shared: bool
+    ) -> T:
         """`read` inside of `reading`."""
         assert self._connection is not None  # noqa: S101 - read() looked
         self._flush()
@@ -127,6 +136,10 @@ class Reader:
                 self._connection = self.database.open()
                 self._writable = True
             self._fold(self._connection, state)
+        if shared and self._writable:
+            self._connection.close()
+            self._connection = self.database.open(read_only=True)
+            self._writable = False
         if not (read_only and self._writable):
             return use(self._connection)
         self._connection.execute("BEGIN TRANSACTION READ ONLY")

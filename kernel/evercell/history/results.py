@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from evercell.errors import UsageError
 from evercell.events import Event, Payload, decode_event
 from evercell.history.database import query_errors
+from evercell.history.interrupts import interruptible
 from evercell.history.trust import payloads_of
 
 if TYPE_CHECKING:
@@ -110,15 +111,14 @@ def relation_of(
             path = str(reader.path).replace("'", "''")
             own.execute(f"ATTACH '{path}' AS history (READ_ONLY)")
             own.execute("USE history")
-            own.execute(
-                f"CREATE TABLE memory.main.result AS FROM ({sql.rstrip().rstrip(';')}\n)",
-                dict(parameters) if parameters else None,
-            )
+            make = f"CREATE TABLE memory.main.result AS FROM ({sql.rstrip().rstrip(';')}\n)"
+            given = dict(parameters) if parameters else None
+            interruptible(own, lambda: own.execute(make, given))
             own.execute("USE memory")
             own.execute("DETACH history")
             return own.table("result")
 
-    return reader.read(run, read_only=True)
+    return reader.read(run, shared=True)
 
 
 def write_parquet(relation: duckdb.DuckDBPyRelation, path: Path) -> None:

@@ -24,6 +24,7 @@ from evercell.history.database import Database, query_errors
 from evercell.history.disk import make_folder
 from evercell.history.encoding import encode
 from evercell.history.inbox import Inbox
+from evercell.history.interrupts import interruptible
 from evercell.history.journal import Journal
 from evercell.history.keys import UserKey
 from evercell.history.locks import RunLock
@@ -163,10 +164,13 @@ class History:
         """
 
         def run(connection: duckdb.DuckDBPyConnection) -> Table:
-            with query_errors():
+            def ask() -> tuple[list[Any], list[Any]]:
                 cursor = connection.execute(sql, dict(parameters) if parameters else None)
                 described = cursor.description or []
-                rows = cursor.fetchall() if described else []
+                return described, cursor.fetchall() if described else []
+
+            with query_errors():
+                described, rows = interruptible(connection, ask)
             columns = tuple(str(column[0]) for column in described)
             return Table(columns, tuple(str(column[1]) for column in described), rows)
 
