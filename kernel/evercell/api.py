@@ -9,8 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evercell.codec import values
 from evercell.engine.session import current_session
+from evercell.engine.stored import decode_stored
 from evercell.errors import NotInKernelError, UsageError
 from evercell.history import History, bind
 
@@ -46,14 +46,16 @@ def sql(query: str, parameters: Mapping[str, Any] | None = None) -> DuckDBPyRela
 
 
 def load(identity: str) -> Any:
-    """The value that a step returned, as Python: `identity` is the step's activity_id (as in the
-    view `steps`) or the payload id of its result (as in the view `events`).
+    """A stored value, as Python: `identity` is a step's activity_id, for its result, or a payload
+    id, as in the columns `result_id`, `input_id` and `payload_id` of the views and in the details
+    of events. What a cell left of its variables comes as a dict by name, a workflow's arguments as
+    (args, kwargs), a cell's outputs as a list of messages.
 
     Only what this user's key signed is decoded. Which history it is read from, see `sql`.
 
-    Raises UsageError where there is no such step, or it has no result; PayloadError if the value is
-    missing, was changed, or was written by another user; RestoreError if it can't be decoded here;
-    and what `sql` raises.
+    Raises UsageError where there is no such value, or the step has no result; PayloadError if the
+    value is missing, was changed, or was written by another user; RestoreError if it can't be
+    decoded here; and what `sql` raises.
     """
     with _history() as history:
         found = history.result(identity)
@@ -63,7 +65,7 @@ def load(identity: str) -> Any:
                 f"Step {found.name!r} ({identity}) is {found.status} and has no result{why}. "
                 "The view steps says what is known of it."
             )
-        return values.decode(found.payload.encoding, history.get(found.payload), _namespace())
+        return decode_stored(found.payload, found.event, history, _namespace())
 
 
 @contextmanager

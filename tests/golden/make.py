@@ -51,8 +51,11 @@ def main() -> None:
 
 
 def record(recorder: object, notebook: str) -> None:
-    """A finished cell with steps in every state, and a cell that was cut short."""
+    """A finished cell with steps in every state, a workflow that waits, one that has ended, and a
+    cell that was cut short."""
     from history_samples import Recorder
+
+    from evercell import events as e
 
     assert isinstance(recorder, Recorder)
     recorder.start(notebook, model="small", n=3).attach(notebook=notebook)
@@ -66,6 +69,14 @@ def record(recorder: object, notebook: str) -> None:
     recorder.fail_attempt(retried)
     recorder.next_attempt(retried, cell, 2)
     recorder.step(cell, slot="id:b", key=b"e" * 16, once=True)
+    history, number = recorder.history, recorder.run_id[-1]
+    flow = recorder.workflow(f"flow00000{number}", memo='{"note":"golden"}')
+    signal = history.put(b"[[true],{}]", "json")
+    history.append(
+        e.SignalReceived(flow.run_id, flow.tick(), "s-1", "go", signal),
+        e.TimerStarted(flow.run_id, flow.tick(), f"timer-{number}", "workflow", "sleep", 2**60),
+    )
+    recorder.workflow(f"done00000{number}").finish(result=history.put(b'{"answer":42}', "json"))
     recorder.history.commit()
 
 

@@ -61,7 +61,18 @@ def test_it_is_resumed(folder: Path, name: str) -> None:
 def test_it_holds_and_is_queried(folder: Path) -> None:
     history = History(folder)
     assert history.upkeep.verify().findings == ()
-    assert history.query("SELECT count(*) FROM runs").rows == [(2,)]
+    assert history.query(
+        "SELECT workflow, status, result->>'answer', count(*) FROM runs GROUP BY ALL ORDER BY ALL"
+    ).rows == [
+        ("notebook", "stopped", None, 2),
+        ("review", "completed", "42", 2),
+        ("review", "stopped", None, 2),
+    ]
+    assert (
+        history.query("SELECT name, arguments->>'$[0][0]' FROM signals").rows
+        == [("go", "true")] * 2
+    )
+    assert history.query("SELECT status FROM timers").rows == [("waiting",)] * 2
     assert history.query(
         "SELECT name, status, count(*) FROM steps GROUP BY ALL ORDER BY ALL"
     ).rows == [("ask", "completed", 4), ("ask", "failed", 2), ("ask", "in doubt", 4)]

@@ -132,3 +132,20 @@ class Recorder:
             e.StepFailed(self.run_id, self.tick(), step, attempt, error, "maximum attempts", 7)
         )
         return error
+
+    def workflow(self, run_id: str = "flow000001", **start: Any) -> Recorder:
+        """A workflow's run that this one carries; `start` are fields of WorkflowStart."""
+        flow = Recorder(self.history, run_id)
+        flow.at = self.at
+        payload = self.history.put(b'[["a"],{}]', "json")
+        about = e.WorkflowStart(run_id + "-id", self.run_id, payload, b"seed", b"v", **start)
+        self.history.commit(
+            e.RunStarted(
+                run_id, flow.tick(), "review", "/work/a.ipynb", {"topic": "a"}, "cpython-311",
+                "0.1.0", about,
+            )
+        )  # fmt: skip
+        return flow
+
+    def finish(self, status: e.RunEnd = "completed", **about: Any) -> None:
+        self.history.commit(e.RunFinished(self.run_id, self.tick(), status, **about))

@@ -11,6 +11,8 @@ import pytest
 
 import evercell
 from evercell import errors, settings
+from evercell import events as e
+from evercell.codec.messages import Message, encode_messages
 from evercell.engine.host import CellRequest
 from evercell.engine.run import RunRequest
 from evercell.engine.session import Session
@@ -149,11 +151,73 @@ def test_load_takes_the_payload_id_of_a_result(notebook: Notebook) -> None:
     assert evercell.load(payload) == [0, 1, 2]
 
 
+def payload_ids(query: str) -> list[str]:
+    return [str(found) for (found,) in evercell.sql(query).fetchall()]
+
+
+def test_load_takes_any_payload_id_that_a_view_shows(notebook: Notebook) -> None:
+    ids = payload_ids("SELECT result_id FROM steps WHERE name = 'judge'")
+    assert [evercell.load(it) for it in ids] == [notebook.live["verdict"]]
+    notebook.run(
+        "import numpy as np\nnumbers = [np.arange(20_000.0), 'x']; other = numbers[0][3:5]"
+    )
+    [product] = payload_ids(
+        """SELECT product->>'$.payload.id'
+        FROM (SELECT unnest(detail->'$.products[*]') AS product FROM events)
+        WHERE contains(product->>'$.names', 'numbers')"""
+    )
+    loaded = evercell.load(product)
+    assert loaded.keys() == {"numbers", "other"}
+    assert loaded["numbers"][0].sum() == sum(range(20_000))
+    loaded["numbers"][0][3] = 7.0
+    assert list(loaded["other"]) == [7.0, 4.0]
+    assert notebook.live["numbers"][0][3] == 3.0
+    # Its memory travels beside it, and can be asked for as well.
+    [memory] = payload_ids(
+        """SELECT unnest(detail->'$.products[*].buffers[*].id')->>'$' FROM events
+        WHERE type = 'CellCompleted' AND contains(detail->>'$.products', 'numbers')"""
+    )
+    assert len(evercell.load(memory)) == 160_000
+    [error] = payload_ids("SELECT detail->>'$.payload.id' FROM events WHERE type = 'StepFailed'")
+    assert repr(evercell.load(error)) == "ValueError('no such thing')"
+
+
+def test_load_takes_what_workflows_were_given_and_gave(notebook: Notebook) -> None:
+    history, host = notebook.session.history, notebook.session.run_id
+    words = history.put(b'[["a"],{"n":1}]', "json")
+    start = e.WorkflowStart("w-1", host, words, b"", b"")
+    shown = history.put(
+        encode_messages((Message("stream", {"name": "stdout", "text": "hello"}),)), "messages"
+    )
+    state = history.put(b"state", "ambient")
+    history.commit(
+        e.RunStarted("flow000001", 1, "review", None, {}, "cpython-311", "0.1.0", start),
+        e.SignalReceived("flow000001", 2, "s-1", "go", history.put(b'[[true],{}]', "json")),
+        e.RunFinished("flow000001", 3, "completed", history.put(b'{"answer":42}', "json")),
+        e.CellFailed(host, 4, "c-1", 1, e.ErrorInfo("E", "no"), False, shown),
+        e.CellCompleted(
+            host, 5, "c-2", b"", 1, {}, (), (), (e.AmbientChange("@cwd", b"", state),), None, None,
+            True,
+        ),
+    )  # fmt: skip
+    [given] = payload_ids("SELECT input_id FROM runs WHERE input_id NOT NULL")
+    [gave] = payload_ids("SELECT result_id FROM runs WHERE result_id NOT NULL")
+    [signal] = payload_ids("SELECT payload_id FROM signals")
+    [output] = payload_ids("SELECT payload_id FROM outputs")
+    assert evercell.load(given) == [["a"], {"n": 1}]
+    assert evercell.load(gave) == {"answer": 42}
+    assert evercell.load(signal) == [[True], {}]
+    [message] = evercell.load(output)
+    assert (message["msg_type"], message["content"]["text"]) == ("stream", "hello")
+    with pytest.raises(errors.UsageError, match="only restoring the cell gives back"):
+        evercell.load(state.id.hex())
+
+
 def test_load_says_why_there_is_nothing(notebook: Notebook, folder: Path) -> None:
     with pytest.raises(errors.UsageError, match="is failed and has no result: ValueError: no such"):
         evercell.load(step_id("fail"))
     for unknown in ("nonsense", "0" * 32, "' OR 1=1"):
-        with pytest.raises(errors.UsageError, match=f"no step and no step's result.*{unknown}"):
+        with pytest.raises(errors.UsageError, match=f"no step and no stored value.*{unknown}"):
             evercell.load(unknown)
     large = step_id("count", n=100_000)
     [blob] = [path for path in (folder / "blobs").rglob("*") if path.is_file()]

@@ -37,7 +37,7 @@ def test_a_steps_result_by_activity_and_by_payload(history: History) -> None:
         b"[1]",
     )
     assert history.result(found.payload.id.hex()).payload == found.payload
-    with pytest.raises(UsageError, match="no step and no step's result"):
+    with pytest.raises(UsageError, match="no step and no stored value"):
         history.result(cell)
 
 

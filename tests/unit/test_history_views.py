@@ -16,15 +16,29 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 COLUMNS = {
-    "runs": "run_id workflow notebook parameters status started_at last_activity generation cells "
-    "steps kernel_id pid host python evercell",
+    "runs": "run_id workflow workflow_id notebook parameters status result error reason started_at "
+    "last_activity finished_at deadline generation cells steps notebook_run parent schedule_id "
+    "first_run continued_from next_run forked_from forked_at memo search_attributes input_id "
+    "result_id kernel_id pid host python evercell",
     "cells": "run_id notebook cell_index cell_id slot source status decision reason started_at "
     "duration saved error traceback execution_count restorable activity_id origin generation",
+    "outputs": "run_id notebook cell_index cell_id ordinal kind name mime text data size "
+    "activity_id payload_id",
     "steps": "run_id cell_index name ordinal status attempts restored arguments result started_at "
-    "duration error reason result_size result_codec at_most_once activity_id cell_activity_id "
-    "slot cell_id notebook",
+    "duration error reason result_size result_codec result_id at_most_once activity_id "
+    "cell_activity_id slot cell_id workflow notebook",
     "attempts": "run_id activity_id name attempt status started_at duration error reason "
     "retry_delay cell_activity_id generation",
+    "timers": "run_id cell_index name status started_at fires_at ended_at activity_id "
+    "cell_activity_id slot workflow notebook",
+    "signals": "run_id workflow workflow_id name arguments sender received_at signal_id payload_id "
+    "notebook",
+    "updates": "run_id workflow workflow_id name status arguments result error accepted_at "
+    "completed_at update_id payload_id result_id notebook",
+    "approvals": "run_id cell_index prompt status answer answered_by requested_at answered_at "
+    "expires_at schema activity_id cell_activity_id slot payload_id workflow notebook",
+    "schedules": "schedule_id workflow status spec note changed_at started skipped last_due "
+    "last_run input_id notebook_run notebook",
     "events": "run_id generation position time type activity_id detail writer",
     "usage": "run_id cell_index step activity_id attempt model input_tokens output_tokens cost "
     "time",

@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from history_samples import SECOND, T0, Recorder
 
+from evercell import events as e
+from evercell.codec.messages import Message, encode_messages
 from evercell.history import History, bind
 from support import plain_notebook
 
@@ -160,3 +163,53 @@ def test_recipe_recomputed(asked: Asked) -> None:
     (row,) = asked.recipe("recomputed")
     assert (row["run_id"], row["cell"], row["times"]) == (asked.runs[0], 3, 2)
     assert "lock" in row["reason"]
+
+
+def test_recipe_outputs(tmp_path: Path) -> None:
+    asked = flows(tmp_path)
+    [row] = asked.recipe("outputs", run="run0000001", word="LOSS")
+    assert (row["cell"], row["kind"], row["shown"]) == (3, "stream", "loss 0.5\n")
+    asked.history.close()
+
+
+def flows(tmp_path: Path) -> Asked:
+    """A notebook's run with a cell that shows something, and with three workflows, which wait,
+    failed and finished."""
+    history = History(tmp_path / "flows")
+    notebook = Recorder(history).start().attach()
+    texts = (Message("stream", {"name": "stdout", "text": it}) for it in ("loss 0.5\n", "", "x"))
+    shown = history.put(encode_messages(tuple(texts)), "messages")
+    cell, error = notebook.cell(index=2), e.ErrorInfo("ValueError", "no")
+    history.append(e.CellFailed(notebook.run_id, notebook.tick(), cell, 1, error, False, shown))
+    waits = notebook.workflow()
+    history.append(
+        e.TimerStarted(waits.run_id, waits.tick(), "t-1", "workflow", "sleep", T0 + 9 * SECOND),
+        e.TimerStarted(waits.run_id, waits.tick(), "t-2", "workflow", "gone", T0 + 8 * SECOND),
+        e.TimerFired(waits.run_id, waits.tick(), "t-2"),
+        e.ApprovalRequested(waits.run_id, waits.tick(), "q-1", "workflow", "Deploy?", None),
+    )
+    notebook.workflow("flow000002").finish("failed", error=e.ErrorInfo("ValueError", "no"))
+    notebook.workflow("flow000003").finish()
+    return Asked(history, [])
+
+
+def test_recipe_waiting(tmp_path: Path) -> None:
+    asked = flows(tmp_path)
+    rows = asked.recipe("waiting")
+    assert [(row["what"], row["name"], row["workflow"]) for row in rows] == [
+        ("timer", "sleep", "review"),
+        ("approval", "Deploy?", "review"),
+    ]
+    asked.history.close()
+
+
+def test_recipe_workflows(tmp_path: Path) -> None:
+    asked = flows(tmp_path)
+    rows = asked.recipe("workflows")
+    assert [(row["status"], row["runs"], row["last_error"]) for row in rows] == [
+        ("completed", 1, None),
+        ("failed", 1, "ValueError: no"),
+        ("running", 1, None),
+    ]
+    assert rows[0]["shortest"] == timedelta(seconds=1)
+    asked.history.close()

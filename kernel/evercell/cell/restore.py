@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from evercell.codec.buffers import Buffer
     from evercell.events import CellCompleted, Payload, Product
 
-__all__ = ["decode_cell"]
+__all__ = ["decode_cell", "decode_product"]
 
 
 class _Products:
@@ -28,13 +28,14 @@ class _Products:
 
     def __init__(
         self,
-        space: Namespace,
+        live: dict[str, Any],
+        provide: Callable[[tuple[str, ...]], None],
         products: tuple[Product, ...],
         fetch: Callable[[Payload], Buffer],
         deleted: tuple[str, ...],
     ) -> None:
-        self._space = space
-        self._live = space.ns
+        self._live = live
+        self._provide = provide  # loads what waits on disk
         self._fetch = fetch
         self._deleted = frozenset(deleted)
         self._owner = {name: product for product in products for name in product.names}
@@ -66,10 +67,21 @@ class _Products:
         if product is not None and product.payload is not None:
             return self.decode(product)[name]
         if name not in self._deleted:
-            self._space.provide((name,))
+            self._provide((name,))
             if name in self._live:
                 return self._live[name]
         raise RestoreError(f"the recorded value needs {name}, which is not defined.")
+
+
+def decode_product(
+    live: dict[str, Any],
+    event: CellCompleted,
+    product: Product,
+    fetch: Callable[[Payload], Buffer],
+) -> dict[str, Any]:
+    """The variables of one product, by name; what it refers to is taken from the same cell or from
+    `live`, which is not touched. Raises RestoreError, PayloadError."""
+    return _Products(live, lambda _: None, event.products, fetch, event.deleted).decode(product)
 
 
 def decode_cell(
@@ -81,7 +93,7 @@ def decode_cell(
     may_wait: Callable[[Product], bool],
 ) -> Decoded:
     """See `Namespace.decode`."""
-    products = _Products(space, event.products, fetch, event.deleted)
+    products = _Products(space.ns, space.provide, event.products, fetch, event.deleted)
     later = {p.names: p for p in event.products if p.payload is not None and may_wait(p)}
     values: dict[str, Any] = {}
     groups: list[tuple[tuple[str, ...], bytes]] = []
@@ -114,7 +126,10 @@ def decode_cell(
         partial=partial,
         waiting=tuple(
             # Of its own: what was decoded beside it is nothing to hold on to.
-            Waiting(frozenset(names), bound(_Products(space, (p,), fetch, ()).read, p))
+            Waiting(
+                frozenset(names),
+                bound(_Products(space.ns, space.provide, (p,), fetch, ()).read, p),
+            )
             for names, p in later.items()
         ),
     )

@@ -1,5 +1,5 @@
-"""The views and their columns as views.sql comments them: for completion and for docs/sql.md, which
-must not wait for a lock or load DuckDB."""
+"""The views and their columns as `views/*.sql` comments them: for completion and for docs/sql.md,
+which must not wait for a lock or load DuckDB."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-__all__ = ["View", "views"]
+__all__ = ["View", "views", "views_script"]
 
 _COMMENT = re.compile(r"COMMENT ON (VIEW|COLUMN) (\w+)(?:\.(\w+))? IS '((?:[^']|'')*)';")
 
@@ -23,9 +23,17 @@ class View:
 
 
 @cache
+def views_script() -> str:
+    """The statements that make all views: the files in `views`, by name."""
+    folder = resources.files("evercell.history").joinpath("views")
+    files = sorted(folder.iterdir(), key=lambda it: it.name)
+    return "\n".join(it.read_text(encoding="utf-8") for it in files if it.name.endswith(".sql"))
+
+
+@cache
 def views() -> dict[str, View]:
-    """The views by name, in the order of views.sql."""
-    text = resources.files("evercell.history").joinpath("views.sql").read_text(encoding="utf-8")
+    """The views by name, in the order of the script."""
+    text = views_script()
     found: dict[str, View] = {}
     for kind, view, column, quoted in _COMMENT.findall(text):
         comment = quoted.replace("''", "'")

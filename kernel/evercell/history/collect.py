@@ -3,6 +3,7 @@
     runs, their sizes ─ plan (pure) ─ delete rows ─ rewrite the database file ─ delete payload files
 
 A run that a kernel is attached to is never touched, nor is a payload that a kept run refers to.
+Workflows go with the notebook's run that carries them, and not while a fork needs their history.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from evercell.history import failpoints
+from evercell.history.families import kin, owner
 from evercell.history.locks import FileLock, is_held
+from evercell.history.outputs import remove_orphans
 from evercell.history.reread import stored_events
 from evercell.history.rows import KEPT_WHOLE
 from evercell.history.segments import segments
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from evercell.clock import Clock
+    from evercell.history.families import Kin
     from evercell.history.payloads import PayloadStore
 
 __all__ = ["Collected", "Retention", "RunUse", "collect", "folder_size", "plan", "run_uses"]
@@ -45,7 +50,7 @@ class Retention(msgspec.Struct, frozen=True):
 
 
 class RunUse(msgspec.Struct, frozen=True):
-    """A run and what it takes."""
+    """A run, with the workflows' runs that it carries, and what they take."""
 
     run_id: str
     notebook: str | None
@@ -54,12 +59,14 @@ class RunUse(msgspec.Struct, frozen=True):
     is_open: bool  # a kernel is attached to it
     size: int  # bytes of its rows
     files: dict[bytes, int]  # its payload files' sizes, by id
+    members: tuple[str, ...] = ()  # ids of the runs that it carries
+    origins: tuple[str, ...] = ()  # ids of runs elsewhere whose history its own share
 
 
 class Collected(msgspec.Struct, frozen=True):
     """What was removed, or would be."""
 
-    runs: tuple[tuple[str, str], ...]  # run id, why
+    runs: tuple[tuple[str, str], ...]  # run id, why; the workflows that it carried went with it
     kept: tuple[tuple[str, str], ...]  # runs that were asked for and stay, and why
     files: int
     file_bytes: int
@@ -76,36 +83,64 @@ def plan(
     """
     oldest_first = sorted(runs, key=lambda run: run.last_activity)
     gone: dict[str, str] = {}
-    kept: dict[str, str] = {}
-    for run in runs:
-        if run.run_id in retention.runs:
-            if run.is_open:
-                kept[run.run_id] = "a kernel is attached to it"
-            else:
-                gone[run.run_id] = "asked for"
+    kept = _refused(runs, retention.runs)
+    asked = [run for run in runs if run.run_id in retention.runs and run.run_id not in kept]
+    _remove(asked, runs, gone, "asked for")
+    for run in asked:
+        if run.run_id not in gone:
+            fork = _fork_of(run, runs, gone)
+            kept[run.run_id] = f"run {fork} was forked from a workflow of it"
     protected = _latest(oldest_first, retention.keep)
     candidates = [it for it in oldest_first if not it.is_open and it.run_id not in protected]
     if retention.older_than is not None:
         limit = now - int(retention.older_than * _SECOND)
-        for run in candidates:
-            if run.last_activity < limit:
-                gone.setdefault(run.run_id, "old")
+        _remove([run for run in candidates if run.last_activity < limit], runs, gone, "old")
     if retention.max_size is not None:
-        _shrink(runs, candidates, gone, size, retention.max_size)
+        size -= sum(_freed(run, runs, gone) for run in runs if run.run_id in gone)
+        _remove(candidates, runs, gone, "size budget", excess=size - retention.max_size)
     return list(gone.items()), list(kept.items())
 
 
-def _shrink(
-    runs: list[RunUse], candidates: list[RunUse], gone: dict[str, str], size: int, limit: int
+def _refused(runs: list[RunUse], asked: tuple[str, ...]) -> dict[str, str]:
+    """The runs that were asked for and can't go by themselves, and why."""
+    kept = {run.run_id: "a kernel is attached to it" for run in runs if run.is_open}
+    for run in runs:
+        kept |= dict.fromkeys(run.members, f"it belongs to run {run.run_id}, and goes with it")
+    return {run_id: why for run_id, why in kept.items() if run_id in asked}
+
+
+def _remove(
+    candidates: list[RunUse],
+    runs: list[RunUse],
+    gone: dict[str, str],
+    why: str,
+    *,
+    excess: int | None = None,
 ) -> None:
-    """Put candidates into `gone`, in their order, until the rest fits."""
-    size -= sum(_freed(run, runs, gone) for run in runs if run.run_id in gone)
-    for run in candidates:
-        if size <= limit:
-            break
-        if run.run_id not in gone:
-            gone[run.run_id] = "size budget"
-            size -= _freed(run, runs, gone)
+    """Put candidates into `gone`, in their order: all, or until `excess` bytes are freed. One that
+    others were forked from goes after those."""
+    waiting = [run for run in candidates if run.run_id not in gone]
+    while waiting:
+        before = len(gone)
+        for run in waiting:
+            if excess is not None and excess <= 0:
+                return
+            if _fork_of(run, runs, gone) is None:
+                gone[run.run_id] = why
+                if excess is not None:
+                    excess -= _freed(run, runs, gone)
+        if len(gone) == before:
+            return
+        waiting = [run for run in waiting if run.run_id not in gone]
+
+
+def _fork_of(run: RunUse, runs: list[RunUse], gone: dict[str, str]) -> str | None:
+    """A run that stays and needs the history of `run`."""
+    own = {run.run_id, *run.members}
+    for other in runs:
+        if other is not run and other.run_id not in gone and not own.isdisjoint(other.origins):
+            return other.run_id
+    return None
 
 
 def _latest(oldest_first: list[RunUse], keep: int) -> set[str]:
@@ -135,12 +170,12 @@ def run_uses(connection: duckdb.DuckDBPyConnection, folder: Path, database: Path
                 + coalesce(octet_length(body), 0) + coalesce(strlen(arguments), 0)
                 + coalesce(strlen(view), 0) + coalesce(strlen(error_traceback), 0)) AS bytes
             FROM store.event GROUP BY run_id
-        ) u USING (run_id)"""
+        ) u USING (run_id) ORDER BY r.started_at, r.run_id"""
     ).fetchall()
     total = sum(int(row[-1]) for row in rows) or 1
     share = database.stat().st_size / total
     files = _files(connection)
-    return [
+    single = [
         RunUse(
             run_id,
             notebook,
@@ -152,6 +187,30 @@ def run_uses(connection: duckdb.DuckDBPyConnection, folder: Path, database: Path
         )
         for run_id, notebook, parameters, last, status, size in rows
     ]
+    return _families(single, kin(connection))
+
+
+def _families(runs: list[RunUse], known: dict[str, Kin]) -> list[RunUse]:
+    """Each notebook's run with what it carries as one."""
+    found: dict[str, list[RunUse]] = {}
+    for run in runs:
+        found.setdefault(owner(run.run_id, known), []).append(run)
+    return [_family(root, members, known) for root, members in found.items()]
+
+
+def _family(root: str, runs: list[RunUse], known: dict[str, Kin]) -> RunUse:
+    first = next(run for run in runs if run.run_id == root)
+    ids = [run.run_id for run in runs]
+    origins = {origin for run_id in ids for origin in known[run_id].origins} - set(ids)
+    return msgspec.structs.replace(
+        first,
+        last_activity=max(run.last_activity for run in runs),
+        is_open=any(run.is_open for run in runs),
+        size=sum(run.size for run in runs),
+        files={name: size for run in runs for name, size in run.files.items()},
+        members=tuple(run_id for run_id in ids if run_id != root),
+        origins=tuple(sorted(origins)),
+    )
 
 
 def _files(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[bytes, int]]:
@@ -192,19 +251,21 @@ def collect(
         unused = _unused(payloads, uses, set(), grace)
         size = before - sum(status for _, status in unused)
         gone, kept = plan(uses, retention, now=clock.now(), size=size)
-        ids = {run_id for run_id, _ in gone}
+        roots = {run_id for run_id, _ in gone}
+        ids = {it for use in uses if use.run_id in roots for it in (use.run_id, *use.members)}
         if not dry_run and ids:
             remove_runs(connection, ids, clock)
             for path in (path for run_id in ids for path in folder.glob(f"inbox/{run_id}.*")):
                 path.unlink(missing_ok=True)  # letters that nobody will ever take
-        unused = _unused(payloads, uses, ids, grace)
+        unused = _unused(payloads, uses, roots, grace)
         freed = sum(bytes_ for _, bytes_ in unused)
         if not dry_run:
             for path, _ in unused:
                 path.unlink(missing_ok=True)
+                failpoints.reach("unused")
             _remove_drafts(folder, grace)
     if dry_run:
-        after = before - freed - sum(use.size for use in uses if use.run_id in ids)
+        after = before - freed - sum(use.size for use in uses if use.run_id in roots)
     else:
         connection.execute("CHECKPOINT")
         after = folder_size(folder)
@@ -224,10 +285,12 @@ def remove_runs(connection: duckdb.DuckDBPyConnection, ids: set[str], clock: Clo
         connection.execute(
             "DELETE FROM store.event WHERE list_contains($ids, run_id)", {"ids": sorted(ids)}
         )
+        remove_orphans(connection)
     except BaseException:
         connection.rollback()
         raise
     connection.commit()
+    failpoints.reach("removed")
 
 
 def _unused(

@@ -7,11 +7,15 @@ needed: it costs tens of milliseconds.
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from contextlib import contextmanager
+from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+
+from blake3 import blake3
 
 from evercell.errors import (
     HistoryError,
@@ -20,12 +24,14 @@ from evercell.errors import (
     HistoryWriteError,
     QueryError,
 )
+from evercell.history import failpoints
+from evercell.history.catalogue import views_script
 from evercell.history.disk import sync_folder, write_error
 from evercell.history.locks import FileLock
 from evercell.history.schema import RELEASE, SCHEMA, newer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     import duckdb
@@ -33,6 +39,8 @@ if TYPE_CHECKING:
     from evercell.clock import Clock
 
 __all__ = ["Database"]
+
+T = TypeVar("T")
 
 _POLL = 0.05  # seconds between two tries to open a file that another program holds
 _HOLDER = re.compile(r"held in (?P<program>.*?)\s*\(PID (?P<pid>\d+)\)")
@@ -69,11 +77,43 @@ class Database:
 
         Raises HistoryLockedError, HistoryNewerError, HistoryWriteError.
         """
-        connection = self._open(read_only=True) if read_only else self.open()
+        connection = self.open(read_only=read_only)
         try:
             yield connection
         finally:
             connection.close()
+
+    def elsewhere(self, folder: Path) -> Database:
+        """One like this in another folder."""
+        return Database(folder, self._clock, wait=self.wait)
+
+    @property
+    def writable(self) -> bool:
+        """Whether this user may write the file and beside it."""
+        return os.access(self.path.parent, os.W_OK) and (
+            not self.path.exists() or os.access(self.path, os.W_OK)
+        )
+
+    def is_current(self, connection: duckdb.DuckDBPyConnection) -> bool:
+        """Whether the file has this release's schema and views. Raises HistoryNewerError."""
+        version, release = _version(connection)
+        if version > SCHEMA:
+            raise HistoryNewerError(newer(self.path, version, release))
+        return version == SCHEMA and _views_of(connection) == _views_digest()
+
+    def copy_to(self, path: Path) -> None:
+        """Copy the file, as it is, to `path`, which must not exist. Raises what `connect` raises.
+
+        DuckDB does it, which keeps writers away: a plain copy might hold half of a checkpoint.
+        """
+        import duckdb  # noqa: PLC0415 - see the module's docstring
+
+        source, target = (str(it).replace("'", "''") for it in (self.path, path))
+        with duckdb.connect() as connection:
+            self._patiently(lambda: connection.execute(f"ATTACH '{source}' AS source (READ_ONLY)"))
+            with translated(path):
+                connection.execute(f"ATTACH '{target}' AS copy")
+                connection.execute("COPY FROM DATABASE source TO copy")
 
     def compact(self) -> None:
         """Rewrite the file without the space of deleted rows; inside of `turn`.
@@ -81,32 +121,39 @@ class Database:
         DuckDB only marks that space as free. Raises what `connect` raises.
         """
         draft = self.path.with_name(".history.duckdb.new")
-        draft.unlink(missing_ok=True)
-        fresh = Database(self.path.parent, self._clock, wait=self.wait)
+        log = draft.with_name(f"{draft.name}.wal")
+        for left in (log, draft):  # of a process that died here
+            left.unlink(missing_ok=True)
+        fresh = self.elsewhere(self.path.parent)
         fresh.path = draft
         with fresh.connect():
             pass
         with self.connect() as connection, translated(self.path):
             connection.execute("ATTACH '{}' AS fresh".format(str(draft).replace("'", "''")))
-            connection.execute("DELETE FROM fresh.store.migration")
-            for table in ("migration", "writer", "event", "removed", "trusted"):
+            for table in ("migration", "views", "writer", "event", "output", "removed", "trusted"):
+                connection.execute(f"DELETE FROM fresh.store.{table}")  # noqa: S608
                 connection.execute(
                     f"INSERT INTO fresh.store.{table} FROM store.{table} ORDER BY rowid"
                 )
             connection.execute("DETACH fresh")
         try:
             smaller = draft.stat().st_size < self.path.stat().st_size
-            if smaller and not self.path.with_name("history.duckdb.wal").exists():
+            whole = not any(it.exists() for it in (log, self.path.with_name("history.duckdb.wal")))
+            if smaller and whole:
+                failpoints.reach("compact")
                 draft.replace(self.path)
+                failpoints.reach("compacted")
                 sync_folder(self.path.parent)
         except OSError as error:
             raise write_error(self.path, error) from error
         finally:
             draft.unlink(missing_ok=True)
 
-    def open(self) -> duckdb.DuckDBPyConnection:
-        """A connection that can write, with the current schema; `connect` closes it, too."""
-        connection = self._open(read_only=False)
+    def open(self, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
+        """A connection, with the current schema if it can write; `connect` closes it, too."""
+        connection = self._open(read_only=read_only)
+        if read_only:
+            return connection
         try:
             with translated(self.path):
                 self._migrate(connection)
@@ -118,10 +165,16 @@ class Database:
     def _open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         import duckdb  # noqa: PLC0415 - see the module's docstring
 
+        return self._patiently(lambda: duckdb.connect(self.path, read_only=read_only))
+
+    def _patiently(self, open_: Callable[[], T]) -> T:
+        """What `open_` gives, waiting for other programs to let go of the file."""
+        import duckdb  # noqa: PLC0415 - see the module's docstring
+
         deadline = time.monotonic() + self.wait
         while True:
             try:
-                return duckdb.connect(self.path, read_only=read_only)
+                return open_()
             except duckdb.Error as error:
                 if not _is_locked(error):
                     raise _opening_failed(self.path, error) from error
@@ -130,12 +183,11 @@ class Database:
             time.sleep(_POLL)
 
     def _migrate(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Bring the file to this release's schema, changes and their record in one transaction."""
-        version, release = _version(connection)
-        if version > SCHEMA:
-            raise HistoryNewerError(newer(self.path, version, release))
-        if version == SCHEMA:
+        """Bring the file to this release's schema and views, changes and their record in one
+        transaction."""
+        if self.is_current(connection):
             return
+        version, _ = _version(connection)
         connection.begin()
         for number, script in enumerate(_migrations(), start=1):
             if number > version:
@@ -144,7 +196,9 @@ class Database:
                     "INSERT INTO store.migration VALUES (?, ?, make_timestamptz(?))",
                     [number, RELEASE, self._clock.now() // 1000],
                 )
-        connection.execute(_script("views.sql"))
+        connection.execute(views_script())
+        connection.execute("DELETE FROM store.views")
+        connection.execute("INSERT INTO store.views VALUES (?)", [_views_digest()])
         connection.commit()
 
 
@@ -206,6 +260,18 @@ def _version(connection: duckdb.DuckDBPyConnection) -> tuple[int, str]:
     return (int(row[0]), str(row[1])) if row else (0, "")
 
 
+@cache
+def _views_digest() -> str:
+    """What tells one release's views from another's."""
+    return blake3(views_script().encode()).hexdigest(length=16)
+
+
+def _views_of(connection: duckdb.DuckDBPyConnection) -> str | None:
+    """The digest of the script that made the file's views."""
+    row = connection.execute("SELECT digest FROM store.views").fetchone()
+    return str(row[0]) if row else None
+
+
 def _is_locked(error: Exception) -> bool:
     message = str(error)
     return "Could not set lock" in message or "different configuration" in message
@@ -228,6 +294,11 @@ def _opening_failed(path: Path, error: Exception) -> HistoryError:
     if "version number" in message:
         return HistoryNewerError(
             f"{path} was written by a newer DuckDB: {message}. Install it: pip install -U duckdb."
+        )
+    if "Corrupt database file" in message:
+        return HistoryError(
+            f"{path} is damaged: {message}. Restore it from a backup, or move it away: the history "
+            "then begins with what its journals still hold."
         )
     if "not a valid DuckDB database" in message:
         return HistoryError(

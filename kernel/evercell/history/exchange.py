@@ -1,9 +1,11 @@
 """A run as one file, for keeping and for giving away, and back.
 
     line 1      what this is
-    writers     one line for each journal that the run's events come from
-    events      one line each, in the run's order, with its tag
+    writers     one line for each journal that the events come from
+    events      one line each, run by run, in each run's order, with its tag
     payloads    one line for each payload that is a file, in the order of first use
+
+The runs of the workflows that it carries come with it, and those whose history they share.
 
 JSON Lines: readable, and exact. Tags and payload ids travel with the events, so what comes back to
 its owner is as good as never gone, and what comes to somebody else is foreign until trusted.
@@ -12,6 +14,8 @@ its owner is as good as never gone, and what comes to somebody else is foreign u
 from __future__ import annotations
 
 import base64
+from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -20,9 +24,11 @@ from evercell.errors import HistoryError, HistoryNewerError
 from evercell.events import AnyEvent, Event, Payload, encode_event
 from evercell.history.applied import Applied, load_applied, save_applied
 from evercell.history.disk import create_file, make_folder
+from evercell.history.families import carried, kin, with_origins
 from evercell.history.fold import apply
+from evercell.history.outputs import OutputRow, output_rows
 from evercell.history.reread import stored_events
-from evercell.history.rows import Shape, shape_of
+from evercell.history.rows import READABLE, Shape, shape_of, viewed
 from evercell.history.schema import SCHEMA, newer
 from evercell.history.trust import payloads_of
 
@@ -44,6 +50,7 @@ class Imported(msgspec.Struct, frozen=True):
     run_id: str
     events: int  # new ones; those that were there stay as they are
     payloads: int
+    others: tuple[str, ...] = ()  # run_ids that came with it
 
 
 class _Head(msgspec.Struct, frozen=True):
@@ -51,6 +58,7 @@ class _Head(msgspec.Struct, frozen=True):
     schema: int
     run_id: str
     evercell: str = ""
+    others: tuple[str, ...] = ()  # run_ids that come with it
 
 
 class _Writer(msgspec.Struct, frozen=True):
@@ -88,16 +96,19 @@ def export_run(
         "SELECT detail->>'$.evercell' FROM store.event WHERE run_id = ? AND type = 'RunStarted'",
         [run_id],
     ).fetchone()
-    yield _line(_Head(_FORMAT, SCHEMA, run_id, str(release[0]) if release else ""))
+    known = kin(connection)
+    runs = with_origins(carried(run_id, known), known)
+    others = tuple(it for it in runs if it != run_id)
+    yield _line(_Head(_FORMAT, SCHEMA, run_id, str(release[0]) if release else "", others))
     writers: Any = connection.execute(
         """SELECT writer, pid, host, key FROM store.writer SEMI JOIN (
-            FROM store.event WHERE run_id = ?) USING (writer) ORDER BY writer""",
-        [run_id],
+            FROM store.event WHERE list_contains($runs, run_id)) USING (writer) ORDER BY writer""",
+        {"runs": runs},
     ).fetchall()
     for writer in writers:
         yield _line(_Writer(*writer))
     files: dict[bytes, Payload] = {}
-    for stored in stored_events(connection, run_id):
+    for stored in chain.from_iterable(stored_events(connection, it) for it in runs):
         event = stored.event
         if event is None:
             raise HistoryError(
@@ -154,9 +165,10 @@ def import_runs(
     source = iter(lines)
     head = _head(next(source, b""))
     writers: list[_Writer] = []
-    shapes: dict[Shape, list[tuple[object, ...]]] = {}
+    rows: list[tuple[_Line, Event]] = []
     known: dict[str, set[int]] = {}
-    events = files = 0
+    found = _Found()
+    files = 0
     for number, line in enumerate(source, start=2):
         try:
             entry = msgspec.json.decode(line, type=dict[str, Any])
@@ -165,8 +177,7 @@ def import_runs(
             elif "event" in entry:
                 row = msgspec.convert(entry, _Line)
                 if row.position not in _known(connection, known, row.writer):
-                    _add(shapes, row)
-                    events += 1
+                    rows.append((row, _decoded(row)))
             else:
                 writers.append(msgspec.convert(entry, _Writer))
         except (msgspec.MsgspecError, ValueError, TypeError, KeyError) as error:
@@ -174,8 +185,10 @@ def import_runs(
                 f"Line {number} is not one of an exported run: {error}. The file was changed or "
                 "cut; nothing was imported."
             ) from error
-    _insert(connection, writers, shapes)
-    return Imported(head.run_id, events, files)
+    for row, event in rows:  # now that the payloads are there
+        found.add(row, event, payloads)
+    _insert(connection, writers, found)
+    return Imported(head.run_id, len(rows), files, head.others)
 
 
 def _head(line: bytes) -> _Head:
@@ -204,18 +217,34 @@ def _known(
     return known[writer]
 
 
-def _add(shapes: dict[Shape, list[tuple[object, ...]]], row: _Line) -> None:
+def _decoded(row: _Line) -> Event:
+    event: Event
     if row.body is not None:
-        event: Event = msgspec.msgpack.decode(base64.b64decode(row.body), type=AnyEvent)
+        event = msgspec.msgpack.decode(base64.b64decode(row.body), type=AnyEvent)
     else:
-        decoded = msgspec.json.decode(_encode([row.type, *row.event.values()]), type=AnyEvent)
-        event = decoded
-    shape = shape_of(event)
-    tag = bytes.fromhex(row.tag) if row.tag is not None else None
-    base = (
-        row.writer, row.position, row.generation, row.seq, event.run_id, event.at, row.type, tag,
-    )  # fmt: skip
-    shapes.setdefault(shape, []).append((*base, *shape.values(event, encode_event(event))))
+        event = msgspec.json.decode(_encode([row.type, *row.event.values()]), type=AnyEvent)
+    return event
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Rows to insert."""
+
+    shapes: dict[Shape, list[tuple[object, ...]]] = field(default_factory=dict)
+    outputs: list[OutputRow] = field(default_factory=list)
+
+    def add(self, row: _Line, event: Event, payloads: PayloadStore) -> None:
+        body = encode_event(event)
+        self.outputs.extend(output_rows(event, row.writer, row.position, payloads.get))
+        if type(event) in READABLE:
+            event = viewed(event, payloads.readable)
+        shape = shape_of(event)
+        tag = bytes.fromhex(row.tag) if row.tag is not None else None
+        base = (
+            row.writer, row.position, row.generation, row.seq, event.run_id, event.at, row.type,
+            tag,
+        )  # fmt: skip
+        self.shapes.setdefault(shape, []).append((*base, *shape.values(event, body)))
 
 
 def _import_file(file: _File, payloads: PayloadStore, writer: str) -> int:
@@ -232,7 +261,7 @@ def _import_file(file: _File, payloads: PayloadStore, writer: str) -> int:
 def _insert(
     connection: duckdb.DuckDBPyConnection,
     writers: list[_Writer],
-    shapes: dict[Shape, list[tuple[object, ...]]],
+    found: _Found,
 ) -> None:
     """Rows in one transaction. Their writers are noted as partial: a journal of theirs that comes
     later brings only what is not there yet."""
@@ -242,5 +271,5 @@ def _insert(
             state = Applied(it.writer, it.pid, it.host, False, 0, 0, 0, 0, it.key, partial=True)
             save_applied(connection, state)
             there[it.writer] = state
-    if shapes and writers:
-        apply(connection, there[writers[0].writer], shapes)
+    if found.shapes and writers:
+        apply(connection, there[writers[0].writer], found.shapes, found.outputs)

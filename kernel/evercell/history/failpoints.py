@@ -1,7 +1,12 @@
-"""Named places where a test kills this process, as `kill -9` would.
+"""Named places where a test can have the process die, as `kill -9` would.
 
-`EVERCELL_FAILPOINT=name` or `name:n` (the n-th time it is reached) arms one place; without the
-variable each call is one comparison. Read once, at import: only a fresh process can be armed.
+`EVERCELL_FAILPOINT=sync:3` dies the third time that the place `sync` is reached; `arm` does the
+same from within. Without either, `reach` is one comparison of two strings.
+
+    append sync acknowledge            the journal
+    create rename                      segments and payload files
+    fold folded checkpointed delete    the fold
+    removed unused compact compacted   a collection
 """
 
 from __future__ import annotations
@@ -9,15 +14,22 @@ from __future__ import annotations
 import os
 import signal
 
-__all__ = ["reach"]
+__all__ = ["arm", "reach"]
 
-_NAME, _, _COUNT = os.environ.get("EVERCELL_FAILPOINT", "").partition(":")
-_remaining = int(_COUNT or 1)
+_name = ""
+_remaining = 0
+
+
+def arm(failpoint: str) -> None:
+    """Die at `NAME`, or at the n-th time that it is reached: `NAME:n`. Nowhere, if it is empty."""
+    global _name, _remaining  # noqa: PLW0603 - one process, one armed place
+    _name, _, count = failpoint.partition(":")
+    _remaining = int(count or 1)
 
 
 def reach(name: str) -> None:
     """Die here if `name` is armed and its count has run out."""
-    if name == _NAME:
+    if name == _name:
         _count_down()
 
 
@@ -26,3 +38,6 @@ def _count_down() -> None:
     _remaining -= 1
     if _remaining == 0:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+arm(os.environ.get("EVERCELL_FAILPOINT", ""))

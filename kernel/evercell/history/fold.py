@@ -15,20 +15,27 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from evercell.errors import HistoryError, JournalDamagedError
-from evercell.events import Event, Payload, RunAttached, StepCompleted, decode_event
+from evercell.events import (
+    CellCompleted,
+    CellFailed,
+    Event,
+    RunAttached,
+    RunStarted,
+    decode_event,
+)
 from evercell.history import failpoints
 from evercell.history.applied import Applied, load_applied, save_applied
 from evercell.history.database import translated
 from evercell.history.disk import sync_folder, write_error
 from evercell.history.locks import is_held
-from evercell.history.rows import BASE, Shape, shape_of
+from evercell.history.outputs import OutputRow, insert_outputs, output_rows, remove_orphans
+from evercell.history.rows import BASE, READABLE, Shape, shape_of, viewed
 from evercell.history.segments import (
     SegmentHeader,
     check_successor,
@@ -45,6 +52,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from evercell.history.keys import UserKey
+    from evercell.history.payloads import PayloadStore
 
 __all__ = [
     "GENERATION_SHIFT",
@@ -60,7 +68,8 @@ GENERATION_SHIFT = 40  # positions stay below 2**40
 _ABANDONED = 7 * 86_400  # seconds without a write: another machine's process is gone
 
 Fingerprint = frozenset[tuple[str, int, int, bool]]
-Readable = Callable[[Payload], "str | None"]
+# What is looked at before it becomes a row.
+_LEARNED = frozenset({RunStarted, RunAttached, CellCompleted, CellFailed, *READABLE})
 
 
 def fingerprint(journal: Path) -> Fingerprint:
@@ -81,16 +90,19 @@ def fold(
     connection: duckdb.DuckDBPyConnection,
     journal: Path,
     database: Path,
-    readable: Readable,
+    payloads: PayloadStore,
     key: UserKey,
+    *,
+    delete: bool = True,
 ) -> None:
-    """Bring the database up to the journals in `journal`; `readable` gives a large result's JSON.
+    """Bring the database up to the journals in `journal`, and delete those that nobody needs any
+    more, unless told not to; `payloads` gives the JSON of large results, and cells' outputs.
 
     Raises JournalDamagedError after everything readable was folded.
     """
     with translated(database):
         applied = load_applied(connection)
-        rows = load_rows(connection, readable, key)
+        rows = load_rows(connection, payloads, key)
     finished, damage = _fold_writers(connection, journal, database, applied, rows)
     for lock in journal.glob("*.lock"):  # of a writer that died early, or whose deletion did
         if not segments(journal, lock.stem) and not is_held(lock):
@@ -101,7 +113,8 @@ def fold(
                 save_applied(connection, replace(state, alive=False))
         if finished:
             connection.execute("CHECKPOINT")
-    _delete(journal, finished)
+    if delete:
+        _delete(journal, finished)
     if damage is not None:
         raise damage
 
@@ -186,7 +199,8 @@ def _fold_writer(
         )
         if after != state:
             with translated(database):
-                apply(connection, after, rows.of(after, events, tagged=seal is not None))
+                shapes = rows.of(after, events, tagged=seal is not None)
+                apply(connection, after, shapes, rows.take_outputs())
         state = after
         if reading.damage is not None:
             raise reading.damage
@@ -224,6 +238,7 @@ def _start_over(
             connection.execute(
                 "DELETE FROM store.event WHERE writer = ? AND tag IS NULL", [state.writer]
             )
+            remove_orphans(connection)
         known = connection.execute(
             "SELECT position FROM store.event WHERE writer = ?", [state.writer]
         ).fetchall()
@@ -257,11 +272,14 @@ def _enter(path: Path, header: SegmentHeader, state: Applied | None) -> Applied:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Makes rows of events; knows which generation a writer is in, by (writer, run)."""
+    """Makes rows of events; knows which generation a writer is in, by (writer, run), and which
+    notebook's run carries a workflow's, where that is not attached itself."""
 
     generations: dict[tuple[str, str], int]
-    readable: Readable
+    hosts: dict[str, str]
+    payloads: PayloadStore
     key: UserKey
+    outputs: list[OutputRow] = field(default_factory=list)  # of the cells' ends so far
     known: dict[str, set[int]] = field(default_factory=dict)  # positions to skip, by writer
 
     def of(
@@ -275,11 +293,13 @@ class Rows:
             event = _decode(body, writer, position)
             run_id = event.run_id
             kind = type(event)
-            if kind is RunAttached or kind is StepCompleted:
-                event = self._learn(writer, event)
+            if kind in _LEARNED:
+                event = self._learn(writer, position, event)
             if position in known:
                 continue
-            generation = self.generations.get((writer, run_id), 0)
+            generation = self.generations.get((writer, run_id))
+            if generation is None:
+                generation = self.generations.get((writer, self.hosts.get(run_id, "")), 0)
             seq = generation << GENERATION_SHIFT | position
             name = kind.__name__
             shape = shape_of(event)
@@ -293,15 +313,24 @@ class Rows:
                 rows.append(row)
         return shapes
 
-    def _learn(self, writer: str, event: Event) -> Event:
+    def take_outputs(self) -> list[OutputRow]:
+        """The rows of the outputs of what `of` was given since the last call."""
+        taken = self.outputs[:]
+        self.outputs.clear()
+        return taken
+
+    def _learn(self, writer: str, position: int, event: Event) -> Event:
         match event:
+            case RunStarted(start=start):
+                if start is not None:
+                    self.hosts[event.run_id] = start.host
             case RunAttached():
                 self.generations[writer, event.run_id] = event.generation
-            case StepCompleted() if event.view is None:
-                view = self.readable(event.result)
-                return event if view is None else msgspec.structs.replace(event, view=view)
+            case CellCompleted() | CellFailed():
+                if position not in self.known.get(writer, ()):
+                    self.outputs.extend(output_rows(event, writer, position, self.payloads.get))
             case _:
-                pass
+                event = viewed(event, self.payloads.readable)
         return event
 
 
@@ -309,6 +338,7 @@ def apply(
     connection: duckdb.DuckDBPyConnection,
     after: Applied,
     shapes: dict[Shape, list[tuple[object, ...]]],
+    outputs: list[OutputRow],
 ) -> None:
     """Rows and the position that they lead to, in one transaction."""
     connection.begin()
@@ -317,6 +347,7 @@ def apply(
             columns = [*BASE, *shape.columns]
             with connection.appender("store.event", columns=columns) as appender:
                 appender.append_rows(rows)
+        insert_outputs(connection, outputs)
         failpoints.reach("fold")
         save_applied(connection, after)
     except BaseException:
@@ -336,14 +367,17 @@ def _decode(body: bytes, writer: str, position: int) -> Event:
         ) from error
 
 
-def load_rows(connection: duckdb.DuckDBPyConnection, readable: Readable, key: UserKey) -> Rows:
-    """What makes rows, with the generations that are in the database."""
+def load_rows(connection: duckdb.DuckDBPyConnection, payloads: PayloadStore, key: UserKey) -> Rows:
+    """What makes rows, with the generations and hosts that are in the database."""
     rows = connection.execute(
         """SELECT writer, run_id, arg_max(generation, position) FROM store.event
         WHERE type = 'RunAttached' GROUP BY ALL"""
     ).fetchall()
     generations = {(writer, run_id): generation for writer, run_id, generation in rows}
-    return Rows(generations, readable, key)
+    hosts = connection.execute(
+        "SELECT run_id, host_run FROM store.event WHERE type = 'RunStarted' AND host_run <> ''"
+    ).fetchall()
+    return Rows(generations, dict(hosts), payloads, key)
 
 
 def _delete(journal: Path, finished: Iterable[Path]) -> None:

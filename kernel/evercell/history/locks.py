@@ -7,6 +7,7 @@ it closes its copies at once.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import socket
@@ -118,11 +119,14 @@ os.register_at_fork(after_in_child=_close_in_child)
 
 
 def is_held(path: Path) -> bool:
-    """Whether somebody holds the flock on `path`; a missing file is held by nobody."""
+    """Whether somebody holds the flock on `path`; a missing file is held by nobody, and one that
+    may not be opened by somebody else."""
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        fd = _open_to_look(path)
     except FileNotFoundError:
         return False
+    except PermissionError:
+        return True
     except OSError as error:
         raise write_error(path, error) from error
     try:
@@ -132,6 +136,15 @@ def is_held(path: Path) -> bool:
     finally:
         os.close(fd)
     return False
+
+
+def _open_to_look(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC)  # NFS locks only what can be written
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
     read ─ flush own journal ─ lock ─ is anything new? ─ fold ─ use the connection ─ close
 
+A folder that can't be written is read as it is, or as a copy that is folded elsewhere
+(snapshot.py).
 `reading()` keeps one connection for several reads, because opening DuckDB costs about 30 ms.
 """
 
@@ -15,9 +17,11 @@ from typing import TYPE_CHECKING, TypeVar
 from evercell.errors import HistoryWriteError, JournalDamagedError
 from evercell.history.database import translated
 from evercell.history.fold import Fingerprint, fingerprint, fold
+from evercell.history.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     import duckdb
 
@@ -47,16 +51,25 @@ class Reader:
         self._connection: duckdb.DuckDBPyConnection | None = None  # of `reading`
         self._writable = False
         self._folded: tuple[Fingerprint, int] | None = None  # with the database file's inode
+        self._snapshot = Snapshot(database, journal.folder, payloads, key)
+        self._current = database  # what was opened last
 
-    def read(self, use: Callable[[duckdb.DuckDBPyConnection], T], *, read_only: bool = False) -> T:
-        """Fold, then `use` a connection; one that can't write, if asked.
+    def read(
+        self,
+        use: Callable[[duckdb.DuckDBPyConnection], T],
+        *,
+        read_only: bool = False,
+        shared: bool = False,
+    ) -> T:
+        """Fold, then `use` a connection; one that can't write, if asked; one beside which `use` may
+        open the file once more, if it is `shared`.
 
         Raises HistoryLockedError, HistoryWriteError, HistoryNewerError, JournalDamagedError.
         """
         with self._lock:
             if self._connection is not None:
-                return self._use_open(use, read_only=read_only)
-            with self._opened(read_only=read_only) as connection:
+                return self._use_open(use, read_only=read_only, shared=shared)
+            with self._opened(read_only=read_only or shared) as connection:
                 return use(connection)
 
     def write(self, use: Callable[[duckdb.DuckDBPyConnection], T], *, damaged: bool = False) -> T:
@@ -70,6 +83,14 @@ class Reader:
             self._folded = None
             with translated(path):
                 return use(connection)
+
+    def inspect(self, use: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+        """Fold what can be folded, then `use` a connection without changing anything. Raises what
+        `read` raises, apart from JournalDamagedError."""
+        if self.database.writable:
+            return self.write(use, damaged=True)
+        with self._lock, self._as_it_is(damaged=True) as connection:
+            return use(connection)
 
     def compact(self) -> None:
         """Give the space of deleted rows back to the disk."""
@@ -93,21 +114,32 @@ class Reader:
                     self._connection.close()  # perhaps another one by now
                     self._connection = None
 
+    @property
+    def path(self) -> Path:
+        """The database file that `read` lends a connection to, during the call."""
+        return self._current.path
+
     def is_behind(self) -> bool:
         """Whether there may be something to fold."""
-        return self._differs(self._state())
+        return self.database.writable and self._differs(self._state())
 
-    def _use_open(self, use: Callable[[duckdb.DuckDBPyConnection], T], *, read_only: bool) -> T:
+    def _use_open(
+        self, use: Callable[[duckdb.DuckDBPyConnection], T], *, read_only: bool, shared: bool
+    ) -> T:
         """`read` inside of `reading`."""
         assert self._connection is not None  # noqa: S101 - read() looked
         self._flush()
         state = self._state()
-        if self._differs(state):
+        if self._current is self.database and self.is_behind():
             if not self._writable:
                 self._connection.close()
                 self._connection = self.database.open()
                 self._writable = True
             self._fold(self._connection, state)
+        if shared and self._writable:
+            self._connection.close()
+            self._connection = self.database.open(read_only=True)
+            self._writable = False
         if not (read_only and self._writable):
             return use(self._connection)
         self._connection.execute("BEGIN TRANSACTION READ ONLY")
@@ -120,6 +152,10 @@ class Reader:
     def _opened(self, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
         self._flush()
         path = self.database.path
+        if not self.database.writable:
+            with self._as_it_is(damaged=False) as connection:
+                yield connection
+            return
         with self.database.turn():
             state = self._state()
             if self._differs(state):
@@ -134,11 +170,23 @@ class Reader:
                 self._writable = False
                 yield connection
 
+    @contextmanager
+    def _as_it_is(self, *, damaged: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection to what can be read of a folder that can't be written."""
+        state = self._state()
+        if self._current is self.database or self._differs(state):
+            self._current = self._snapshot.take(damaged=damaged)
+            self._remember(state)
+        self._writable = False
+        current = self._current
+        with current.connect(read_only=True) as connection, translated(current.path):
+            yield connection
+
     def _fold(
         self, connection: duckdb.DuckDBPyConnection, state: tuple[Fingerprint, int] | None
     ) -> None:
         path = self.database.path
-        fold(connection, self._journal.folder, path, self._payloads.readable, self._key)
+        fold(connection, self._journal.folder, path, self._payloads, self._key)
         self._remember(state)
 
     def _flush(self) -> None:

@@ -1,4 +1,4 @@
-"""What leaves the history one by one: a step's stored result, a query's result as a file."""
+"""What leaves the history one by one: a stored value, a query's result as a file."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from evercell.errors import UsageError
-from evercell.events import Payload
+from evercell.events import Event, Payload, decode_event
 from evercell.history.database import query_errors
+from evercell.history.interrupts import interruptible
+from evercell.history.trust import payloads_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,25 +42,33 @@ ORDER BY e.seq DESC LIMIT 1
 _BY_PAYLOAD = """
 SELECT
     activity_id, NULL, 'completed', NULL, payload_id, codec, payload_size, payload_data
-FROM store.event WHERE type = 'StepCompleted' AND payload_id = unhex($id)
+FROM store.event WHERE payload_id = unhex($id)
 ORDER BY payload_data IS NULL LIMIT 1
+"""
+# Of what is kept whole, the ids of its payloads stand in the text for people.
+_IN_BODY = """
+SELECT body FROM store.event
+WHERE body IS NOT NULL AND contains(CAST(detail AS VARCHAR), $id)
+ORDER BY seq
 """
 _PAYLOAD_ID = 32  # hexadecimal digits
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A step and its stored result; without one, `status` and `error` say why."""
+    """A stored value and where it comes from: a step, or an event that names it. Without a
+    payload, `status` and `error` say why."""
 
-    activity_id: str
+    activity_id: str | None
     name: str | None
     status: str
     error: str | None
     payload: Payload | None
+    event: Event | None = None  # the one that names the payload, where it is no step's
 
 
 def result_of(connection: duckdb.DuckDBPyConnection, identity: str) -> Result | None:
-    """The step with this activity_id, or one whose result has this payload id."""
+    """The step with this activity_id, or whatever is recorded with this payload id."""
     rows: list[Any] = connection.execute(_BY_ACTIVITY, {"id": identity}).fetchall()
     if not rows and _is_payload_id(identity):
         rows = connection.execute(_BY_PAYLOAD, {"id": identity}).fetchall()
@@ -66,14 +76,25 @@ def result_of(connection: duckdb.DuckDBPyConnection, identity: str) -> Result | 
         done = status == "completed" and key is not None
         payload = Payload(key, codec, size, data) if done else None
         return Result(activity, name, status, error, payload)
+    return _in_body(connection, identity) if _is_payload_id(identity) else None
+
+
+def _in_body(connection: duckdb.DuckDBPyConnection, identity: str) -> Result | None:
+    for (body,) in connection.execute(_IN_BODY, {"id": identity}).fetchall():
+        event = decode_event(body)
+        for payload in payloads_of(event):
+            if payload.id.hex() == identity:
+                activity = getattr(event, "activity_id", None)
+                return Result(activity, None, "completed", None, payload, event)
     return None
 
 
 def no_result(identity: str, folder: Path) -> UsageError:
     """The error for an id that is no step's and no stored result's."""
     return UsageError(
-        f"{folder} has no step and no step's result with the id {identity!r}. An id is what the "
-        "column activity_id of the view steps holds, or the payload id of a StepCompleted event."
+        f"{folder} has no step and no stored value with the id {identity!r}. An id is what the "
+        "column activity_id of the view steps holds, or a payload id: the columns result_id, "
+        "input_id and payload_id of the views, and the fields id of payloads in events."
     )
 
 
@@ -87,18 +108,17 @@ def relation_of(
 
     def run(_: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyRelation:
         with query_errors():
-            path = str(reader.database.path).replace("'", "''")
+            path = str(reader.path).replace("'", "''")
             own.execute(f"ATTACH '{path}' AS history (READ_ONLY)")
             own.execute("USE history")
-            own.execute(
-                f"CREATE TABLE memory.main.result AS FROM ({sql.rstrip().rstrip(';')}\n)",
-                dict(parameters) if parameters else None,
-            )
+            make = f"CREATE TABLE memory.main.result AS FROM ({sql.rstrip().rstrip(';')}\n)"
+            given = dict(parameters) if parameters else None
+            interruptible(own, lambda: own.execute(make, given))
             own.execute("USE memory")
             own.execute("DETACH history")
             return own.table("result")
 
-    return reader.read(run, read_only=True)
+    return reader.read(run, shared=True)
 
 
 def write_parquet(relation: duckdb.DuckDBPyRelation, path: Path) -> None:

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
     from evercell.history.keys import UserKey
 
-__all__ = ["BASE", "KEPT_WHOLE", "Shape", "row_tag", "shape_of"]
+__all__ = ["BASE", "KEPT_WHOLE", "READABLE", "VIEWED", "Shape", "row_tag", "shape_of", "viewed"]
 
 BASE = ("writer", "position", "generation", "seq", "run_id", "at_ns", "type", "tag")
 _PAYLOAD = ("codec", "payload_id", "payload_size", "payload_data")
-_IN_COLUMNS = frozenset({"run_id", "at", "activity_id"})
+_IN_COLUMNS = frozenset({"run_id", "at", "activity_id", "view"})
 _ERROR = ("error_type", "error_message", "error_traceback", *_PAYLOAD)
 
 
@@ -84,6 +84,28 @@ def _usage(event: e.UsageRecorded, _: bytes) -> tuple[object, ...]:
 def _whole(event: e.Event, body: bytes) -> tuple[object, ...]:
     activity_id = getattr(event, "activity_id", None)
     return (activity_id, getattr(event, "slot", None), _detail(event), body)
+
+
+def _run_started(event: e.RunStarted, body: bytes) -> tuple[object, ...]:
+    return (None if event.start is None else event.start.host, _detail(event), body)
+
+
+def _viewed(event: Any, body: bytes) -> tuple[object, ...]:
+    return (getattr(event, "activity_id", None), event.view, _detail(event), body)
+
+
+def viewed(event: Any, readable: Callable[[e.Payload], str | None]) -> Any:
+    """The event with the JSON of its payload, where SQL can't read that in the event's row and the
+    event has no JSON of its own; `readable` gives it."""
+    if event.view is not None:
+        return event
+    payload = event.result if hasattr(event, "result") else getattr(event, "payload", None)
+    if payload is None:
+        return event
+    view = readable(payload)
+    if view is None and type(event) in VIEWED and payload.codec == "json" and payload.data:
+        view = str(payload.data, "utf-8", "replace")
+    return event if view is None else msgspec.structs.replace(event, view=view)
 
 
 def _detail(event: e.Event) -> str:
@@ -155,7 +177,19 @@ _STARTED = Shape(
 )
 _ERROR_COLUMNS = ("activity_id", "attempt", "duration_ns", "reason", "retry_delay_ns", *_ERROR)
 _WHOLE = Shape(("activity_id", "slot", "detail", "body"), _whole, lambda _, body: (body,))
+_VIEWED = Shape(("activity_id", "view", "detail", "body"), _viewed, lambda _, body: (body,))
+VIEWED = (
+    e.RunFinished, e.SignalReceived, e.SignalSent, e.ApprovalAnswered, e.UpdateAccepted,
+    e.UpdateCompleted, e.ChildFinished, e.MarkerRecorded, e.HeartbeatRecorded,
+)  # fmt: skip
+"""Event types that are kept whole, with a payload or a digest of one and its JSON for people."""
+
+READABLE = (e.StepCompleted, *VIEWED)
+"""Event types whose rows have JSON for people."""
+
 _SHAPES: dict[type[e.Event], Shape] = {
+    **dict.fromkeys(VIEWED, _VIEWED),
+    e.RunStarted: Shape(("host_run", "detail", "body"), _run_started, lambda _, body: (body,)),
     e.StepStarted: _STARTED,
     e.AttemptStarted: Shape(
         ("activity_id", "cell", "attempt"),
@@ -186,7 +220,9 @@ _SHAPES: dict[type[e.Event], Shape] = {
     ),
 }
 
-KEPT_WHOLE = tuple(kind for kind in e.EVENT_TYPES.values() if kind not in _SHAPES)
+KEPT_WHOLE = tuple(
+    kind for kind in e.EVENT_TYPES.values() if "body" in _SHAPES.get(kind, _WHOLE).columns
+)
 """Event types whose payloads are found in the row's `body` alone."""
 
 

@@ -78,7 +78,7 @@ def _salvage(
     key: UserKey,
     clock: Clock,
 ) -> Finding:
-    rows = load_rows(connection, payloads.readable, key)
+    rows = load_rows(connection, payloads, key)
     state = load_applied(connection).get(writer)
     if state is None:
         state = Applied(writer, 0, socket.gethostname(), False, 0, 0, 0, 0, key.id)
@@ -131,7 +131,8 @@ def _take_in(connection: duckdb.DuckDBPyConnection, path: Path, work: _Salvage, 
             position=state.position + gap + len(events),
             partial=state.partial or seal is None,
         )
-        apply(connection, after, rows.of(after, events, tagged=seal is not None))
+        shapes = rows.of(after, events, tagged=seal is not None)
+        apply(connection, after, shapes, rows.take_outputs())
         work.saved += len(events)
         state = after
     work.state = state

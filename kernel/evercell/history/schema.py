@@ -58,6 +58,8 @@ def claim_folder(folder: Path) -> None:
         raise write_error(path, error) from error
     if marker is not None and marker.schema > SCHEMA:
         raise HistoryNewerError(newer(folder, marker.schema, marker.evercell))
+    if marker is not None and not os.access(folder, os.W_OK):
+        return  # it can be read
     if marker is None or marker.schema < SCHEMA:
         make_folder(folder)
         try:

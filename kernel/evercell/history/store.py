@@ -25,6 +25,7 @@ from evercell.history.database import Database, query_errors
 from evercell.history.disk import make_folder
 from evercell.history.encoding import encode
 from evercell.history.inbox import Inbox
+from evercell.history.interrupts import interruptible
 from evercell.history.journal import Journal
 from evercell.history.keys import UserKey
 from evercell.history.locks import RunLock
@@ -168,10 +169,13 @@ class History:
         """
 
         def run(connection: duckdb.DuckDBPyConnection) -> Table:
-            with query_errors():
+            def ask() -> tuple[list[Any], list[Any]]:
                 cursor = connection.execute(sql, dict(parameters) if parameters else None)
                 described = cursor.description or []
-                rows = cursor.fetchall() if described else []
+                return described, cursor.fetchall() if described else []
+
+            with query_errors():
+                described, rows = interruptible(connection, ask)
             columns = tuple(str(column[0]) for column in described)
             return Table(columns, tuple(str(column[1]) for column in described), rows)
 
@@ -196,8 +200,8 @@ class History:
         write_parquet(self.relation(sql, parameters), path)
 
     def result(self, identity: str) -> Result:
-        """The step with this activity_id, or with a result of this payload id, and its latest
-        state. Raises UsageError where there is none."""
+        """The step with this activity_id and its latest state, or the stored value with this
+        payload id. Raises UsageError where there is none."""
         found = self._reader.read(
             lambda connection: result_of(connection, identity), read_only=True
         )

@@ -16,8 +16,9 @@ import msgspec
 from evercell.events import Event, Payload, encode_event
 from evercell.history.disk import make_folder, sync_folder
 from evercell.history.machines import user_name
+from evercell.history.outputs import insert_outputs, output_rows
 from evercell.history.reread import stored_events
-from evercell.history.rows import row_tag, shape_of
+from evercell.history.rows import READABLE, row_tag, shape_of, viewed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from evercell.clock import Clock
     from evercell.history.keys import UserKey
+    from evercell.history.outputs import OutputRow
     from evercell.history.payloads import PayloadStore
     from evercell.history.reread import StoredEvent
 
@@ -64,11 +66,15 @@ def trust(
     runs: set[str] = set()
     events = 0
     batch: list[tuple[Any, ...]] = []
+    outputs: list[OutputRow] = []
     # Read whole before the first update: a result can't be streamed while its table changes.
     for stored, event in list(untrusted(connection, key)):
         mine = map_payloads(event, mapping.of)
         body = encode_event(mine) if stored.body else b""
         tag = row_tag(key, stored.seq, mine, body)
+        outputs += output_rows(mine, stored.writer, stored.position, payloads.get)
+        if type(mine) in READABLE:
+            mine = viewed(mine, payloads.readable)
         values = dict(zip(shape_of(mine).columns, shape_of(mine).values(mine, body), strict=True))
         batch.append(
             (
@@ -76,6 +82,7 @@ def trust(
                 stored.position,
                 tag,
                 values.get("payload_id"),
+                values.get("view"),
                 values.get("detail"),
                 values.get("body"),
             )
@@ -86,6 +93,7 @@ def trust(
             _update(connection, batch)
             batch = []
     _update(connection, batch)
+    _replace_outputs(connection, outputs)
     connection.execute("UPDATE store.writer SET key = ?, partial = false", [key.id])
     found = Trusted(events, mapping.mapped, mapping.missing, tuple(sorted(runs)))
     connection.execute(
@@ -100,15 +108,35 @@ def _update(connection: duckdb.DuckDBPyConnection, batch: list[tuple[Any, ...]])
         return
     connection.execute(
         """CREATE OR REPLACE TEMP TABLE mine (
-            writer VARCHAR, position BIGINT, tag BLOB, payload_id BLOB, detail JSON, body BLOB)"""
+            writer VARCHAR, position BIGINT, tag BLOB, payload_id BLOB, view VARCHAR,
+            detail JSON, body BLOB)"""
     )
     with connection.appender("mine") as appender:
         appender.append_rows(batch)
     connection.execute(
         """UPDATE store.event SET
-            tag = mine.tag, payload_id = mine.payload_id, detail = mine.detail, body = mine.body
+            tag = mine.tag, payload_id = mine.payload_id, view = mine.view, detail = mine.detail,
+            body = mine.body
         FROM mine WHERE event.writer = mine.writer AND event.position = mine.position"""
     )
+
+
+def _replace_outputs(connection: duckdb.DuckDBPyConnection, outputs: list[OutputRow]) -> None:
+    """What cells showed can be read now."""
+    if not outputs:
+        return
+    connection.begin()
+    try:
+        connection.execute(
+            """DELETE FROM store.output WHERE (writer, position) IN (
+                SELECT (unnest($writers), unnest($positions)))""",
+            {"writers": [it[0] for it in outputs], "positions": [it[1] for it in outputs]},
+        )
+        insert_outputs(connection, outputs)
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.commit()
 
 
 class _Mapping:

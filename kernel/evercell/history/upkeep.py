@@ -9,6 +9,7 @@ import msgspec
 from evercell.history.collect import Collected, Retention, collect, folder_size
 from evercell.history.disk import create_file, write_error
 from evercell.history.exchange import Imported, export_run, import_runs
+from evercell.history.families import carried, kin
 from evercell.history.salvage import salvage
 from evercell.history.trust import Trusted, trust
 from evercell.history.verify import Finding, Verification, verify
@@ -58,9 +59,7 @@ class Upkeep:
     def verify(self) -> Verification:
         """Look for what is missing or was changed. Nothing but the fold is written."""
         journal = self._folder / "journal"
-        return self._reader.write(
-            lambda it: verify(it, journal, self._payloads, self._key), damaged=True
-        )
+        return self._reader.inspect(lambda it: verify(it, journal, self._payloads, self._key))
 
     def salvage(self) -> list[Finding]:
         """Save what is behind the damage of dead processes' journals, and move those aside."""
@@ -84,8 +83,9 @@ class Upkeep:
         return msgspec.structs.replace(found, size_after=self.size)
 
     def export(self, run_id: str, path: Path) -> int:
-        """Write the run to `path`: as Parquet its events for other programs, if the name ends in
-        `.parquet`, and else all of it as JSON Lines. Returns the bytes written."""
+        """Write the run, with the workflows that it carries, to `path`: as Parquet its events for
+        other programs, if the name ends in `.parquet`, and else all of it as JSON Lines. Returns
+        the bytes written."""
         if path.suffix == ".parquet":
             self._reader.read(lambda it: _write_parquet(it, run_id, path))
         else:
@@ -111,6 +111,7 @@ class Upkeep:
 def _write_parquet(connection: duckdb.DuckDBPyConnection, run_id: str, path: Path) -> None:
     target = str(path).replace("'", "''")
     connection.execute(
-        f"COPY (FROM events WHERE run_id = $run_id) TO '{target}' (FORMAT parquet)",
-        {"run_id": run_id},
+        f"""COPY (FROM events WHERE list_contains($runs, run_id))
+        TO '{target}' (FORMAT parquet)""",
+        {"runs": carried(run_id, kin(connection))},
     )

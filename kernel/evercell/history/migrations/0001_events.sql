@@ -14,6 +14,9 @@ CREATE TABLE store.migration (
     applied_at TIMESTAMPTZ NOT NULL
 );
 
+-- Which script (views/*.sql) made the views: when it changed, they are made anew.
+CREATE TABLE store.views (digest VARCHAR NOT NULL);
+
 CREATE TABLE store.writer (
     writer VARCHAR PRIMARY KEY,
     pid BIGINT NOT NULL,
@@ -55,10 +58,28 @@ CREATE TABLE store.event (
     payload_id BLOB,
     payload_size BIGINT,
     payload_data BLOB,                  -- null where the payload is a file
-    view VARCHAR,                       -- JSON for people where the payload itself is not JSON
+    view VARCHAR,                       -- JSON for people where SQL can't read the payload
     answered VARCHAR[],                 -- activity_ids of StepsAnswered
+    host_run VARCHAR,                   -- of RunStarted: run whose kernel carries this workflow
     detail JSON,
     body BLOB
+);
+
+-- What cells showed, a row for each message of CellCompleted.outputs and CellFailed.outputs: made
+-- with the event's row, because SQL can't decode MessagePack (outputs.py).
+CREATE TABLE store.output (
+    writer VARCHAR NOT NULL,            -- of the event, with its position
+    position BIGINT NOT NULL,
+    run_id VARCHAR NOT NULL,
+    activity_id VARCHAR NOT NULL,
+    ordinal INTEGER NOT NULL,           -- in the cell's outputs, from 0
+    kind VARCHAR,                       -- type of message; null: all of them, not readable here
+    name VARCHAR,
+    mime VARCHAR,
+    text VARCHAR,
+    data VARCHAR,                       -- JSON
+    size BIGINT NOT NULL,
+    payload_id BLOB NOT NULL            -- the cell's outputs, whole
 );
 
 -- What was taken out on purpose, or could not be saved: `verify` does not count it as missing.
