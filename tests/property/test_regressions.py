@@ -24,6 +24,14 @@ CASES: dict[str, tuple[list[str], list[tuple[Any, ...]]]] = {
         [],
     ),
     "a seed that was set twice was lost": (["np.random.seed(1)"], [("run all",)]),
+    "a seed that was there from the beginning was lost": (
+        ["np.random.seed(0)"],
+        [("edit", 1, "a = float(np.random.rand())")],
+    ),
+    "a seed that was drawn from as often before was lost": (
+        ["np.random.seed(0); c = np.random.rand()", "np.random.seed(0); d = np.random.rand()"],
+        [("insert", 4, "a = np.random.rand()"), _RESTART],
+    ),
     "a value laid over a recomputed cell's was not the displayed one": (
         ["d = (i for i in [1])\ndef f():\n    global a\n    a = [1]\n    return a\nf()"],
         [_RESTART],

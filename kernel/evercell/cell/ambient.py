@@ -105,12 +105,13 @@ class AmbientState:
             found.append((component, blake3(b"ambient" + previous + content).digest(16), data))
         return found
 
-    def read(self, changed: set[str]) -> dict[str, bytes]:
-        """The versions that a cell depends on which changed those in `changed`."""
+    def read(self, changed: set[str], *, seeds: bool = False) -> dict[str, bytes]:
+        """The versions that a cell depends on which changed those in `changed`, and whose code
+        `seeds` random states, as far as it can be told from its words."""
         return {
             c.name: self.versions.get(c.name, b"")
             for c in COMPONENTS
-            if not c.random or c.name in changed or self._seeded(c)
+            if not c.random or seeds or c.name in changed or self._seeded(c)
         }
 
     def _seeded(self, component: Component) -> bool:

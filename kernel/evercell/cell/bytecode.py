@@ -7,6 +7,7 @@ Everything is a superset: a name counts as read if any code object inside mentio
 from __future__ import annotations
 
 import dis
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from types import CodeType
@@ -89,8 +90,10 @@ class CodeFacts:
     imports: frozenset[str]
     escapes: tuple[str, ...]
     indirect_sets: bool  # setattr, monkeypatching: any attribute may be set
+    seeds: bool = False  # it may set a random state, perhaps to what it was
 
 
+_SEEDS = re.compile(r"seed|set_?state", re.IGNORECASE)
 _INDIRECT = frozenset({"setattr", "delattr", "__setattr__", "__delattr__", "__dict__", "patch"})
 
 
@@ -127,6 +130,7 @@ def code_facts(code: CodeType) -> CodeFacts:  # noqa: C901 - one branch per kind
     indirect = bool(_INDIRECT & (reads | attributes))
     if indirect:  # setattr(module, "name", ...)
         sets.update(c for c in code.co_consts if type(c) is str and c.isidentifier())
+    seeds = any(map(_SEEDS.search, code.co_names))
     for nested in (c for c in code.co_consts if isinstance(c, CodeType)):
         inner = code_facts(nested)
         reads |= inner.reads
@@ -136,6 +140,7 @@ def code_facts(code: CodeType) -> CodeFacts:  # noqa: C901 - one branch per kind
         imports |= inner.imports
         escapes.update(dict.fromkeys(inner.escapes))
         indirect = indirect or inner.indirect_sets
+        seeds = seeds or inner.seeds
     escapes.update(dict.fromkeys(_ESCAPES[n] for n in sorted(reads & _ESCAPES.keys())))
     escapes.update(dict.fromkeys(_numbered(n) for n in sorted(reads) if _is_numbered(n)))
     escapes.update(
@@ -154,6 +159,7 @@ def code_facts(code: CodeType) -> CodeFacts:  # noqa: C901 - one branch per kind
         frozenset(imports),
         tuple(escapes),
         indirect,
+        seeds,
     )
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import pickle
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
@@ -21,18 +21,21 @@ from evercell.cell.bytecode import code_facts
 from evercell.cell.opaque import Observer
 from evercell.cell.shared import module_of
 from evercell.codec.canonical import SCALARS
+from evercell.codec.identities import Met
 from evercell.codec.pickling import Dumped, dump
 from evercell.codec.reducers import Arrays, Span
 from evercell.errors import NotStorableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from types import CodeType
 
-__all__ = ["Observation", "conflicts", "connect", "observe"]
+__all__ = ["Observation", "conflicts", "connect", "observe", "together"]
 
 _NONE: frozenset[Any] = frozenset()
 _NO_POSITIONS = pickle.dumps((), 5)
+_LARGE = 10_000  # objects from which sets are compared as a whole
+_NOTHING_MET = Met(_NONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ class Observation:
     stores: frozenset[str] = _NONE  # names that their code may bind
     attributes_set: frozenset[str] = _NONE
     escapes: tuple[str, ...] = ()
+    seeds: bool = False  # their code may set a random state
     modules: frozenset[str] = _NONE
     ids: frozenset[int] = _NONE
     spans: tuple[Span, ...] = ()
@@ -56,6 +60,17 @@ class Observation:
     marks: tuple[bytes, ...] = ()  # of secrets in it: another secret, another value
     pins: tuple[object, ...] = field(default=(), repr=False)
     held: frozenset[int] = _NONE  # ids of what hides in it; other variables may share them
+
+    def touches(self, other: Observation) -> bool:
+        """Whether the two share an object, apart from the memory of arrays."""
+        return not (
+            self.ids.isdisjoint(other.ids)
+            and self.held.isdisjoint(other.ids)
+            and self.ids.isdisjoint(other.held)
+            and self.borrowed.isdisjoint(other.borrowed)
+            and self.borrowed.isdisjoint(other.ids)
+            and self.ids.isdisjoint(other.borrowed)
+        )
 
 
 def observe(values: Mapping[str, object], live: dict[str, Any]) -> Observation:
@@ -75,8 +90,8 @@ def observe(values: Mapping[str, object], live: dict[str, Any]) -> Observation:
         reason = f"it is {owner}, which belongs to the module"
     stored = dumped if reason is None else None
     # Without the stream, the identities of what only the pickler made stay taken all the same.
-    pins = () if stored is not None else tuple(dumped.objects.values())
-    return _observation(dumped, dumped.digest(), stored, reason, root=id(content), pins=pins)
+    pins = () if stored is not None else dumped.met.pins
+    return _observation(dumped, dumped.digest(), stored, reason, pins=pins)
 
 
 def connect(observations: Mapping[str, Observation]) -> list[frozenset[str]]:
@@ -88,22 +103,47 @@ def connect(observations: Mapping[str, Observation]) -> list[frozenset[str]]:
             parent[name] = name = parent[parent[name]]
         return name
 
-    owner: dict[int, str] = {}
-    for name, observation in observations.items():
-        for identity in observation.ids | observation.borrowed:
-            first = owner.setdefault(identity, name)
-            if first is not name:
-                parent[root(name)] = root(first)
-    for name, observation in observations.items():
-        for identity in observation.held & owner.keys():
-            parent[root(name)] = root(owner[identity])
-    spans = [(*s, n) for n, o in observations.items() for s in o.spans]
-    for one, other in _overlaps(spans):
-        parent[root(one[4])] = root(other[4])
+    for one, other in _links(observations):
+        parent[root(one)] = root(other)
     groups: dict[str, set[str]] = {}
     for name in observations:
         groups.setdefault(root(name), set()).add(name)
     return [frozenset(group) for group in groups.values()]
+
+
+def _links(observations: Mapping[str, Observation]) -> Iterator[tuple[str, str]]:
+    """Pairs of names that share something: enough of them to link all that do."""
+    large = {name for name, seen in observations.items() if len(seen.ids) > _LARGE}
+    small = {name: seen for name, seen in observations.items() if name not in large}
+    owner: dict[int, str] = {}
+    for name, seen in small.items():
+        for identity in seen.ids | seen.borrowed:
+            first = owner.setdefault(identity, name)
+            if first is not name:
+                yield name, first
+    for name, seen in small.items():
+        yield from ((name, owner[identity]) for identity in seen.held & owner.keys())
+    for one, other in product(large, observations):
+        if one != other and observations[one].touches(observations[other]):
+            yield one, other
+    spans = [(*s, n) for n, o in observations.items() for s in o.spans]
+    yield from ((one[4], other[4]) for one, other in _overlaps(spans))
+
+
+def together(observations: Iterable[Observation]) -> list[Observation]:
+    """The same for `touches`, with the small ones as one."""
+    large: list[Observation] = []
+    small: list[Observation] = []
+    for seen in observations:
+        (large if len(seen.ids) > _LARGE else small).append(seen)
+    one = Observation(
+        b"",
+        None,
+        ids=_NONE.union(*(seen.ids for seen in small)),
+        borrowed=_NONE.union(*(seen.borrowed for seen in small)),
+        held=_NONE.union(*(seen.held for seen in small)),
+    )
+    return [one, *large]
 
 
 def conflicts(one: Iterable[Span], other: Iterable[Span]) -> bool:
@@ -114,7 +154,7 @@ def conflicts(one: Iterable[Span], other: Iterable[Span]) -> bool:
 
 def _scalar(values: Mapping[str, object]) -> Observation:
     main = pickle.dumps(dict(values), 5)
-    dumped = Dumped(main, _NO_POSITIONS, (), _NONE, (), (), _NONE, {}, Arrays())
+    dumped = Dumped(main, _NO_POSITIONS, (), _NONE, (), (), _NONE, _NOTHING_MET, Arrays())
     return Observation(blake3(main).digest(16), dumped)
 
 
@@ -137,10 +177,9 @@ def _opaque(values: dict[str, object], live: dict[str, Any], reason: str) -> Obs
         digest,
         None,
         reason,
-        root=id(values),
         volatile=observer.volatile,
         # Identities of what only the stream held would be taken by other objects.
-        pins=(*observer.pins, *dumped.objects.values()),
+        pins=(*observer.pins, *dumped.met.pins),
         marks=tuple(observer.marks),
         held=frozenset(observer.held),
     )
@@ -152,7 +191,6 @@ def _observation(
     stored: Dumped | None,
     reason: str | None,
     *,
-    root: int,
     volatile: bool = False,
     marks: tuple[bytes, ...] = (),
     pins: tuple[object, ...] = (),
@@ -162,6 +200,7 @@ def _observation(
     stores: set[str] = set()
     sets: set[str] = set()
     escapes: dict[str, None] = {}
+    seeds = False
     for code in found.codes:
         facts = code_facts(code)
         names |= facts.reads | facts.deletes
@@ -169,6 +208,7 @@ def _observation(
         sets |= facts.attributes_set | ({"*"} if facts.indirect_sets else set())
         escapes.update(dict.fromkeys(facts.escapes))
         modules |= facts.imports
+        seeds = seeds or facts.seeds
     return Observation(
         digest=digest,
         dumped=stored,
@@ -179,8 +219,9 @@ def _observation(
         stores=frozenset(stores),
         attributes_set=frozenset(sets),
         escapes=tuple(escapes),
+        seeds=seeds,
         modules=frozenset(modules),
-        ids=frozenset(found.objects) - {root},  # the mapping is ours
+        ids=found.met.ids,
         spans=tuple(found.arrays.spans),
         borrowed=frozenset(found.arrays.borrowed),
         volatile=volatile,
@@ -197,7 +238,7 @@ def _step_names(codes: Iterable[CodeType]) -> frozenset[str]:
 def _memory_conflict(dumped: Dumped) -> str | None:
     """Sharing that the stream would lose."""
     arrays = dumped.arrays
-    if arrays.borrowed & dumped.objects.keys():
+    if not arrays.borrowed.isdisjoint(dumped.met.ids):
         return "an array shares its memory with a bytearray or the like"
     spans = [(*s, "") for s in arrays.spans]
     for one, other in _overlaps(spans):

@@ -14,14 +14,13 @@ import copyreg
 import functools
 import gc
 import os
-import sys
 import types
 import weakref
 from typing import TYPE_CHECKING, Any
 
 from evercell.codec import rebuild
 from evercell.codec.canonical import digest
-from evercell.codec.definitions import importable
+from evercell.codec.definitions import importable, is_users
 from evercell.codec.pickling import Pickler, dump
 from evercell.errors import NotStorableError
 
@@ -99,7 +98,7 @@ class Observer(Pickler):
             reduced = obj.__reduce_ex__(5) if reducer is None else reducer(obj)
         except Exception:  # noqa: BLE001 - user code: whatever it raises, it can't be stored
             return self._opaque(obj)
-        if _is_users(type(obj)) or self._stores(obj):
+        if is_users(type(obj)) or self._stores(obj):
             return reduced
         return self._opaque(obj)
 
@@ -159,7 +158,7 @@ class Observer(Pickler):
 
     def _attribute(self, value: Any) -> object:
         kind = type(value)
-        if kind in _SCALARS or _is_users(kind):
+        if kind in _SCALARS or is_users(kind):
             return value
         self.pins.append(value)
         if _is_inert(kind) or kind in _SHARED_CONTAINERS:
@@ -256,14 +255,3 @@ def _hides_state(kind: type) -> bool:
         for base in kind.__mro__
         if base is not object
     )
-
-
-def _is_users(kind: type) -> bool:
-    """Whether a class was written in the notebook or beside it, not in an installed package."""
-    module = sys.modules.get(kind.__module__)
-    if module is None or kind.__module__ == "__main__":
-        return True
-    file = getattr(module, "__file__", None)
-    if file is None:
-        return False
-    return not file.startswith((sys.prefix, sys.base_prefix)) and "site-packages" not in file

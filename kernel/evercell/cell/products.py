@@ -12,17 +12,12 @@ from typing import TYPE_CHECKING, Any
 from blake3 import blake3
 
 from evercell.cell.capture import CapturedGroup
-from evercell.codec.canonical import SCALARS
-from evercell.codec.equal import same
-from evercell.codec.pickling import dump, load
-from evercell.codec.streams import same_streams
-from evercell.errors import EvercellError
+from evercell.cell.proof import verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from evercell.cell.covariables import Observation
-    from evercell.codec.pickling import Dumped
 
 __all__ = ["join_circles", "make_products", "unknowable"]
 
@@ -65,7 +60,7 @@ def make_products(
     content: dict[Group, bytes] = {}
     reasons: dict[Group, str | None] = {}
     for group, seen in observations.items():
-        reasons[group] = seen.reason or _verify(values[group], seen, live)
+        reasons[group] = verify(values[group], seen, live)
         names = repr(tuple(sorted(group))).encode()
         if reasons[group] is None:
             content[group] = blake3(b"content" + seen.digest + names).digest(16)
@@ -114,30 +109,6 @@ def _version(
     for name in sorted(outside):
         hasher.update(repr((name, outside[name])).encode())
     return hasher.digest(16)
-
-
-def _verify(values: dict[str, object], seen: Observation, live: dict[str, Any]) -> str | None:
-    """Load the stream into a scratch namespace: None if it gives what was stored."""
-    if seen.dumped is None:
-        return seen.reason
-    if len(values) == 1 and all(type(value) in SCALARS for value in values.values()):
-        return None
-    try:
-        loaded: dict[str, Any] = load(seen.dumped.stream, seen.dumped.buffers, live)
-        again = dump(loaded, live, own=loaded, out_of_band=True)
-        if again.digest() == seen.digest or _says_the_same(again, seen.dumped):
-            return None
-        if same(values, {name: loaded[name] for name in values}, live):
-            return None
-    except EvercellError as error:
-        return f"its round trip fails: {error.message}"
-    return "it comes back from its pickle as something else"
-
-
-def _says_the_same(one: Dumped, other: Dumped) -> bool:
-    return one.content_of_buffers() == other.content_of_buffers() and same_streams(
-        one.main, other.main
-    )
 
 
 def _circle(observations: dict[Group, Observation]) -> list[Group] | None:

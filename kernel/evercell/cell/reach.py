@@ -28,6 +28,7 @@ class Reach:
     attributes_set: frozenset[str]
     escapes: tuple[str, ...]
     modules: frozenset[str]
+    seeds: bool = False  # some code may set a random state, perhaps to what it was
 
 
 def follow(
@@ -43,6 +44,7 @@ def follow(
     sets: set[str] = set()
     modules: set[str] = set()
     escapes: dict[str, None] = {}
+    seeds = False
     queue = [(name, direct_names is None or name in direct_names) for name in names]
     while queue:
         name, direct = queue.pop()
@@ -55,6 +57,7 @@ def follow(
         stores |= seen.stores
         sets |= seen.attributes_set
         modules |= seen.modules
+        seeds = seeds or seen.seeds
         escapes.update(dict.fromkeys(f"{name}: {reason}" for reason in seen.escapes))
         queue += [(other, direct) for other in seen.names]
         queue += [(other, direct) for other in mates(name)]
@@ -66,4 +69,5 @@ def follow(
         frozenset(sets),
         tuple(escapes),
         frozenset(modules),
+        seeds,
     )

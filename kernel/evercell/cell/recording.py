@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from blake3 import blake3
 
 from evercell.cell.capture import NOTHING, RESULT, Capture, CapturedAmbient, CapturedGroup
-from evercell.cell.covariables import Observation, connect, observe
+from evercell.cell.covariables import Observation, connect, observe, together
 from evercell.cell.patches import patched
 from evercell.cell.products import join_circles, make_products, unknowable
 from evercell.cell.reach import Reach
@@ -110,6 +110,7 @@ class Recording:
             old.attributes_set | reach.attributes_set,
             tuple(dict.fromkeys((*old.escapes, *reach.escapes))),
             old.modules | reach.modules,
+            old.seeds or reach.seeds,
         )
 
     def _groups_now(self, reach: Reach) -> list[Group]:
@@ -135,22 +136,12 @@ class Recording:
 
     def _sharing(self, names: set[str]) -> set[str]:
         """Other variables, untouched as far as is known, that share an object with `names`."""
-        ids: set[int] = set()
-        held: set[int] = set()
-        for name in names:
-            ids |= self._single(name).ids
-            held |= self._single(name).held
-        if not ids and not held:
-            return set()
+        touched = together(map(self._single, names))
         found: set[str] = set()
         for name, known in self._before.singles.items():
-            if name in names or name not in self._now:
+            if name in names or name not in self._now or not (known.ids or known.held):
                 continue
-            if not (
-                ids.isdisjoint(known.ids)
-                and held.isdisjoint(known.ids)
-                and ids.isdisjoint(known.held)
-            ):
+            if any(known.touches(seen) for seen in touched):
                 found.add(name)
         for name in list(found):
             found |= self._space.groups.get(name, frozenset())
@@ -272,7 +263,8 @@ class Recording:
         if result_name not in (None, RESULT):
             names.add(str(result_name))
         reads = {name: versions.get(name, b"") for name in sorted(names)}
-        reads.update(space.ambient.read(ambient))
+        seeds = self._source.facts.seeds or reach.seeds
+        reads.update(space.ambient.read(ambient, seeds=seeds))
         modules = reach.modules | self._source.facts.imports
         reads.update(space.project.data(self._files))
         reads.update(space.project.reads(space.project.reached(modules)))

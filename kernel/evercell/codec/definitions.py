@@ -15,7 +15,7 @@ from evercell.errors import NotStorableError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["check_class", "function_state", "importable"]
+__all__ = ["check_class", "function_state", "importable", "is_users"]
 
 _METACLASSES = frozenset({type, abc.ABCMeta, enum.EnumMeta, type(typing.Protocol)})
 _METACLASS_NAMES = frozenset({"pydantic._internal._model_construction:ModelMetaclass"})
@@ -42,6 +42,17 @@ def importable(obj: Any, live: Mapping[str, object] | None) -> bool:
     for part in obj.__qualname__.split("."):
         found = getattr(found, part, None)
     return bool(found is obj)
+
+
+def is_users(kind: type) -> bool:
+    """Whether a class was written in the notebook or beside it, not in an installed package."""
+    module = sys.modules.get(kind.__module__)
+    if module is None or kind.__module__ == "__main__":
+        return True
+    file = getattr(module, "__file__", None)
+    if file is None:
+        return False
+    return not file.startswith((sys.prefix, sys.base_prefix)) and "site-packages" not in file
 
 
 def function_state(function: FunctionType) -> dict[str, Any]:

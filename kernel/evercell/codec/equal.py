@@ -7,17 +7,20 @@ circles, as the parts of a figure do.
 
 from __future__ import annotations
 
+import copyreg
+import functools
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from evercell.codec import canonical
 from evercell.codec.canonical import SCALARS
+from evercell.codec.definitions import is_users
 from evercell.errors import NotStorableError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-__all__ = ["same"]
+__all__ = ["lost_attribute", "same"]
 
 _NO_IDENTITY = (tuple, frozenset)
 _BY_DIGEST = (type, set, frozenset)
@@ -31,6 +34,31 @@ def same(one: object, other: object, live: Mapping[str, object] | None) -> bool:
         raise NotStorableError(f"it can't be told by its content: {error.reason}") from None
     except RecursionError:
         return canonical.digest(one, live) == canonical.digest(other, live)
+
+
+def lost_attribute(
+    pairs: Iterable[tuple[object, object]], live: Mapping[str, object] | None
+) -> str | None:
+    """Of objects and what came back of them: the first attribute, as "Class.name", that was lost or
+    is another one now.
+
+    Only classes that the user wrote are asked: those of libraries leave out their caches, and have
+    been pickled before.
+    """
+    walk = _Walk(live)
+    for one, other in pairs:
+        name = walk.lost(one, other) if is_users(type(one)) else None
+        if name is not None:
+            return f"{type(one).__qualname__}.{name}"
+    return None
+
+
+def _attributes(value: object) -> dict[str, object]:
+    found = dict(getattr(value, "__dict__", None) or {})
+    for name in copyreg._slotnames(type(value)):  # type: ignore[attr-defined]
+        if hasattr(value, name):
+            found[name] = getattr(value, name)
+    return found
 
 
 class _Walk:
@@ -59,6 +87,22 @@ class _Walk:
         self._alive += (one, other)
         return self._content(one, other, kind)
 
+    def lost(self, one: object, other: object) -> str | None:
+        """The first attribute that is not the same in both."""
+        kind, there, back = type(one), _attributes(one), _attributes(other)
+        for name in {**there, **back}:
+            if isinstance(getattr(kind, name, None), functools.cached_property):
+                continue  # made again when somebody asks
+            if name not in there or name not in back:
+                return name
+            try:
+                equal = self.same(there[name], back[name])
+            except canonical.UndigestibleError:  # such as a lock that its author makes anew
+                equal = type(there[name]) is type(back[name])
+            if not equal:
+                return name
+        return None
+
     def _content(self, one: Any, other: Any, kind: type) -> bool:
         if kind is list or kind is tuple:
             return len(one) == len(other) and all(map(self.same, one, other))
@@ -83,6 +127,8 @@ class _Walk:
         return all(self.same(value, other[key]) for key, value in one.items())
 
     def _object(self, one: object, other: object) -> bool:
+        if is_users(type(one)) and self.lost(one, other) is not None:
+            return False
         reduced = [canonical.reduce(one), canonical.reduce(other)]
         self._alive += reduced
         if isinstance(reduced[0], str) or isinstance(reduced[1], str):

@@ -16,18 +16,14 @@ What differs from cloudpickle, and why:
 
 from __future__ import annotations
 
-import datetime
-import enum
+import copyreg
 import gc
 import io
-import itertools
 import pickle
-import re
 import sys
 import types
 import typing
-import zoneinfo
-from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
@@ -39,11 +35,12 @@ from evercell.codec import rebuild
 from evercell.codec.buffers import own_memory
 from evercell.codec.code import Positions, marshal_code, positions_of, unmarshal_code
 from evercell.codec.definitions import check_class, function_state, importable
+from evercell.codec.identities import Met, is_plain, look_at, walk
 from evercell.codec.reducers import REDUCERS, REFUSED, REFUSED_NAMES, Arrays
 from evercell.errors import EvercellError, NotStorableError, RestoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from mmap import mmap
 
     from evercell.codec.buffers import Buffer
@@ -67,8 +64,13 @@ class Dumped:
     codes: tuple[types.CodeType, ...]  # of the notebook's functions in the stream
     step_codes: tuple[types.CodeType, ...]  # of the bodies of steps
     modules: frozenset[str]
-    objects: dict[int, object]  # every object with an identity that was met, by id
+    met: Met  # the objects
     arrays: Arrays
+
+    @property
+    def plain(self) -> bool:
+        """Whether it comes back exactly without a proof."""
+        return self.met.plain and self.arrays.plain
 
     @property
     def stream(self) -> bytes:
@@ -113,12 +115,16 @@ def dump(
     file = io.BytesIO()
     writer = (pickler or Pickler)(file, live, own, beside if out_of_band else None)
     try:
-        writer.dump(value)
+        # Each look of the collector at a million objects costs as much as pickling them.
+        with _uncollected():
+            writer.dump(value)
         positions = pickle.dumps(tuple(writer.positions), 5)
     except EvercellError:
         raise
     except Exception as error:
         raise NotStorableError(_first_line(error)) from error
+    with _uncollected():
+        met = writer.met(value)
     return Dumped(
         file.getvalue(),
         positions,
@@ -127,7 +133,7 @@ def dump(
         tuple(writer.codes),
         tuple(writer.step_codes),
         frozenset(writer.modules),
-        writer.identities(),
+        met,
         writer.arrays,
     )
 
@@ -159,31 +165,17 @@ def load(
         ) from error
 
 
-def _transient(memo: dict[int, tuple[int, object]]) -> set[int]:
-    """The memo's objects that only pickling holds, by id: an object's state, made for the occasion.
-
-    They are gone afterwards, and their addresses may be other objects' next.
-    """
-    held_by_both = _holders((0, object())) + 1  # the memo and its copy
-    found = {key for key, entry in memo.items() if _holders(entry) <= held_by_both}
-    queue = list(found)
-    held_by_transient: Counter[int] = Counter()
-    for key in queue:
-        for inner in gc.get_referents(memo[key][1]):
-            name = id(inner)
-            if name not in memo or name in found:
-                continue
-            held_by_transient[name] += 1
-            here = 2  # `inner`, and the list that it comes from
-            if _holders(memo[name]) - here <= held_by_both + held_by_transient[name]:
-                found.add(name)
-                queue.append(name)
-    return found
-
-
-def _holders(entry: tuple[int, object]) -> int:
-    """How many references there are to a memo entry's object, counted alike for each."""
-    return sys.getrefcount(entry[1])
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """No garbage collection meanwhile."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
@@ -196,6 +188,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         own: Mapping[str, object] = _NOTHING_OWN,
         buffer_callback: Callable[[pickle.PickleBuffer], bool] | None = None,
     ) -> None:
+        # cloudpickle's own chain of tables is searched by Python code for every single object.
+        self.dispatch_table = {**copyreg.dispatch_table, **cloudpickle.Pickler._dispatch_table}
         super().__init__(file, protocol=5, buffer_callback=buffer_callback)
         self.live = live
         self.own = own
@@ -208,13 +202,21 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         self._by_value: set[int] = set()  # functions and classes written by definition
         self._by_name: set[int] = set()
         self._bodies: set[int] = set()  # functions that steps wrap
+        self._plain: set[type] = set()  # kinds whose objects nobody here has a say about
+        self._special: set[type] = set()  # all others that were met, but for what has a name
 
-    def reducer_override(self, obj: Any) -> Any:
+    def reducer_override(self, obj: Any) -> Any:  # noqa: PLR0911 - one case each
         kind = type(obj)
+        if kind in self._plain:
+            return NotImplemented
+        if kind not in self._special and is_plain(kind):
+            self._plain.add(kind)
+            return NotImplemented
         if kind is FunctionType:
             return self._function(obj)
         if isinstance(obj, type):
             return self._class(obj)
+        self._special.add(kind)
         refused = REFUSED.get(kind) or REFUSED_NAMES.get((kind.__module__, kind.__qualname__))
         if refused is not None or kind.__module__ == "itertools":
             raise NotStorableError(refused or f"{kind.__name__} hides how far it has run")
@@ -229,18 +231,11 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             return self._step(obj)
         return self.arrays.reduce(obj, kind)
 
-    def identities(self) -> dict[int, object]:
-        """The objects in the stream that have an identity worth sharing, by id."""
-        memo = self.memo.copy()
-        left_out = _transient(memo) | {_class_level(type(value)) for _, value in memo.values()}
-        found = {}
-        for key, (_, value) in memo.items():
-            if key in left_out or key in self._by_name or _is_common(type(value)):
-                continue
-            if isinstance(value, type | FunctionType | enum.Enum) and key not in self._by_value:
-                continue
-            found[key] = value
-        return found
+    def met(self, value: object) -> Met:
+        """What is in the stream of `value`."""
+        if not self._special:
+            return walk(value, self._plain)
+        return look_at(value, self.memo.copy(), self._by_value, self._by_name)
 
     def name_of(self, obj: Any) -> str | None:
         """The name by which the namespace holds a function, class or step, unless it is `own`."""
@@ -270,6 +265,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         if name is not None:
             return self.by_name(function, name)
         self._by_value.add(id(function))
+        self._special.add(FunctionType)
         code = function.__code__
         (self.step_codes if id(function) in self._bodies else self.codes).append(code)
         index = len(self.positions)
@@ -309,6 +305,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             return super().reducer_override(cls)
         check_class(cls)
         self._by_value.add(id(cls))
+        self._special.add(type(cls))
         maker, arguments, state, *rest = super().reducer_override(cls)
         attributes = {k: v for k, v in state[0].items() if k not in _CACHES}
         if maker.__name__ == "_make_skeleton_enum":
@@ -388,26 +385,3 @@ def _exception(error: BaseException) -> Any:
 
 def _first_line(error: BaseException) -> str:
     return (str(error) or type(error).__name__).splitlines()[0]
-
-
-def _class_level(kind: type) -> int | None:
-    """The id of the list that every pandas object of a class names as its own."""
-    return id(kind._metadata) if hasattr(kind, "_metadata") and hasattr(kind, "_typ") else None
-
-
-def _is_common(kind: type) -> bool:
-    """Whether objects of this type are shared by values that have nothing to do with each other:
-    immutable ones, numpy's dtypes, the compiled functions that rebuild arrays and frames."""
-    return (
-        kind in _WITHOUT_IDENTITY
-        or hasattr(kind, "__evercell_value__")
-        or kind.__module__ == "numpy.dtypes"
-        or kind.__name__ == "cython_function_or_method"
-    )
-
-
-_WITHOUT_IDENTITY = frozenset({
-    str, bytes, int, float, complex, tuple, frozenset, range, slice, types.ModuleType,
-    types.BuiltinFunctionType, types.CodeType, type(itertools.chain.from_iterable),
-    datetime.timedelta, datetime.timezone, zoneinfo.ZoneInfo, re.Pattern, pickle.PickleBuffer,
-})  # fmt: skip

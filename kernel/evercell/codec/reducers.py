@@ -148,9 +148,10 @@ REDUCERS: dict[type, Callable[[Pickler, Any], Any]] = {
 class Arrays:
     """The array memory of one stream."""
 
-    __slots__ = ("_blocks", "_kept", "borrowed", "spans")
+    __slots__ = ("_blocks", "_kept", "borrowed", "plain", "spans")
 
     def __init__(self) -> None:
+        self.plain = True  # no array but those that own plain memory
         self.spans: list[Span] = []
         self.borrowed: set[int] = set()  # ids of bytearrays and the like that arrays look into
         self._kept: list[object] = []
@@ -167,6 +168,7 @@ class Arrays:
             raise NotStorableError("a memory-mapped file is never reopened")
         if issubclass(kind, numpy.ndarray):
             self._remember(obj, id(obj), "numpy")
+            self.plain = False
             return NotImplemented
         if kind.__module__.startswith("pandas."):
             return self._pandas(obj, kind, numpy)
@@ -195,7 +197,11 @@ class Arrays:
         self._borrow(base)
         if root is array:
             self._remember(array, id(array), "numpy")
-            return _owner(array, numpy)
+            reduced = _owner(array, numpy)
+            if reduced is NotImplemented or array.dtype.kind not in "biufcSUmM" or base is not None:
+                self.plain = False
+            return reduced
+        self.plain = False
         if type(root) is not numpy.ndarray:
             raise NotStorableError(f"an array that shares memory with a {type(root).__name__}")
         self._remember(array, id(root), "numpy")

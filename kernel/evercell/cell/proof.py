@@ -1,0 +1,53 @@
+"""Whether a stored value comes back as what it was: loaded once and compared, before it counts.
+
+nothing but what pickle gives back exactly   -> no proof needed
+the same stream again, the same attributes   -> it came back
+another stream                               -> both values are walked side by side
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from evercell.codec.equal import lost_attribute, same
+from evercell.codec.pickling import dump, load
+from evercell.codec.streams import same_streams
+from evercell.errors import EvercellError
+
+if TYPE_CHECKING:
+    from evercell.cell.covariables import Observation
+    from evercell.codec.pickling import Dumped
+
+__all__ = ["verify"]
+
+_OTHER = "it comes back from its pickle as something else"
+
+
+def verify(values: dict[str, object], seen: Observation, live: dict[str, Any]) -> str | None:
+    """Load the stream into a scratch namespace: None if it gives what was stored."""
+    stored = seen.dumped
+    if stored is None or stored.plain:
+        return seen.reason
+    try:
+        return _compare(values, stored, seen.digest, live)
+    except EvercellError as error:
+        return f"its round trip fails: {error.message}"
+
+
+def _compare(
+    values: dict[str, object], stored: Dumped, digest: bytes, live: dict[str, Any]
+) -> str | None:
+    loaded: dict[str, Any] = load(stored.stream, stored.buffers, live)
+    again = dump(loaded, live, own=loaded, out_of_band=True)
+    if again.digest() != digest and not _says_the_same(again, stored):
+        loaded = {name: loaded[name] for name in values}
+        return None if same(values, loaded, live) else _OTHER
+    # A class that says itself what is stored may leave out what it doesn't make again.
+    lost = lost_attribute(zip(stored.met.told, again.met.told, strict=True), live)
+    return None if lost is None else f"{lost} does not come back from its pickle"
+
+
+def _says_the_same(one: Dumped, other: Dumped) -> bool:
+    return one.content_of_buffers() == other.content_of_buffers() and same_streams(
+        one.main, other.main
+    )

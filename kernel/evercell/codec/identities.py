@@ -1,0 +1,244 @@
+"""What a pickle met: which of its objects can be shared, and whether its round trip needs a proof.
+
+    walk(value, kinds)  where nothing but `kinds` was met: through the references, level by level
+    look_at(memo, ...)  for all else: the pickler's memo, less what was made for the occasion
+
+A million objects are looked at by C code only; Python looks at each kind.
+"""
+
+from __future__ import annotations
+
+import collections
+import copyreg
+import datetime
+import decimal
+import enum
+import gc
+import itertools
+import pickle
+import re
+import sys
+import types
+import zoneinfo
+from collections import Counter
+from dataclasses import dataclass
+from itertools import compress
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
+__all__ = ["Met", "is_plain", "look_at", "walk"]
+
+Memo = dict[int, tuple[int, object]]
+
+_CONTAINERS = (list, dict, set, bytearray)
+_WALKED = frozenset({*_CONTAINERS, tuple, frozenset})
+_WITHOUT_IDENTITY = frozenset({
+    str, bytes, int, float, complex, tuple, frozenset, range, slice, types.ModuleType,
+    types.BuiltinFunctionType, types.CodeType, type(itertools.chain.from_iterable),
+    datetime.timedelta, datetime.timezone, zoneinfo.ZoneInfo, re.Pattern, pickle.PickleBuffer,
+})  # fmt: skip
+_BUILTIN = frozenset({
+    *_WALKED, str, bytes, int, float, complex, range, slice,
+    types.ModuleType, types.BuiltinFunctionType, types.FunctionType, pickle.PickleBuffer,
+})  # fmt: skip
+# Their own way of being pickled is the interpreter's.
+_EXACT = frozenset({
+    collections.OrderedDict, collections.defaultdict, collections.deque, collections.Counter,
+    datetime.timedelta, datetime.timezone, datetime.date, datetime.datetime, datetime.time,
+    decimal.Decimal,
+})  # fmt: skip
+_TELLING = ("__reduce__", "__reduce_ex__", "__getstate__")
+_MAKING = ("__new__", "__setattr__", "__getattribute__")
+_HOOKS = ("__setstate__", "__getnewargs__", "__getnewargs_ex__", "__getattr__")
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """What was met while a value was pickled."""
+
+    ids: frozenset[int]  # of objects with an identity worth sharing
+    pins: tuple[object, ...] = ()  # they stay alive with these
+    plain: bool = True  # pickle gives it back exactly: no need to try
+    told: tuple[object, ...] = ()  # whose class says what is stored of them, in the stream's order
+
+
+@dataclass(frozen=True, slots=True)
+class _Traits:
+    """What is known of all objects of a kind."""
+
+    common: bool  # shared by values that have nothing to do with each other
+    definition: bool  # functions, classes, enum members: referred to by name, as a rule
+    exact: bool  # pickle gives back the very same
+    makes: bool  # being pickled, it may make objects for the occasion
+    tells: bool  # it has attributes, and its class says what is stored of them
+
+
+def walk(root: object, kinds: AbstractSet[type]) -> Met:
+    """`root` was pickled, and nothing was met in it but builtin containers of `kinds`, that is
+    such as `is_plain`, and what is referred to by name."""
+    wanted = (_WALKED | kinds).__contains__
+    seen: set[int] = set()
+    left_out: list[int] = []
+    level = [root]
+    while level:
+        found = gc.get_referents(*level)
+        found = list(compress(found, map(wanted, map(type, found))))
+        fresh = dict(zip(map(id, found), found, strict=True))
+        if not seen.isdisjoint(fresh):
+            for key in seen.intersection(fresh):
+                del fresh[key]
+        seen.update(fresh)
+        level = list(fresh.values())
+        if not _WITHOUT_IDENTITY.isdisjoint(map(type, level)):
+            left_out += compress(fresh, map(_WITHOUT_IDENTITY.__contains__, map(type, level)))
+    seen.difference_update(left_out)
+    return Met(frozenset(seen))
+
+
+def look_at(
+    root: object,
+    memo: Memo,
+    by_value: AbstractSet[int],
+    by_name: AbstractSet[int],
+) -> Met:
+    """`root` was pickled. `memo` is a copy of the pickler's, by id; `by_value` and `by_name` are
+    the ids of functions and classes that were written by definition, or as a variable's name."""
+    objects = [entry[1] for entry in memo.values()]
+    kinds = list(map(type, objects))
+    traits = {kind: _traits(kind) for kind in set(kinds)}
+    # Before anything else holds them.
+    transient = _transient(memo, objects) if any(t.makes for t in traits.values()) else ()
+    kept = {kind for kind, trait in traits.items() if not trait.common}
+    chosen = list(map(kept.__contains__, kinds))
+    found = dict(zip(compress(memo, chosen), compress(objects, chosen), strict=True))
+    for key in transient:
+        found.pop(key, None)
+    definitions = {kind for kind, trait in traits.items() if trait.definition}
+    if definitions:
+        named = compress(memo, map(definitions.__contains__, kinds))
+        for key in [key for key in named if key not in by_value]:
+            found.pop(key, None)
+    for key in (id(root), *by_name, *filter(None, map(_class_level, kept))):
+        found.pop(key, None)
+    telling = {kind for kind, trait in traits.items() if trait.tells}
+    told = sorted(
+        compress(memo.values(), map(telling.__contains__, kinds)) if telling else (),
+        key=itemgetter(0),
+    )
+    return Met(
+        frozenset(found),
+        tuple(found.values()),
+        plain=not by_value and all(trait.exact for trait in traits.values()),
+        told=tuple(entry[1] for entry in told),
+    )
+
+
+def is_plain(kind: type) -> bool:
+    """Whether pickle gives instances back exactly, without any code that the user wrote."""
+    return kind in _EXACT or _is_default(kind)
+
+
+def _is_default(kind: type) -> bool:
+    """Whether instances are pickled by their attributes."""
+    return (
+        type(kind) is type
+        and getattr(kind, "__hash__", None) in (object.__hash__, None)
+        and all(getattr(kind, name) is getattr(object, name) for name in _MAKING)
+        and kind not in copyreg.dispatch_table
+        and not _tells(kind)
+        and not any(hasattr(kind, name) for name in _HOOKS)
+    )
+
+
+_known: WeakKeyDictionary[type, _Traits] = WeakKeyDictionary()
+
+
+def _traits(kind: type) -> _Traits:
+    known = _known.get(kind)
+    if known is None:
+        known = _find_traits(kind)
+        if kind.__module__ != "__main__":  # cells may change what they have written
+            _known[kind] = known
+    return known
+
+
+def _find_traits(kind: type) -> _Traits:
+    container, default = kind in _CONTAINERS, _is_default(kind)
+    common = (
+        kind in _WITHOUT_IDENTITY
+        or hasattr(kind, "__evercell_value__")
+        or kind.__module__ == "numpy.dtypes"
+        or kind.__name__ == "cython_function_or_method"
+    )
+    definition = issubclass(kind, type | types.FunctionType | enum.Enum)
+    lasting = default and not copyreg._slotnames(kind)  # type: ignore[attr-defined]
+    attributes = not (container or common or definition)
+    # Of arrays `Arrays` knows which ones are not exact; classes that are written by definition are
+    # looked for apart.
+    exact = (
+        kind in _BUILTIN or kind in _EXACT or default or issubclass(kind, type) or _is_numpys(kind)
+    )
+    return _Traits(
+        common=common,
+        definition=definition,
+        exact=exact,
+        makes=attributes and not lasting and not _is_numpys(kind),
+        tells=attributes and _tells(kind) and _has_attributes(kind),
+    )
+
+
+def _tells(kind: type) -> bool:
+    return any(
+        getattr(kind, name, None) is not getattr(object, name, None) for name in _TELLING
+    ) or (kind in copyreg.dispatch_table)
+
+
+def _is_numpys(kind: type) -> bool:
+    """Arrays, scalars and dtypes."""
+    if kind.__module__ == "numpy.dtypes":
+        return True
+    numpy = sys.modules["numpy"] if kind.__module__ == "numpy" else None
+    return numpy is not None and (kind is numpy.ndarray or issubclass(kind, numpy.generic))
+
+
+def _has_attributes(kind: type) -> bool:
+    return bool(kind.__dictoffset__) or any("__slots__" in vars(base) for base in kind.__mro__)
+
+
+def _class_level(kind: type) -> int | None:
+    """The id of the list that every pandas object of a class names as its own."""
+    owner: Any = kind
+    return id(owner._metadata) if hasattr(kind, "_metadata") and hasattr(kind, "_typ") else None
+
+
+def _transient(memo: Memo, objects: list[object]) -> set[int]:
+    """The objects that only pickling holds, by id: an object's state, made for the occasion.
+
+    They are gone afterwards, and their addresses may be other objects' next.
+    """
+    marker = object()  # held as often: the name stands for the pickler's own memo, the pair for
+    pair = (0, marker)  # its copy
+    objects.append(pair[1])
+    counts = list(map(sys.getrefcount, objects))
+    objects.pop()
+    alone = counts.pop()
+    found = {key for key, count in zip(memo, counts, strict=True) if count <= alone}
+    if not found:
+        return found
+    holders = dict(zip(memo, counts, strict=True))
+    queue = list(found)
+    held_by_transient: Counter[int] = Counter()
+    for key in queue:
+        for inner in gc.get_referents(memo[key][1]):
+            name = id(inner)
+            if name not in memo or name in found:
+                continue
+            held_by_transient[name] += 1
+            if holders[name] - held_by_transient[name] <= alone:
+                found.add(name)
+                queue.append(name)
+    return found
