@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from evercell.cell.covariables import Observation
     from evercell.cell.pending import Waiting
     from evercell.cell.reach import Reach
+    from evercell.cell.watch import Count
     from evercell.errors import RestoreError
 
 __all__ = [
@@ -52,6 +53,7 @@ class Before:
     singles: dict[str, Observation] = field(repr=False)  # what was known of each variable
     modules: dict[str, bytes] = field(repr=False)  # what the project's modules hold
     attributes: dict[str, dict[str, object]] = field(repr=False)  # of modules, that it may set
+    count: Count = field(repr=False)  # of attributes of the classes of libraries
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from evercell.cell import watch
 from evercell.cell.ambient import AmbientState
 from evercell.cell.bonds import Bonds
 from evercell.cell.capture import NOTHING, RESULT, Before, Capture, Decoded
@@ -130,6 +131,7 @@ class Namespace:
                 reach.modules | source.facts.imports,
                 reach.attributes_set | source.facts.attributes_set,
             ),
+            count=watch.count(),
         )
 
     def after(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
+from evercell.cell import watch
 from evercell.cell.capture import NOTHING, RESULT, Capture, CapturedAmbient, CapturedGroup
 from evercell.cell.covariables import Observation, connect, observe, together
 from evercell.cell.patches import patched
@@ -292,6 +293,7 @@ class Recording:
             reach.modules | self._source.facts.imports,
             self._before.reach.attributes_set | self._source.facts.attributes_set,
         )
+        names += [name for name in watch.changes(self._before.count) if name not in names]
         if names:
             reason = f"it changed {', '.join(names[:3])}"
             version = blake3(b"by cell" + key + MODULES.encode()).digest(16)

@@ -209,13 +209,11 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         kind = type(obj)
         if kind in self._plain:
             return NotImplemented
-        if kind not in self._special and is_plain(kind):
-            self._plain.add(kind)
-            return NotImplemented
         if kind is FunctionType:
             return self._function(obj)
         if isinstance(obj, type):
             return self._class(obj)
+        known = kind in self._special
         self._special.add(kind)
         refused = REFUSED.get(kind) or REFUSED_NAMES.get((kind.__module__, kind.__qualname__))
         if refused is not None or kind.__module__ == "itertools":
@@ -223,6 +221,10 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         reducer = REDUCERS.get(kind)
         if reducer is not None:
             return reducer(self, obj)
+        if not known and is_plain(kind) and not hasattr(kind, "__evercell_step__"):
+            self._plain.add(kind)
+            self._special.discard(kind)
+            return NotImplemented
         if isinstance(obj, BaseException):
             return _exception(obj)
         if isinstance(obj, io.IOBase) and not isinstance(obj, io.BytesIO | io.StringIO):
