@@ -8,11 +8,24 @@ from __future__ import annotations
 
 import dis
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import CodeType
+from typing import TYPE_CHECKING
 
-__all__ = ["SHOWS", "CodeFacts", "code_facts", "own_reads"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "NO_FACTS",
+    "RESTORABLE",
+    "SHOWS",
+    "CodeFacts",
+    "code_facts",
+    "merge",
+    "own_reads",
+    "touches_anything",
+]
 
 SHOWS = ("IPython.display", "IPython.lib.display")  # the parts of IPython that only show things
 
@@ -91,76 +104,137 @@ class CodeFacts:
     escapes: tuple[str, ...]
     indirect_sets: bool  # setattr, monkeypatching: any attribute may be set
     seeds: bool = False  # it may set a random state, perhaps to what it was
+    anywhere: bool = False  # it may touch names that stand nowhere in it
+    shell: bool = False  # it may change the shell
+
+
+_NONE: frozenset[str] = frozenset()
+NO_FACTS = CodeFacts(_NONE, _NONE, _NONE, _NONE, _NONE, (), indirect_sets=False)
+
+
+def merge(one: CodeFacts, *others: CodeFacts) -> CodeFacts:
+    """What holds for code that consists of all of them."""
+    every = (one, *others)
+    return CodeFacts(
+        reads=_NONE.union(*(facts.reads for facts in every)),
+        stores=_NONE.union(*(facts.stores for facts in every)),
+        deletes=_NONE.union(*(facts.deletes for facts in every)),
+        attributes_set=_NONE.union(*(facts.attributes_set for facts in every)),
+        imports=_NONE.union(*(facts.imports for facts in every)),
+        escapes=tuple(dict.fromkeys(e for facts in every for e in facts.escapes)),
+        indirect_sets=any(facts.indirect_sets for facts in every),
+        seeds=any(facts.seeds for facts in every),
+        anywhere=any(facts.anywhere for facts in every),
+        shell=any(facts.shell for facts in every),
+    )
 
 
 _SEEDS = re.compile(r"seed|set_?state", re.IGNORECASE)
 _INDIRECT = frozenset({"setattr", "delattr", "__setattr__", "__delattr__", "__dict__", "patch"})
 
 
+# Magics whose effects are outputs, variables and captured process state. Any other may change the
+# shell or an extension's own state, of which nothing is recorded.
+RESTORABLE = frozenset({
+    "!", "HTML", "SVG", "bash", "capture", "cat", "cd", "conda", "dhist", "env", "file", "hist",
+    "history", "html", "javascript", "js", "latex", "ls", "lsmagic", "macro", "magic", "mamba",
+    "markdown", "perl", "pfile", "pinfo", "pinfo2", "pip", "prun", "psearch", "psource", "pwd",
+    "pycat", "python", "python3", "quickref", "ruby", "run", "script", "set_env", "sh", "store",
+    "svg", "sx", "system", "time", "timeit", "uv", "who", "who_ls", "whos", "writefile",
+})  # fmt: skip
+_STAR = "import * binds names that stand nowhere in the code"
+# Reasons why code depends on all that came before, though it touches no variable's content: what
+# it binds is seen, and what it reads are names and texts.
+_LOOKS = frozenset({
+    _STAR, *(_ESCAPES[n] for n in ("dir", "In", "_i", "_ii", "_iii", "_ih", "_dh")),
+})  # fmt: skip
+
+
 @lru_cache(maxsize=4096)
-def code_facts(code: CodeType) -> CodeFacts:  # noqa: C901 - one branch per kind of operation
-    """Analyse `code`."""
-    reads: set[str] = set()
-    stores: set[str] = set()
-    deletes: set[str] = set()
-    sets: set[str] = set()
-    imports: set[str] = set()
-    attributes: set[str] = set()
-    escapes: dict[str, None] = {}
-    for instruction in dis.get_instructions(code):
-        operation, argument = instruction.opname, instruction.argval
-        if operation in _READ:
-            reads.add(argument)
-        elif operation in _STORE:
-            stores.add(argument)
-        elif operation in _DELETE:
-            deletes.add(argument)
-        elif operation in _SET_ATTRIBUTE:
-            sets.add(argument)
-        elif operation in _ATTRIBUTE:
-            attributes.add(argument)
-        elif operation == "IMPORT_NAME":
-            imports.add(argument)
-        elif operation == "IMPORT_FROM":
-            attributes.add(argument)
-        elif operation == "IMPORT_STAR" or argument == "INTRINSIC_IMPORT_STAR":
-            escapes["import * binds names that stand nowhere in the code"] = None
-    # getattr(sys, "_getframe") says it in a string.
-    attributes.update(c for c in code.co_consts if type(c) is str and c in _ESCAPE_ATTRIBUTES)
-    indirect = bool(_INDIRECT & (reads | attributes))
-    if indirect:  # setattr(module, "name", ...)
-        sets.update(c for c in code.co_consts if type(c) is str and c.isidentifier())
-    seeds = any(map(_SEEDS.search, code.co_names))
-    for nested in (c for c in code.co_consts if isinstance(c, CodeType)):
-        inner = code_facts(nested)
-        reads |= inner.reads
-        stores |= inner.stores
-        deletes |= inner.deletes
-        sets |= inner.attributes_set
-        imports |= inner.imports
-        escapes.update(dict.fromkeys(inner.escapes))
-        indirect = indirect or inner.indirect_sets
-        seeds = seeds or inner.seeds
+def code_facts(code: CodeType) -> CodeFacts:
+    """Analyse `code` and all that is nested in it."""
+    nested = [code_facts(c) for c in code.co_consts if isinstance(c, CodeType)]
+    facts = merge(_own_facts(code), *nested)
+    reads, imports = facts.reads, facts.imports
+    escapes = dict.fromkeys(facts.escapes)
     escapes.update(dict.fromkeys(_ESCAPES[n] for n in sorted(reads & _ESCAPES.keys())))
     escapes.update(dict.fromkeys(_numbered(n) for n in sorted(reads) if _is_numbered(n)))
-    escapes.update(
-        dict.fromkeys(_ESCAPE_ATTRIBUTES[n] for n in sorted(attributes & _ESCAPE_ATTRIBUTES.keys()))
-    )
-    shows = "IPython" not in stores  # `import IPython.display` binds all of it
+    shows = "IPython" not in facts.stores  # `import IPython.display` binds all of it
     roots = {n.partition(".")[0] for n in imports if not (shows and n.startswith(SHOWS))}
     escapes.update(
         dict.fromkeys(_ESCAPE_MODULES[n] for n in sorted(roots & _ESCAPE_MODULES.keys()))
     )
-    return CodeFacts(
-        frozenset(reads),
-        frozenset(stores),
-        frozenset(deletes),
-        frozenset(sets),
-        frozenset(imports),
-        tuple(escapes),
-        indirect,
-        seeds,
+    return replace(
+        facts,
+        escapes=tuple(escapes),
+        anywhere=touches_anything(escapes),
+        shell=facts.shell or "IPython" in roots,
     )
+
+
+def touches_anything(escapes: Iterable[str]) -> bool:
+    """Whether code with these reasons to escape may touch names that stand nowhere in it."""
+    return not _LOOKS.issuperset(escapes)
+
+
+def _own_facts(code: CodeType) -> CodeFacts:
+    """Of the instructions of `code` itself; its reasons to escape are not complete."""
+    names: dict[str, set[str]] = {kind: set() for kind in _KINDS}
+    escapes: dict[str, None] = {}
+    instructions = list(dis.get_instructions(code))
+    for instruction in instructions:
+        operation, argument = instruction.opname, instruction.argval
+        for kind, operations in _KINDS.items():
+            if operation in operations:
+                names[kind].add(argument)
+        if operation == "IMPORT_STAR" or argument == "INTRINSIC_IMPORT_STAR":
+            escapes[_STAR] = None
+    # getattr(sys, "_getframe") says it in a string.
+    attributes = names["attribute"] | {
+        c for c in code.co_consts if type(c) is str and c in _ESCAPE_ATTRIBUTES
+    }
+    sets = names["set"]
+    indirect = bool(_INDIRECT & (names["read"] | attributes))
+    if indirect:  # setattr(module, "name", ...)
+        sets.update(c for c in code.co_consts if type(c) is str and c.isidentifier())
+    escapes.update(
+        dict.fromkeys(_ESCAPE_ATTRIBUTES[n] for n in sorted(attributes & _ESCAPE_ATTRIBUTES.keys()))
+    )
+    return CodeFacts(
+        reads=frozenset(names["read"]),
+        stores=frozenset(names["store"]),
+        deletes=frozenset(names["delete"]),
+        attributes_set=frozenset(sets),
+        imports=frozenset(names["import"]),
+        escapes=tuple(escapes),
+        indirect_sets=indirect,
+        seeds=any(map(_SEEDS.search, code.co_names)),
+        shell=_uses_shell(instructions),
+    )
+
+
+_KINDS = {
+    "read": _READ,
+    "store": _STORE,
+    "delete": _DELETE,
+    "set": _SET_ATTRIBUTE,
+    "attribute": _ATTRIBUTE | {"IMPORT_FROM"},
+    "import": {"IMPORT_NAME"},
+}
+
+
+def _uses_shell(instructions: list[dis.Instruction]) -> bool:
+    """Whether `get_ipython()` is used for anything but a magic that leaves the shell alone."""
+    for index, instruction in enumerate(instructions):
+        if instruction.opname not in _READ or instruction.argval != "get_ipython":
+            continue
+        after = instructions[index + 1 :]
+        method = next((i.argval for i in after if i.opname in _ATTRIBUTE), None)
+        magic = next((i.argval for i in after if i.opname == "LOAD_CONST"), None)
+        runs = method in ("run_line_magic", "run_cell_magic") and magic in RESTORABLE
+        if not runs and method not in ("system", "getoutput"):
+            return True
+    return False
 
 
 def own_reads(code: CodeType) -> frozenset[str]:

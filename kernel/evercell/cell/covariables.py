@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
 
-from evercell.cell.bytecode import code_facts
+from evercell.cell.bytecode import NO_FACTS, code_facts, merge
 from evercell.cell.opaque import Observer
 from evercell.cell.shared import module_of
 from evercell.codec.canonical import SCALARS
@@ -52,6 +52,8 @@ class Observation:
     attributes_set: frozenset[str] = _NONE
     escapes: tuple[str, ...] = ()
     seeds: bool = False  # their code may set a random state
+    anywhere: bool = False  # their code may touch names that stand nowhere in it
+    shell: bool = False  # their code may change the shell
     modules: frozenset[str] = _NONE
     ids: frozenset[int] = _NONE
     spans: tuple[Span, ...] = ()
@@ -197,18 +199,9 @@ def _observation(
     held: frozenset[int] = _NONE,
 ) -> Observation:
     names, modules = set(found.names), set(found.modules)
-    stores: set[str] = set()
-    sets: set[str] = set()
-    escapes: dict[str, None] = {}
-    seeds = False
-    for code in found.codes:
-        facts = code_facts(code)
-        names |= facts.reads | facts.deletes
-        stores |= facts.stores
-        sets |= facts.attributes_set | ({"*"} if facts.indirect_sets else set())
-        escapes.update(dict.fromkeys(facts.escapes))
-        modules |= facts.imports
-        seeds = seeds or facts.seeds
+    facts = merge(*map(code_facts, found.codes)) if found.codes else NO_FACTS
+    names |= facts.reads | facts.deletes
+    modules |= facts.imports
     return Observation(
         digest=digest,
         dumped=stored,
@@ -216,10 +209,12 @@ def _observation(
         refers=found.names,
         names=frozenset(names),
         step_names=_step_names(found.step_codes),
-        stores=frozenset(stores),
-        attributes_set=frozenset(sets),
-        escapes=tuple(escapes),
-        seeds=seeds,
+        stores=facts.stores,
+        attributes_set=facts.attributes_set | ({"*"} if facts.indirect_sets else set()),
+        escapes=facts.escapes,
+        seeds=facts.seeds,
+        anywhere=facts.anywhere,
+        shell=facts.shell,
         modules=frozenset(modules),
         ids=found.met.ids,
         spans=tuple(found.arrays.spans),

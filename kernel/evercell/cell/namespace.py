@@ -275,7 +275,7 @@ class Namespace:
         found = follow(
             source.reads, self.single, lambda name: self.groups.get(name, ()), self._direct(source)
         )
-        if not source.escapes and not found.escapes:
+        if not source.anywhere and not found.anywhere:
             return found
         everything = [*source.reads, *self.visible()]
         return follow(everything, self.single, lambda name: self.groups.get(name, ()))

@@ -29,6 +29,8 @@ class Reach:
     escapes: tuple[str, ...]
     modules: frozenset[str]
     seeds: bool = False  # some code may set a random state, perhaps to what it was
+    anywhere: bool = False  # some code may touch names that stand nowhere in it
+    shell: bool = False  # some code may change the shell
 
 
 def follow(
@@ -44,7 +46,7 @@ def follow(
     sets: set[str] = set()
     modules: set[str] = set()
     escapes: dict[str, None] = {}
-    seeds = False
+    seeds = anywhere = shell = False
     queue = [(name, direct_names is None or name in direct_names) for name in names]
     while queue:
         name, direct = queue.pop()
@@ -58,6 +60,8 @@ def follow(
         sets |= seen.attributes_set
         modules |= seen.modules
         seeds = seeds or seen.seeds
+        anywhere = anywhere or seen.anywhere
+        shell = shell or (direct and seen.shell)
         escapes.update(dict.fromkeys(f"{name}: {reason}" for reason in seen.escapes))
         queue += [(other, direct) for other in seen.names]
         queue += [(other, direct) for other in mates(name)]
@@ -70,4 +74,6 @@ def follow(
         tuple(escapes),
         frozenset(modules),
         seeds,
+        anywhere,
+        shell,
     )

@@ -112,6 +112,8 @@ class Recording:
             tuple(dict.fromkeys((*old.escapes, *reach.escapes))),
             old.modules | reach.modules,
             old.seeds or reach.seeds,
+            old.anywhere or reach.anywhere,
+            old.shell or reach.shell,
         )
 
     def _groups_now(self, reach: Reach) -> list[Group]:
@@ -277,9 +279,10 @@ class Recording:
     def _unrestorable_effects(self, reach: Reach, key: bytes) -> list[CapturedAmbient]:
         """Effects outside the namespace that nothing can put back: the cell has to run again."""
         found = []
-        if self._source.shell:
+        shell = self._source.shell or (("a function that it uses",) if reach.shell else ())
+        if shell:
             version = blake3(b"shell" + self._source.digest).digest(16)
-            ways = ", ".join(f"%{n}" if n.isidentifier() else n for n in self._source.shell)
+            ways = ", ".join(f"%{n}" if n.isidentifier() else n for n in shell)
             found.append(CapturedAmbient("@shell", version, None, f"{ways} may change the shell"))
         if "recompute" in self._source.directives:
             version = self._space.ambient.versions.get("@asked", b"")

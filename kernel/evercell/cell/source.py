@@ -5,10 +5,11 @@
                                  -> directives             ("# evercell: volatile")
 
 The transformed source is what IPython's input transformer made of it: magics are calls of
-`get_ipython()` there. Each kind of magic has one of three behaviours:
+`get_ipython()` there. Each kind of magic has one of four behaviours:
 
     %evercell ..., %%evercell ...   volatile: always run, never recorded as a hit
-    %%bash, %time, %cd, !cmd, ...   untrackable: the cell depends on all that came before
+    %time, %%capture, ...           their text is code of the cell
+    %%bash, %cd, !cmd, ...          untrackable: the cell depends on all that came before
     all others, get_ipython().x     they may change the shell: the cell is recomputed
 
 docs/magics.md has the list.
@@ -20,13 +21,23 @@ import ast
 import io
 import re
 import tokenize
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import CodeType
 from typing import TYPE_CHECKING, Literal
 
 from blake3 import blake3
 
-from evercell.cell.bytecode import SHOWS, CodeFacts, code_facts, own_reads
+from evercell.cell.bytecode import (
+    NO_FACTS,
+    RESTORABLE,
+    SHOWS,
+    CodeFacts,
+    code_facts,
+    merge,
+    own_reads,
+    touches_anything,
+)
+from evercell.cell.magics import Magic, read_magic, without_magics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -43,17 +54,6 @@ _SETTINGS = frozenset({
     "matplotlib", "config", "load_ext", "reload_ext", "unload_ext", "autoreload", "precision",
     "xmode", "colors", "alias", "alias_magic", "automagic", "autocall", "pylab", "aimport",
 })  # fmt: skip
-# Magics whose effects are outputs, variables and captured process state. Any other may change the
-# shell or an extension's own state, of which nothing is recorded.
-_RESTORABLE = frozenset({
-    "!", "HTML", "SVG", "bash", "capture", "cat", "cd", "conda", "dhist", "env", "file", "hist",
-    "history", "html", "javascript", "js", "latex", "ls", "lsmagic", "macro", "magic", "mamba",
-    "markdown", "perl", "pfile", "pinfo", "pinfo2", "pip", "prun", "psearch", "psource", "pwd",
-    "pycat", "python", "python3", "quickref", "ruby", "run", "script", "set_env", "sh", "store",
-    "svg", "sx", "system", "time", "timeit", "uv", "who", "who_ls", "whos", "writefile",
-})  # fmt: skip
-_NONE: frozenset[str] = frozenset()
-_NO_FACTS = CodeFacts(_NONE, _NONE, _NONE, _NONE, _NONE, (), indirect_sets=False)
 _FLAGS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 
 
@@ -81,6 +81,11 @@ class Source:
         return self.facts.reads | self.facts.deletes
 
     @property
+    def anywhere(self) -> bool:
+        """Whether it may touch names that stand nowhere in its code."""
+        return self.facts.anywhere or (bool(self.escapes) and self.code is None)
+
+    @property
     def stores(self) -> frozenset[str]:
         """Names that it may bind."""
         return self.facts.stores
@@ -98,10 +103,10 @@ class Source:
 def parse_source(source: str, transformed: str) -> Source:
     """Parse a cell as its user wrote it and as IPython transformed it. Never raises."""
     directives = set(_directives(source))
-    magic = _CELL_MAGIC.match(source)
-    if magic is not None:
+    volatile = _CELL_MAGIC.match(source)
+    if volatile is not None:
         directives.add("volatile")
-        transformed = source[magic.end() :]
+        transformed = source[volatile.end() :]
     try:
         tree = ast.parse(transformed)
         code = compile(tree, "<cell>", "exec", _FLAGS, dont_inherit=True)
@@ -109,37 +114,63 @@ def parse_source(source: str, transformed: str) -> Source:
         raised = error if isinstance(error, SyntaxError) else SyntaxError(str(error))
         digest = blake3(b"text" + source.encode(errors="surrogatepass")).digest(16)
         # The body of a volatile cell may hold magics, which only IPython understands.
-        hidden = ("its body could not be analysed",) if magic is not None else ()
-        error_of = None if magic is not None else raised
-        return Source(digest, None, error_of, _NO_FACTS, frozenset(directives), hidden, ())
+        hidden = ("its body could not be analysed",) if volatile is not None else ()
+        error_of = None if volatile is not None else raised
+        return Source(digest, None, error_of, NO_FACTS, frozenset(directives), hidden, ())
     except (RecursionError, MemoryError) as error:
         digest = blake3(b"text" + source.encode(errors="surrogatepass")).digest(16)
         raised = SyntaxError(f"too deeply nested: {error}")
-        return Source(digest, None, raised, _NO_FACTS, frozenset(directives), (), ())
+        return Source(digest, None, raised, NO_FACTS, frozenset(directives), (), ())
     facts = code_facts(code)
-    magics, otherwise = _magics(tree), _uses_shell_otherwise(tree)
-    if magics.count("evercell") == len(tree.body) > 0:
+    magics = [magic for node in ast.walk(tree) if (magic := read_magic(node)) is not None]
+    names = [magic.name for magic in magics]
+    if names.count("evercell") == len(tree.body) > 0:
         directives.add("volatile")
-    others = [name for name in magics if name not in _SETTINGS and name != "evercell"]
-    shell = [name for name in magics if name not in _RESTORABLE and name != "evercell"]
+    otherwise = _uses_shell_otherwise(tree, magics)
+    direct, decorated = _direct(tree, code, facts)
+    facts, extra = _with_magics(facts, magics, otherwise=otherwise)
+    shell = [name for name in names if name not in RESTORABLE and name != "evercell"]
     shell += ["get_ipython()"] if otherwise else []
     shell += [f"import {name}" for name in sorted(facts.imports) if _reaches_shell(name)]
-    escapes = facts.escapes
-    if not others and not otherwise:
-        escapes = tuple(e for e in escapes if not e.startswith("get_ipython"))
-    escapes += tuple(f"%{name} can touch any name" for name in others)
+    trees = [tree, *(part for magic in magics for part in magic.code or ())]
     return Source(
         _normal_digest(tree, transformed),
         code,
         None,
         facts,
         frozenset(directives),
-        escapes,
+        facts.escapes,
         tuple(shell),
         _definite(tree),
-        *_direct(tree, code, facts),
-        tuple(dict.fromkeys(name for name in _imported(tree) if "." in name)),
+        direct | extra,
+        decorated,
+        tuple(dict.fromkeys(n for each in trees for n in _imported(each) if "." in n)),
     )
+
+
+def _with_magics(
+    facts: CodeFacts, magics: list[Magic], *, otherwise: bool
+) -> tuple[CodeFacts, frozenset[str]]:
+    """The facts with what the magics do, and the names that the magics use."""
+    inside = [
+        code_facts(compile(part, "<magic>", "exec", _FLAGS, dont_inherit=True))
+        for magic in magics
+        for part in magic.code or ()
+    ]
+    quiet = [m for m in magics if m.name in _SETTINGS or m.name == "evercell" or m.code is not None]
+    loud = [magic for magic in magics if magic not in quiet]
+    rest = tuple(e for e in facts.escapes if otherwise or not e.startswith("get_ipython"))
+    outside = tuple(f"%{m.name} depends on what is outside" for m in loud if m.is_known)
+    unknown = tuple(f"%{m.name} can touch any name" for m in loud if not m.is_known)
+    own = replace(
+        facts,
+        reads=facts.reads.union(*(magic.reads for magic in magics)),
+        stores=facts.stores.union(*(magic.stores for magic in magics)),
+        escapes=(*rest, *outside, *unknown),
+        anywhere=touches_anything(rest) or bool(unknown),
+    )
+    names = frozenset().union(*(f.reads | f.deletes for f in inside), *(m.reads for m in magics))
+    return merge(own, *inside), names
 
 
 def _imported(tree: ast.Module) -> Iterator[str]:
@@ -222,37 +253,15 @@ def _directives(source: str) -> list[Directive]:
     return [directive for directive in _DIRECTIVES if directive in words]
 
 
-def _magics(tree: ast.Module) -> list[str]:
-    """Names of all magics."""
-    return [name for node in ast.walk(tree) if (name := _magic_name(node)) is not None]
-
-
 def _reaches_shell(module: str) -> bool:
     """Whether importing `module` is a way to the shell: to register magics, for example."""
     return module.partition(".")[0] == "IPython" and not module.startswith(SHOWS)
 
 
-def _magic_name(node: ast.AST) -> str | None:
-    """The magic that a `get_ipython().run_line_magic("name", ...)` runs; "!" for the shell."""
-    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
-        return None
-    target = node.func.value
-    if not (
-        isinstance(target, ast.Call)
-        and isinstance(target.func, ast.Name)
-        and target.func.id == "get_ipython"
-    ):
-        return None
-    if node.func.attr in ("run_line_magic", "run_cell_magic") and node.args:
-        first = node.args[0]
-        return str(first.value) if isinstance(first, ast.Constant) else "get_ipython()"
-    return "!" if node.func.attr in ("system", "getoutput") else f"get_ipython().{node.func.attr}()"
-
-
-def _uses_shell_otherwise(tree: ast.Module) -> bool:
+def _uses_shell_otherwise(tree: ast.Module, magics: list[Magic]) -> bool:
     """Whether `get_ipython` stands anywhere but in a magic."""
     mentions = sum(isinstance(n, ast.Name) and n.id == "get_ipython" for n in ast.walk(tree))
-    return mentions != sum(_magic_name(n) is not None for n in ast.walk(tree))
+    return mentions != len(magics)
 
 
 def linked_names(
@@ -265,7 +274,8 @@ def linked_names(
     not. `loose` names, such as modules, tie nothing.
     """
     untied = set(loose)
-    statements = [_names_in(each) - untied for each in ast.parse(transformed).body]
+    parts = without_magics(ast.parse(transformed))
+    statements = [_names_in(each) - untied for each in parts]
     found = set(names)
     while more := [each for each in statements if each & found and not each <= found]:
         found.update(*more)
