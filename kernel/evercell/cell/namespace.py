@@ -76,6 +76,7 @@ class Namespace:
         self._bindings: dict[str, object] = {}  # at the end of the last cell
         self._singles: dict[str, Observation] = {}
         self._joints: dict[frozenset[str], Observation] = {}
+        self._disturbed = False
         # Restored names -> all names of their product, until somebody asks what shares with what.
         self._ungrouped: dict[str, frozenset[str]] = {}
         for name in self.visible():
@@ -152,6 +153,13 @@ class Namespace:
         `files`: what it read as data, with the versions, by absolute path.
         """
         return Recording(self, before, source, key, result, untracked, files or {}).capture()
+
+    def disturb(self) -> None:
+        """Code of the notebook goes on beside the cells: before the next one, what the variables
+        hold is compared with what they hold now."""
+        for name in self.visible():
+            self.single(name)
+        self._disturbed = True
 
     # -- giving back -----------------------------------------------------------------------------
 
@@ -352,8 +360,10 @@ class Namespace:
         return not is_hidden(name) and name in self.ns
 
     def _notice(self) -> dict[str, Any]:
-        """Give what changed outside of any cell, by a callback or a widget, a version of its own.
+        """Give what changed outside of any cell, by a callback or a thread, a version of its own.
         Returns the ambient state."""
+        if self._disturbed:
+            self._notice_contents()
         rebound = [
             name
             for name in self.visible()
@@ -371,6 +381,18 @@ class Namespace:
             self._group_anew()
             self.settle()
         return self.ambient.notice(unknowable)
+
+    def _notice_contents(self) -> None:
+        self._disturbed = False
+        before = dict(self._singles)
+        self.suspect(self.visible())
+        for name in self.visible():
+            old, new = before.get(name), self.single(name)
+            known = old is not None and new is not None and old.digest == new.digest
+            if not known and self._bindings.get(name, _ABSENT) is self.ns[name]:
+                self.lineage = unknowable()
+                for other in self.groups.get(name, (name,)):
+                    self.versions[other] = unknowable()
 
     def _group_anew(self) -> None:
         observations = {name: self.single(name) for name in self.visible()}

@@ -135,13 +135,15 @@ class CellExecution:
         scope = self._scope(before)
         self._append(self._started(scope.cell, decision, reason))
         begin = run.clock.monotonic()
+        beside = still_running(self.namespace.ns)
         with enter_scope(scope), watch_files(in_step_body) as files:
             ran = await self.host.run()
         duration = self._since(begin)
         for note in scope.notes:
             self.host.note(f"evercell: {note}\n")
         failed = ran.error is not None or ran.reply["status"] != "ok"
-        untracked = FAILED if failed else still_running(self.namespace.ns)
+        running = still_running(self.namespace.ns)
+        untracked = FAILED if failed else running or beside
         capture = before and self._guard(
             lambda: self.namespace.after(
                 before,
@@ -152,6 +154,8 @@ class CellExecution:
                 files=files.inputs(),
             )
         )
+        if running is not None:
+            self._guard(self.namespace.disturb)
         if failed:
             self._commit(self._failed(scope.cell, ran, duration))
             return ran.reply
