@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from cellbench import Bench
 
-from evercell.codec.pickling import dump
+from evercell.codec.pickling import dump, load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,3 +120,54 @@ def test_large_values_are_connected_as_small_ones_are() -> None:
     assert bench.space.groups["xs"] == {"xs"}
     bench.run("xs.append(part); ys.append(xs[3])")
     assert bench.space.groups["part"] == {"part", "xs", "ys"}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "class A:\n    'doc'\n    n: int = 0\n    def f(self): return self.n",
+        "class A:\n    __slots__ = ('x', 'y')",
+        "class A:\n    @property\n    def x(self): 'doc'; return 1\n"
+        "    @classmethod\n    def c(cls): return cls\n    @staticmethod\n    def s(y): return y",
+        "import abc\nclass A(abc.ABC):\n    @abc.abstractmethod\n    def f(self): ...",
+        "import typing\nclass A(typing.NamedTuple):\n    x: int = 1",
+        "import collections\nA = collections.namedtuple('A', 'x y')",
+        "import pydantic\nclass A(pydantic.BaseModel):\n    a: int = 1\n    b: list[str] = []",
+        "class P: pass\nA = P(); A.name = 'name'",
+    ],
+)
+def test_a_loaded_value_has_the_version_of_a_fresh_one(source: str) -> None:
+    """Else what reads a class looked stale after a recompute."""
+    bench = Bench()
+    bench.run(source)
+    value = {"A": bench.ns["A"]}
+    fresh = dump(value, bench.ns, own=value)
+    loaded = load(fresh.stream, (), bench.ns)
+    assert dump(loaded, bench.ns, own=loaded).digest() == fresh.digest()
+
+
+@pytest.mark.parametrize(
+    ("source", "owns"),
+    [
+        ("nv = np.arange(12.); nw = nv[2:5]", True),
+        ("nv = np.ones(50_000); nw = nv[::2]", False),
+        ("nv = np.asfortranarray(np.ones((200, 300))); nw = nv[:10]", False),
+        ("nv = np.array([[1, None], [3, 4]], dtype=object); nw = nv.T", True),
+        ("nv = np.array([[1, None], [3, 4]], dtype=object); nw = nv[::-1, 0]", True),
+        ("nv = np.arange(24).reshape(2, 3, 4).transpose(1, 0, 2).copy('K'); nw = nv[0]", True),
+        ("nv = np.zeros(3, dtype=[('a', 'i4'), ('b', 'O')]); nw = nv['b']", True),
+    ],
+)
+def test_the_base_of_a_view_is_the_array_it_looks_into(source: str, owns: bool) -> None:
+    first = Bench()
+    cells = ["import numpy as np", source]
+    for cell in cells:
+        first.run(cell)
+    second = Bench()
+    assert second.replay(cells, first) == ["restored", "restored"]
+    base, view = second.ns["nv"], second.ns["nw"]
+    assert view.base is base
+    assert base.flags.owndata is owns  # a large one stays over the bytes that it was read from
+    assert view.tolist() == first.ns["nw"].tolist()
+    view[0] = view[0]
+    base[:] = base[:]

@@ -98,7 +98,8 @@ def _take_print_options() -> Any:
 
 def _first_print_options() -> Any:
     module = sys.modules.get("numpy._core.printoptions")
-    return dict(getattr(module, "default_format_options_dict", None) or _take_print_options())
+    options = getattr(module, "default_format_options_dict", None)
+    return {**(options or {}), "legacy": False} if options else _take_print_options()
 
 
 def _restore_print_options(options: dict[str, Any]) -> None:

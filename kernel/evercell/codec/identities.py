@@ -62,6 +62,7 @@ class Met:
 
     ids: frozenset[int]  # of objects with an identity worth sharing
     pins: tuple[object, ...] = ()  # they stay alive with these
+    kinds: bool = False  # there is more in it than builtin containers and scalars
     plain: bool = True  # pickle gives it back exactly: no need to try
     told: tuple[object, ...] = ()  # whose class says what is stored of them, in the stream's order
 
@@ -96,7 +97,7 @@ def walk(root: object, kinds: AbstractSet[type]) -> Met:
         if not _WITHOUT_IDENTITY.isdisjoint(map(type, level)):
             left_out += compress(fresh, map(_WITHOUT_IDENTITY.__contains__, map(type, level)))
     seen.difference_update(left_out)
-    return Met(frozenset(seen))
+    return Met(frozenset(seen), kinds=bool(kinds))
 
 
 def look_at(
@@ -132,6 +133,7 @@ def look_at(
     return Met(
         frozenset(found),
         tuple(found.values()),
+        kinds=True,
         plain=not by_value and all(trait.exact for trait in traits.values()),
         told=tuple(entry[1] for entry in told),
     )

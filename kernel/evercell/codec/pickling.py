@@ -37,6 +37,7 @@ from evercell.codec.code import Positions, marshal_code, positions_of, unmarshal
 from evercell.codec.definitions import check_class, function_state, importable
 from evercell.codec.identities import Met, is_plain, look_at, walk
 from evercell.codec.reducers import REDUCERS, REFUSED, REFUSED_NAMES, Arrays
+from evercell.codec.streams import content
 from evercell.errors import EvercellError, NotStorableError, RestoreError
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ __all__ = ["Dumped", "Pickler", "Unpickler", "dump", "load"]
 
 _NOTHING_OWN: dict[str, object] = {}
 _MISSING = object()
+_SMALL = 8192  # bytes of a pickle that are read again by Python code, at a microsecond for ten
 # Of a class: where it was written, what copyreg remembers, what is given at its making.
 _CACHES = frozenset({"__firstlineno__", "__slotnames__", "__slots__"})
 
@@ -78,8 +80,12 @@ class Dumped:
         return self.main + self.positions + len(self.positions).to_bytes(4, "big")
 
     def digest(self) -> bytes:
-        """16 bytes over the content."""
-        return self._hash(self.main)
+        """16 bytes over the content.
+
+        A class or an instance that was loaded has other strings as one object than a fresh one.
+        """
+        small = self.met.kinds and len(self.main) <= _SMALL
+        return self._hash(content(self.main) if small else self.main)
 
     def content_of_buffers(self) -> bytes:
         """16 bytes over what is beside the stream."""
@@ -310,6 +316,10 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         self._special.add(type(cls))
         maker, arguments, state, *rest = super().reducer_override(cls)
         attributes = {k: v for k, v in state[0].items() if k not in _CACHES}
+        if "__pydantic_core_schema__" in attributes:
+            # Its making takes the names around it for its own; some are there before the others.
+            attributes.setdefault("__pydantic_parent_namespace__", None)
+            attributes = dict(sorted(attributes.items()))
         if maker.__name__ == "_make_skeleton_enum":
             arguments = (*arguments[:5], None, None)
         else:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "OUT_OF_BAND",
+    "by_stride",
     "make_array",
     "make_array_view",
     "make_cached_property",
@@ -144,6 +145,11 @@ def make_array(
     return array
 
 
+def by_stride(array: Any) -> list[int]:
+    """The axes of an array, from the longest step in memory to the shortest."""
+    return sorted(range(array.ndim), key=lambda axis: -array.strides[axis])
+
+
 def make_array_view(  # noqa: PLR0917 - as the stream calls it
     base: Any,
     dtype: Any,
@@ -155,14 +161,11 @@ def make_array_view(  # noqa: PLR0917 - as the stream calls it
     """A numpy array over the memory of `base`."""
     import numpy as np  # noqa: PLC0415 - only for those who have arrays
 
-    if dtype.hasobject:
-        flat = base.reshape(-1, order="A")[offset // dtype.itemsize :]
-        view = np.lib.stride_tricks.as_strided(flat, shape, strides)
-    else:
-        frozen = not base.flags.writeable
-        view = np.ndarray(shape, dtype, buffer=base, offset=offset, strides=strides)
-        if frozen:
-            view.flags.writeable = False
+    # A buffer must be contiguous; numpy makes the owner of the memory the base all the same.
+    ordered = base.transpose(by_stride(base))
+    view = np.ndarray(shape, dtype, buffer=ordered, offset=offset, strides=strides)
+    if not base.flags.writeable:
+        view.flags.writeable = False
     if not writable:
         view.flags.writeable = False
     return view

@@ -206,7 +206,7 @@ class Arrays:
             raise NotStorableError(f"an array that shares memory with a {type(root).__name__}")
         self._remember(array, id(root), "numpy")
         offset = _address(array) - _address(root)
-        if not (root.flags.c_contiguous or root.flags.f_contiguous):
+        if not root.transpose(rebuild.by_stride(root)).flags.c_contiguous:
             raise NotStorableError("a view of an array that is not contiguous")
         arguments = (root, array.dtype, array.shape, array.strides, offset, array.flags.writeable)
         return rebuild.make_array_view, arguments
@@ -244,8 +244,7 @@ class Arrays:
 def _owner(array: Any, numpy: Any) -> Any:
     """An array that owns its memory comes back as one that does: numpy's own way gives a view of
     the loaded bytes, which can't be resized."""
-    axes = sorted(range(array.ndim), key=lambda axis: -array.strides[axis])
-    stored = array.transpose(axes)
+    stored = array.transpose(rebuild.by_stride(array))
     if array.dtype.hasobject or not array.nbytes or not stored.flags.c_contiguous:
         return NotImplemented
     data = PickleBuffer(stored.reshape(-1).view(numpy.uint8))

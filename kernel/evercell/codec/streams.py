@@ -6,6 +6,7 @@ an object as a reference. So the same value, loaded and pickled again, can give 
 
 from __future__ import annotations
 
+import marshal
 import pickletools
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["same_streams"]
+__all__ = ["content", "same_streams"]
 
 _PUTS = frozenset({"MEMOIZE", "BINPUT", "LONG_BINPUT", "PUT"})
 _GETS = frozenset({"BINGET", "LONG_BINGET", "GET"})
@@ -23,6 +24,11 @@ _SILENT = frozenset({"FRAME", "PROTO"})
 def same_streams(one: bytes, other: bytes) -> bool:
     """Compare what the pickles do, operation by operation."""
     return all(a == b for a, b in zip_longest(_operations(one), _operations(other)))
+
+
+def content(stream: bytes) -> bytes:
+    """What the pickle says, as bytes: equal for two that `same_streams` finds equal."""
+    return marshal.dumps(list(_operations(stream)), 2)
 
 
 def _operations(stream: bytes) -> Iterator[tuple[str, Any]]:
