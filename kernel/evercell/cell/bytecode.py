@@ -13,6 +13,8 @@ from functools import lru_cache
 from types import CodeType
 from typing import TYPE_CHECKING
 
+from evercell.cell.quiet import is_quiet
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -106,6 +108,7 @@ class CodeFacts:
     seeds: bool = False  # it may set a random state, perhaps to what it was
     anywhere: bool = False  # it may touch names that stand nowhere in it
     shell: bool = False  # it may change the shell
+    quiet: bool = True  # it changes no array and no table, see quiet.py
 
 
 _NONE: frozenset[str] = frozenset()
@@ -126,6 +129,7 @@ def merge(one: CodeFacts, *others: CodeFacts) -> CodeFacts:
         seeds=any(facts.seeds for facts in every),
         anywhere=any(facts.anywhere for facts in every),
         shell=any(facts.shell for facts in every),
+        quiet=all(facts.quiet for facts in every),
     )
 
 
@@ -210,6 +214,7 @@ def _own_facts(code: CodeType) -> CodeFacts:
         indirect_sets=indirect,
         seeds=any(map(_SEEDS.search, code.co_names)),
         shell=_uses_shell(instructions),
+        quiet=is_quiet(code, instructions),
     )
 
 

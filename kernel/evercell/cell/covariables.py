@@ -54,6 +54,7 @@ class Observation:
     seeds: bool = False  # their code may set a random state
     anywhere: bool = False  # their code may touch names that stand nowhere in it
     shell: bool = False  # their code may change the shell
+    quiet: bool = True  # their code changes no array and no table
     modules: frozenset[str] = _NONE
     ids: frozenset[int] = _NONE
     spans: tuple[Span, ...] = ()
@@ -215,6 +216,7 @@ def _observation(
         seeds=facts.seeds,
         anywhere=facts.anywhere,
         shell=facts.shell,
+        quiet=facts.quiet,
         modules=frozenset(modules),
         ids=found.met.ids,
         spans=tuple(found.arrays.spans),

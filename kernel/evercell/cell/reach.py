@@ -31,6 +31,7 @@ class Reach:
     seeds: bool = False  # some code may set a random state, perhaps to what it was
     anywhere: bool = False  # some code may touch names that stand nowhere in it
     shell: bool = False  # some code may change the shell
+    quiet: bool = True  # no code changes an array or a table
 
 
 def follow(
@@ -47,6 +48,7 @@ def follow(
     modules: set[str] = set()
     escapes: dict[str, None] = {}
     seeds = anywhere = shell = False
+    quiet = True
     queue = [(name, direct_names is None or name in direct_names) for name in names]
     while queue:
         name, direct = queue.pop()
@@ -62,6 +64,7 @@ def follow(
         seeds = seeds or seen.seeds
         anywhere = anywhere or seen.anywhere
         shell = shell or (direct and seen.shell)
+        quiet = quiet and seen.quiet
         escapes.update(dict.fromkeys(f"{name}: {reason}" for reason in seen.escapes))
         queue += [(other, direct) for other in seen.names]
         queue += [(other, direct) for other in mates(name)]
@@ -76,4 +79,5 @@ def follow(
         seeds,
         anywhere,
         shell,
+        quiet,
     )

@@ -18,6 +18,7 @@ from evercell.cell.capture import NOTHING, RESULT, Capture, CapturedAmbient, Cap
 from evercell.cell.covariables import Observation, connect, observe, together
 from evercell.cell.patches import patched
 from evercell.cell.products import join_circles, make_products, unknowable
+from evercell.cell.quiet import untouched
 from evercell.cell.reach import Reach
 from evercell.codec.canonical import SCALARS
 
@@ -62,14 +63,16 @@ class Recording:
         self._rebound = {n for n, v in now.items() if old.get(n, _ABSENT) is not v}
         self._deleted = tuple(n for n in old if n not in now)
         self._now = now
+        self._untouched: frozenset[str] = frozenset()  # large ones, known to be what they were
         self._natural: frozenset[Group] = frozenset()  # the co-variables that were looked at
 
     def capture(self) -> Capture:
         space = self._space
         space.forget((*self._rebound, *self._deleted))
-        space.suspect(self._before.reach.names)
+        self._untouched = self._find_untouched()
+        space.suspect(self._before.reach.names - self._untouched)
         reach = space.reach(self._source)
-        space.suspect(reach.names - self._before.reach.names)
+        space.suspect(reach.names - self._before.reach.names - self._untouched)
         reach = self._widen(reach)
         groups = self._groups_now(reach)
         self._natural = frozenset(groups)
@@ -101,6 +104,22 @@ class Recording:
 
     # -- what changed ----------------------------------------------------------------------------
 
+    def _find_untouched(self) -> frozenset[str]:
+        """Large arrays and tables that the cell can't have changed in place."""
+        reach, source = self._before.reach, self._source
+        if not (reach.quiet and source.facts.quiet) or reach.escapes or source.escapes:
+            return frozenset()
+        if self._untracked is not None:
+            return frozenset()
+        touched = {n: self._now[n] for n in reach.names if n in self._now}
+        known = {
+            name: self._before.singles[name].spans
+            for name in touched.keys() - self._rebound
+            if name in self._before.singles
+        }
+        made = [*(self._now[name] for name in self._rebound), self._result]
+        return untouched(touched, known, made, reach.modules | source.facts.imports)
+
     def _widen(self, reach: Reach) -> Reach:
         """Names that came within reach while the cell ran may have been touched as well."""
         old = self._before.reach
@@ -114,6 +133,7 @@ class Recording:
             old.seeds or reach.seeds,
             old.anywhere or reach.anywhere,
             old.shell or reach.shell,
+            old.quiet and reach.quiet,
         )
 
     def _groups_now(self, reach: Reach) -> list[Group]:
@@ -127,7 +147,7 @@ class Recording:
         for name in gone:
             names |= {n for n in self._old_groups.get(name, ()) if n in self._now}
         names |= self._holders(gone)
-        space.suspect(names)
+        space.suspect(names - self._untouched)
         names |= self._sharing(names)
         observations = {name: self._single(name) for name in names}
         return connect(observations)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from evercell.codec.pickling import Pickler
 
-__all__ = ["REDUCERS", "REFUSED", "REFUSED_NAMES", "Arrays", "Span"]
+__all__ = ["REDUCERS", "REFUSED", "REFUSED_NAMES", "Arrays", "Span", "sharing"]
 
 # (first address, address after the last, id of the owner, "numpy" or "pandas")
 Span = tuple[int, int, int, str]
@@ -214,13 +214,13 @@ class Arrays:
     def _block(self, block: Any, numpy: Any) -> Any:
         function, (values, *rest), *state = block.__reduce__()
         if type(values) is numpy.ndarray:
-            self._remember(values, id(block), _sharing())
+            self._remember(values, id(block), sharing())
             values = values.copy(order="K")
         elif hasattr(values, "copy"):  # an extension array: its memory has one of these names
             for name in ("_ndarray", "_data", "_mask"):
                 memory = getattr(values, name, None)
                 if isinstance(memory, numpy.ndarray):
-                    self._remember(memory, id(block), _sharing())
+                    self._remember(memory, id(block), sharing())
             values = values.copy()
         self._kept.append(values)
         self._blocks.add(id(values))
@@ -252,7 +252,7 @@ def _owner(array: Any, numpy: Any) -> Any:
     return rebuild.make_array, (array.dtype, array.shape, array.strides, writable, data)
 
 
-def _sharing() -> str:
+def sharing() -> str:
     """ "pandas" where copy-on-write makes blocks independent; before pandas 3 it is an option."""
     pandas = sys.modules["pandas"]
     if int(pandas.__version__.partition(".")[0]) >= 3:
