@@ -61,6 +61,28 @@ def test_an_approval_takes_a_form_once(env: WorkflowEnvironment) -> None:
         env.worker.receiver.receive("c4", answer)
 
 
+def test_a_handle_answers_what_its_run_waits_for(env: WorkflowEnvironment) -> None:
+    @workflow
+    async def ask() -> list[object]:
+        both = await asyncio.gather(workflow.approval("One?"), workflow.approval("Two?"))
+        form = await workflow.approval("Which?", Form)
+        return [*both, form, await workflow.approval("More?", Form)]
+
+    handle = ask.start()
+    env.sleep(1)
+    with pytest.raises(UsageError, match="2 approvals"):
+        handle.answer()
+    for approval in [e for e in handle.history() if isinstance(e, ApprovalRequested)]:
+        handle.answer(approval.prompt == "One?", activity_id=approval.activity_id)
+    env.sleep(1)
+    handle.answer({"name": "a", "copies": 2})
+    env.sleep(1)
+    handle.answer(False)
+    assert handle.result(30) == [True, False, Form(name="a", copies=2), None]
+    with pytest.raises(WorkflowClosedError):
+        handle.answer()
+
+
 def test_an_approval_that_expires_raises(env: WorkflowEnvironment) -> None:
     @workflow
     async def ask() -> str:

@@ -121,6 +121,16 @@ class WorkflowHandle(Generic[R]):
         """
         return UpdateHandle(outside.update(current_worker(), self.run_id, name, args, kwargs))
 
+    def answer(
+        self, value: Any = True, *, activity_id: str | None = None, by: str | None = None
+    ) -> None:
+        """Answer the approval that the run waits for: True, False, or the filled-in form; durable
+        on return. `activity_id` (view approvals) chooses among several.
+
+        Raises UsageError where none is waited for, or the form does not fit; WorkflowClosedError.
+        """
+        outside.answer(current_worker(), self.run_id, value, activity_id, by)
+
     def cancel(self, reason: str | None = None) -> Awaitable[None] | None:
         """Ask the workflow to stop: its code gets asyncio.CancelledError where it waits, and may
         clean up. Durable on return; in workflow code await what is returned."""

@@ -15,13 +15,14 @@ import msgspec
 from evercell import events as e
 from evercell.codec import values
 from evercell.codec.secret import refuse_secrets
-from evercell.engine import clear
+from evercell.engine import clear, commands
 from evercell.engine.context import current_attempt
 from evercell.engine.step import Step
 from evercell.engine.workflow import forking, loading
 from evercell.errors import (
     RunNotFoundError,
     UpdateRejectedError,
+    UsageError,
     WorkflowError,
 )
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from evercell.engine.workflow.worker import WorkflowWorker
     from evercell.events import Payload, RunStarted
 
-__all__ = ["cancel", "describe", "find", "fork", "query", "signal", "terminate", "update"]
+__all__ = ["answer", "cancel", "describe", "find", "fork", "query", "signal", "terminate", "update"]
 
 T = TypeVar("T")
 
@@ -68,6 +69,38 @@ def _send(  # noqa: PLR0917
     payload, view = _encoded(worker, [args, kwargs])
     event = e.SignalReceived(target, worker.clock.now(), signal_id, name, payload, view)
     worker.carrier.record_message(target, event)
+
+
+def answer(
+    worker: WorkflowWorker, run_id: str, value: Any, activity_id: str | None, by: str | None
+) -> None:
+    """Answer an approval; durable on return."""
+    target = worker.call(partial(worker.carrier.target, run_id)).result()
+    if activity_id is None:
+        activity_id = worker.call(partial(_only_approval, worker, target)).result()
+    approved = value is not False
+    payload, view = None, None
+    if not isinstance(value, bool):
+        payload, view = commands.enclosed(worker.history, value, worker.live)
+    told = commands.Answer(target, activity_id, approved, payload, view, by or commands.user())
+    worker.receiver.receive(worker.new_activity_id(), told)
+
+
+def _only_approval(worker: WorkflowWorker, run_id: str) -> str:
+    instance = worker.instances.get(run_id)
+    if instance is None:
+        raise loading.not_defined(run_id, worker.open[run_id].workflow)
+    asked = [
+        pending.event
+        for pending in instance.pending.values()
+        if isinstance(pending.event, e.ApprovalRequested) and not pending.over
+    ]
+    if len(asked) != 1:
+        listed = ", ".join(f"{one.activity_id} ({one.prompt!r})" for one in asked) or "none"
+        raise UsageError(
+            f"run {run_id} waits for {len(asked)} approvals: {listed}. Choose one: activity_id=..."
+        )
+    return asked[0].activity_id
 
 
 def cancel(worker: WorkflowWorker, run_id: str, reason: str | None) -> None:
