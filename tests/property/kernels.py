@@ -44,6 +44,7 @@ from evercell.events import (
 )
 from evercell.history import History, StepRecord
 from evercell.history.encoding import encode
+from evercell.history.steps import StepTable
 from evercell.testing import ExecHost
 from property.describe import describe, without_addresses
 
@@ -170,7 +171,7 @@ class Laboratory:
             None,
             state,
             frozenset(),
-            _steps(events),  # type: ignore[arg-type]
+            _steps=_steps(events),
         )
         with self.durable.floor():
             self.cells = NotebookRun(run, self.durable.ns)
@@ -272,10 +273,10 @@ def laboratory() -> Iterator[Laboratory]:
         shutil.rmtree(folder)
 
 
-def _steps(events: list[Event]) -> dict[str, dict[tuple[bytes, int], StepRecord]]:
+def _steps(events: list[Event]) -> dict[str, StepTable]:
     """The recorded calls of each slot, as a kernel that attaches would read them."""
     started: dict[str, StepStarted] = {}
-    tables: dict[str, dict[tuple[bytes, int], StepRecord]] = {}
+    tables: dict[str, StepTable] = {}
     for event in events:
         match event:
             case StepStarted():
@@ -288,7 +289,7 @@ def _steps(events: list[Event]) -> dict[str, dict[tuple[bytes, int], StepRecord]
             case _:
                 continue
         of = started[event.activity_id]
-        table = tables.setdefault(of.slot, {})
+        table = tables.setdefault(of.slot, StepTable())
         table[of.key, of.ordinal] = StepRecord(
             of.activity_id,
             of.key,
