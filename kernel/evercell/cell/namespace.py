@@ -12,7 +12,6 @@ Between cells each variable has a version: what a reader's key holds for it, b""
 
 from __future__ import annotations
 
-import importlib
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -28,10 +27,9 @@ from evercell.cell.products import unknowable
 from evercell.cell.project import PREFIX, Project
 from evercell.cell.reach import Reach, follow
 from evercell.cell.recording import Recording
-from evercell.cell.restore import decode_cell
+from evercell.cell.restore import decode_cell, load_modules
 from evercell.cell.versions import LINEAGE, NO_LINEAGE, advanced, difference, tagged
 from evercell.codec.canonical import SCALARS
-from evercell.errors import RestoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -176,8 +174,7 @@ class Namespace:
         no payload, for laying the rest over a recomputed cell. `submodules` are loaded: the cell
         had imported them, and others may use them as attributes. What `may_wait` is read when it
         is needed. Raises RestoreError."""
-        for name in submodules:
-            _load_module(name)
+        load_modules(submodules)
         return decode_cell(self, event, fetch, partial=partial, may_wait=may_wait)
 
     def apply(self, decoded: Decoded) -> object:
@@ -399,14 +396,4 @@ class Namespace:
         for group in connect({n: o for n, o in observations.items() if o is not None}):
             known = {self.groups.get(name) for name in group}
             if len(group) > 1 and known != {group}:
-                version = unknowable()
-                self.learn(group, version)
-
-
-def _load_module(name: str) -> None:
-    try:
-        importlib.import_module(name)
-    except ImportError:
-        pass  # the cell did without it, too
-    except Exception as error:  # a module runs any code
-        raise RestoreError(f"module {name} can't be imported: {error!r}") from error
+                self.learn(group, unknowable())

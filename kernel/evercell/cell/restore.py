@@ -5,6 +5,7 @@ Products that may wait, large ones as a rule, are not read: see pending.py.
 
 from __future__ import annotations
 
+import importlib
 from functools import partial as bound
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +15,13 @@ from evercell.codec.pickling import load
 from evercell.errors import RestoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from evercell.cell.namespace import Namespace
     from evercell.codec.buffers import Buffer
     from evercell.events import CellCompleted, Payload, Product
 
-__all__ = ["decode_cell", "decode_product"]
+__all__ = ["decode_cell", "decode_product", "load_modules"]
 
 
 class _Products:
@@ -146,3 +147,14 @@ def _decode_ambient(
         elif not partial:
             raise RestoreError(f"{change.name[1:]} can't be put back. Run the cell again.")
     return tuple(ambient)
+
+
+def load_modules(names: Iterable[str]) -> None:
+    """Import what the cell had imported itself. Raises RestoreError."""
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            pass  # the cell did without it, too
+        except Exception as error:  # a module runs any code
+            raise RestoreError(f"module {name} can't be imported: {error!r}") from error
