@@ -28,6 +28,7 @@ SUBJECTS = (
     "large",
     "large_memory",
     "first_cell",
+    "cells",
 )
 
 

@@ -81,20 +81,25 @@ class _Traits:
 def walk(root: object, kinds: AbstractSet[type]) -> Met:
     """`root` was pickled, and nothing was met in it but builtin containers of `kinds`, that is
     such as `is_plain`, and what is referred to by name."""
-    wanted = (_WALKED | kinds).__contains__
+    wanted = _WALKED | kinds
     seen: set[int] = set()
     left_out: list[int] = []
     level = [root]
     while level:
         found = gc.get_referents(*level)
-        found = list(compress(found, map(wanted, map(type, found))))
+        met = list(map(type, found))
+        present = set(met)
+        if not present <= wanted:
+            found = list(compress(found, map(wanted.__contains__, met)))
+        if not found:
+            break
         fresh = dict(zip(map(id, found), found, strict=True))
         if not seen.isdisjoint(fresh):
             for key in seen.intersection(fresh):
                 del fresh[key]
         seen.update(fresh)
         level = list(fresh.values())
-        if not _WITHOUT_IDENTITY.isdisjoint(map(type, level)):
+        if not _WITHOUT_IDENTITY.isdisjoint(present & wanted):
             left_out += compress(fresh, map(_WITHOUT_IDENTITY.__contains__, map(type, level)))
     seen.difference_update(left_out)
     return Met(frozenset(seen), kinds=bool(kinds))
