@@ -102,7 +102,7 @@ def complete(k, code):
 
 def test_sql_is_completed(k):
     content = complete(k, "%%evercell sql\nSELECT s.resul FROM steps s WHERE s.resul")
-    assert content["matches"] == ["result", "result_size", "result_codec"]
+    assert content["matches"] == ["result", "result_size", "result_codec", "result_id"]
     code = "%%evercell sql\nSELECT 'é😀' FROM ru"
     content = complete(k, code)
     assert content["matches"] == ["runs"]

@@ -139,8 +139,8 @@ class Session:
             return "interrupted" if self.stopper.killed else "kernel died"
         if self.stopper.is_stopping() or reply.get("ename") == "KeyboardInterrupt":
             return "interrupted"
-        if reply["status"] != "ok":
-            self._note(f"A workflow can't go on: {reply.get('evalue') or reply['status']}")
+        if reply.get("ename") in _STUCK:
+            self._note(f"A workflow can't go on: {reply.get('evalue')}")
             return "failed"
         return "completed"
 
@@ -206,6 +206,10 @@ class Session:
             notes=tuple(self.notes),
             output_written=not self.plan.output.failed,
         )
+
+
+# A kernel without Evercell knows no workflows either: any other answer is none.
+_STUCK = frozenset({"WorkflowBlockedError", "WorkflowNotDefinedError"})
 
 
 def _metadata(cell: Any, index: int) -> dict[str, Any]:
