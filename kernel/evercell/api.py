@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from duckdb import DuckDBPyRelation
 
+    from evercell.engine.session import Session
+    from evercell_widgets.actions import Desk
+
 __all__ = ["load", "progress", "run_id", "sql"]
 
 
@@ -104,6 +107,13 @@ def run_id() -> str:
     return current_session().run_id
 
 
+def _desk(session: Session) -> Desk:
+    """Who carries out what people want done, from this kernel's widget."""
+    from evercell_widgets.desk import CommandDesk  # noqa: PLC0415 - with the widget
+
+    return CommandDesk(session.history, session.commands, session.cells.namespace.ns)
+
+
 def progress() -> None:
     """Show this notebook's run below the cell: cells, steps, attempts, durations, cost; live while
     cells run, a static table in the saved notebook. The cell that shows it runs each time.
@@ -114,4 +124,5 @@ def progress() -> None:
 
     session = current_session()
     session.cells.mark_volatile("it shows the run live")
-    show(session.feed(), live=os.environ.get("EVERCELL_HEADLESS") != "1")
+    live = os.environ.get("EVERCELL_HEADLESS") != "1"
+    show(session.feed(), live=live, desk=_desk(session) if live else None)

@@ -23,7 +23,9 @@ BLOCK = "run.finished.wait()  # the main thread does nothing else until the run 
 
 def _ended(lab: LabPage) -> int:
     """How many steps the live picture's running cell counts as ended."""
-    text = lab.page.locator(".evercell-run .ec-cell:last-child .ec-done").inner_text()
+    text = lab.page.locator(".evercell-run .ec-line", has_text="await ask").locator(
+        ".ec-count"
+    ).inner_text()  # fmt: skip
     return int(text.split("/")[0])
 
 
@@ -56,9 +58,10 @@ def test_it_moves_while_a_cell_blocks_and_stays_as_a_table(
     assert {"22 restored", "44 ran", "1 failed"} <= set(facts.split("\n")), facts
     assert lab.page.locator(".evercell-run").count() == 1
     lab.screenshot("widget-finished")
-    lab.page.locator(".evercell-run button.ec-row").last.press("Enter")
-    shown = lab.page.locator(".evercell-run .ec-args", has_text="<script>alert(19)</script>")
-    assert shown.is_visible()
+    lab.page.get_by_role("button", name="1 failed").click()
+    shown = lab.page.locator(".evercell-run .ec-text", has_text="<script>alert(19)</script>")
+    shown.click()
+    lab.page.wait_for_selector(".evercell-run .ec-details:visible")
     lab.screenshot("widget-unfolded")
 
     # the page that holds the final table is the one that is saved

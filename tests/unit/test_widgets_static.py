@@ -8,8 +8,9 @@ from html.parser import HTMLParser
 import view_events as e
 
 from evercell import events as ev
-from evercell_widgets.snapshot import Snapshot, call_text, snapshot
+from evercell_widgets.snapshot import Snapshot, snapshot
 from evercell_widgets.static import html_table, text_table
+from evercell_widgets.texts import call_text, one_line
 from evercell_widgets.view import RunView, apply_all
 from evercell_widgets.words import duration, number
 
@@ -103,3 +104,10 @@ def test_arguments_read_as_a_call() -> None:
     assert call_text('{"prompt": "cut o') == "cut o…"
     assert call_text("") == ""
     assert call_text("[1]") == "[1]"
+
+
+def test_a_result_reads_in_one_line() -> None:
+    assert one_line('"an answer\\nin two lines"') == "an answer in two lines"
+    assert one_line('"cut o') == "cut o"
+    assert one_line('{"a":  1}') == '{"a": 1}'
+    assert one_line("x" * 900, 5) == "xxxx…"

@@ -83,3 +83,45 @@ def killed_at_step(finished: int) -> list[ev.Event]:
     for n in range(finished):
         events += [step_started(f"s{n}", "c1"), used(f"s{n}"), step_completed(f"s{n}")]
     return [*events, step_started(f"s{finished}", "c1"), attached(2)]
+
+
+def workflow_started(run: str, name: str = "review", *, parent: str | None = None) -> ev.Event:
+    start = ev.WorkflowStart(f"{name}-{run}", "run1", PAYLOAD, b"", b"", parent=parent)
+    return ev.RunStarted(
+        run, next(_moment), name, None, {"topic": "ducks"}, "cpython-311", "0.1.0", start
+    )
+
+
+def workflow_finished(run: str, status: ev.RunEnd = "completed") -> ev.Event:
+    error = ev.ErrorInfo("ValueError", "<b>no</b>") if status == "failed" else None
+    return ev.RunFinished(run, next(_moment), status, PAYLOAD, '"all good"', error)
+
+
+def workflow_step(run: str, step: str, name: str = "ask") -> ev.Event:
+    return ev.StepStarted(run, next(_moment), step, "", "workflow", name, b"", 0, '{"q": 1}')
+
+
+def step_done(run: str, step: str) -> ev.Event:
+    return ev.StepCompleted(run, next(_moment), step, 1, PAYLOAD, None, 30 * MS)
+
+
+def timer_started(run: str, timer: str, name: str = "sleep", seconds: int = 60) -> ev.Event:
+    at = next(_moment)
+    return ev.TimerStarted(run, at, timer, "workflow", name, at + seconds * 10**9)
+
+
+def timer_fired(run: str, timer: str) -> ev.Event:
+    return ev.TimerFired(run, next(_moment), timer)
+
+
+def approval_requested(
+    run: str, activity: str, prompt: str = "Publish it?", schema: str | None = None, cell: str = ""
+) -> ev.Event:
+    at = next(_moment)
+    return ev.ApprovalRequested(
+        run, at, activity, "workflow", prompt, schema, at + 3600 * 10**9, cell
+    )
+
+
+def approval_answered(run: str, activity: str, *, approved: bool = True) -> ev.Event:
+    return ev.ApprovalAnswered(run, next(_moment), activity, approved, None, '{"n": 3}', "ada")

@@ -13,6 +13,7 @@ from evercell.clock import SystemClock
 
 if TYPE_CHECKING:
     from evercell.clock import Clock
+    from evercell_widgets.actions import Desk
     from evercell_widgets.feeder import EventSource
     from evercell_widgets.widget import RunDisplay
 
@@ -21,18 +22,25 @@ __all__ = ["close_all", "progress", "show_status"]
 _open: list[RunDisplay] = []
 
 
-def progress(source: EventSource, *, live: bool = True, clock: Clock | None = None) -> None:
+def progress(
+    source: EventSource,
+    *,
+    live: bool = True,
+    clock: Clock | None = None,
+    desk: Desk | None = None,
+) -> None:
     """Show `source`'s run in this cell's output and keep it current, also while cells block.
 
     A display that an earlier call began becomes static. With `live=False` only the table is
-    shown and updated, for a run that nobody watches in a browser.
+    shown and updated, for a run that nobody watches in a browser. `desk` carries out what people
+    want done to the run; without one, pages offer nothing.
     """
     from evercell_widgets.widget import RunDisplay  # noqa: PLC0415 - costs 70 ms
 
     close_all()
     if not _open:
         atexit.register(close_all)
-    _open.append(RunDisplay(source, clock=clock or SystemClock(), live=live))
+    _open.append(RunDisplay(source, clock=clock or SystemClock(), live=live, desk=desk))
 
 
 def show_status(source: EventSource, *, clock: Clock | None = None) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
-    from evercell_widgets.view import Execution, RunView
+    from evercell_widgets.state import Execution, RunView
 
 __all__ = ["Badge", "Badges", "RunFacts", "badge_of", "facts_of"]
 

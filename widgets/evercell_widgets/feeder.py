@@ -1,11 +1,13 @@
 """Events in, pictures out: a thread that folds what happened and shows it a few times a second.
 
-    appender's thread ── notify ──> queue ── feeder's thread ── fold ──> frame  (5-10 Hz: deltas)
+    appender's thread ── notify ──> queue ── feeder's thread ── fold ──> frames (5-10 Hz, per page)
                                                                     └──> still  (1 Hz: the table)
+    a page's look ── on whatever thread it comes ── fold ──> that page's frame, at once
 
 The feeder sleeps until it is notified; then it takes everything that came, shows it, and rests
-for one interval, in which more may gather. Whatever came last is always shown, as a still too.
-It works while the main thread blocks, as far as that thread lets go of the GIL.
+for one interval, or longer if showing takes long: in all it stays below a small share of the time.
+Whatever came last is always shown, as a still too. It works while the main thread blocks, as far
+as that thread lets go of the GIL.
 """
 
 from __future__ import annotations
@@ -15,7 +17,10 @@ from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 from evercell.events import CellCompleted, CellFailed, CellRestored
-from evercell_widgets.snapshot import Snapshot, delta, snapshot
+from evercell_widgets.frames import Frame, Viewers, frame_of
+from evercell_widgets.outline import Look
+from evercell_widgets.past import Past
+from evercell_widgets.snapshot import Snapshot, snapshot
 from evercell_widgets.view import RunView, apply_all
 
 if TYPE_CHECKING:
@@ -23,10 +28,12 @@ if TYPE_CHECKING:
 
     from evercell.clock import Clock
     from evercell.events import Event
+    from evercell_widgets.state import Wait
 
-__all__ = ["EventSource", "Feeder"]
+__all__ = ["EventSource", "Feeder", "Screen"]
 
-_OVERLAP = 30 * 10**9  # ns around reading the past in which an event may come both ways
+_SHARE = 300  # rest this many times what showing took
+_FRAME_REST, _STILL_REST = 1.0, 15.0  # seconds: the longest rests
 
 _CELL_ENDS = (CellCompleted, CellFailed, CellRestored)
 
@@ -44,57 +51,91 @@ class EventSource(Protocol):
         ...
 
 
+class Screen(Protocol):
+    """Where the pictures go; called by one thread at a time."""
+
+    def frame(self, page: str, frame: Frame) -> None:
+        """What `page` looks at has changed."""
+        ...
+
+    def picture(self, frame: Frame) -> None:
+        """The beginning of the run, whole: for a page that has not said where it looks."""
+        ...
+
+    def still(self, picture: Snapshot) -> None:
+        """The run as the static table shows it."""
+        ...
+
+
 class Feeder:
     """Folds a source's events and hands out pictures until it is closed.
 
-    `frame` gets deltas and, after a still, whole snapshots; `still` gets whole snapshots. Both
-    run on the feeder's thread, or on one that calls `settle` or `close`. Intervals are in seconds.
-    With `prompt`, the end of a cell is shown before the source goes on, on the source's thread:
-    who runs a notebook headless stops listening when the last cell has ended.
+    Pictures go out on the feeder's thread, or on one that calls `settle` or `close`. Intervals
+    are in seconds. With `prompt`, the end of a cell is shown before the source goes on, on the
+    source's thread: who runs a notebook headless stops listening when the last cell has ended.
+    `acts` says whether pages may offer actions.
     """
 
     def __init__(
         self,
         source: EventSource,
+        screen: Screen,
         *,
-        frame: Callable[[Snapshot], None],
-        still: Callable[[Snapshot], None],
         clock: Clock,
         frame_interval: float = 0.15,
         still_interval: float = 1.0,
         prompt: bool = False,
+        acts: bool = False,
     ) -> None:
-        self._frame, self._still, self._clock = frame, still, clock
+        self._screen, self._clock, self._acts = screen, clock, acts
         self._frame_interval, self._still_interval = frame_interval, still_interval
+        self._frame_rest = frame_interval
         self._view = RunView()
+        self._viewers = Viewers(self._view, now=clock.now, monotonic=clock.monotonic, acts=acts)
         self._queue: deque[tuple[Event, ...]] = deque()
         self._prompt, self._prompt_from_start = False, prompt
         self._owed = False  # the last still is older than the last frame
-        self._last_still = clock.monotonic()
+        self._still_at = clock.monotonic() + still_interval  # when the next one may come
         self._showing = threading.Lock()  # the view and what goes out are one thread's at a time
         self._wake, self._closed = threading.Event(), threading.Event()
         self._unsubscribe = source.subscribe(self._notify)
         past = list(source.events_so_far())
-        self._read_at = clock.now()
-        since = self._read_at - _OVERLAP
-        self._overlap = {_identity(event) for event in past if event.at >= since}
+        self._past = Past(past, clock.now())
         apply_all(self._view, past)
-        self._sent = self._view.revision  # the revision that the last frame showed
+        self._shown = self._view.revision  # by the last frame
         self._thread = threading.Thread(target=self._run, name="evercell-view", daemon=True)
 
-    def start(self) -> Snapshot:
-        """Begin to feed; returns the picture to begin with."""
-        first = snapshot(self._view, now=self._clock.now())
+    def start(self) -> tuple[Frame, Snapshot]:
+        """Begin to feed; returns the pictures to begin with."""
+        first = self._picture(), self._snapshot()
         self._prompt = self._prompt_from_start
         self._thread.start()
         return first
 
+    def look(self, page: str, look: Look, *, fresh: bool = False) -> Frame:
+        """`page` looks at this from now on; returns what it sees. From any thread. With `fresh`,
+        the frame is whole."""
+        with self._showing:
+            self._fold()
+            return self._viewers.look(page, look, fresh=fresh)
+
+    def leave(self, page: str) -> None:
+        """`page` looks no more."""
+        with self._showing:
+            self._viewers.leave(page)
+
+    def approval(self, activity_id: str) -> Wait | None:
+        """The approval with this id, if it is pending. From any thread."""
+        with self._showing:
+            self._fold()
+            return self._view.approvals.get(activity_id)
+
     def settle(self) -> Snapshot:
         """Show the last state now, on the calling thread; returns it."""
         with self._showing:
-            if self._show_frame() or self._owed:
+            if self._show_frames() or self._owed:
                 self._show_still()
-            return snapshot(self._view, now=self._clock.now())
+            return self._snapshot()
 
     def close(self, timeout: float = 2.0) -> Snapshot:
         """Stop, after the last state was shown; returns it. May be called twice."""
@@ -109,52 +150,55 @@ class Feeder:
         self._queue.append(events)
         if self._prompt and isinstance(events[-1], _CELL_ENDS):
             self.settle()
-        else:
+        elif not self._wake.is_set():
             self._wake.set()
 
     def _run(self) -> None:
         while not self._closed.is_set():
-            self._wake.wait(self._until_still() if self._owed else None)
+            self._wake.wait(self._until_due())
             self._wake.clear()
             with self._showing:
-                self._owed = self._show_frame() or self._owed
-                if self._owed and self._until_still() <= 0:
+                self._owed = self._show_frames() or self._owed
+                if self._owed and self._clock.monotonic() >= self._still_at:
                     self._show_still()
-            self._closed.wait(self._frame_interval)
+            self._closed.wait(self._frame_rest)
 
-    def _until_still(self) -> float:
-        """Seconds until the next still is due, never negative."""
-        return max(0.0, self._last_still + self._still_interval - self._clock.monotonic())
+    def _until_due(self) -> float | None:
+        """Seconds until something is due without a notice; None for never."""
+        if self._viewers.owe:
+            return self._frame_interval
+        return max(0.0, self._still_at - self._clock.monotonic()) if self._owed else None
 
-    def _show_frame(self) -> bool:
-        """Fold what came and show it. Returns whether anything came."""
-        before = self._view.revision
+    def _fold(self) -> None:
         while self._queue:
-            apply_all(self._view, self._new(self._queue.popleft()))
-        if self._view.revision == before:
-            return False
-        self._frame(delta(self._view, self._sent, now=self._clock.now()))
-        self._sent = self._view.revision
-        return True
+            apply_all(self._view, self._past.unseen(self._queue.popleft()))
+
+    def _show_frames(self) -> bool:
+        """Fold what came and show it. Returns whether anything came."""
+        began = self._clock.monotonic()
+        self._fold()
+        came = self._view.revision != self._shown
+        if came or self._viewers.owe:
+            for page, frame in self._viewers.frames():
+                self._screen.frame(page, frame)
+            if not self._viewers:
+                self._screen.picture(self._picture())
+        self._shown = self._view.revision
+        took = self._clock.monotonic() - began
+        self._frame_rest = min(max(self._frame_interval, _SHARE * took), _FRAME_REST)
+        return came
 
     def _show_still(self) -> None:
-        self._still(snapshot(self._view, now=self._clock.now()))
-        self._owed, self._last_still = False, self._clock.monotonic()
+        began = self._clock.monotonic()
+        if self._viewers:
+            self._screen.picture(self._picture())
+        self._screen.still(self._snapshot())
+        now = self._clock.monotonic()
+        rest = min(max(self._still_interval, _SHARE * (now - began)), _STILL_REST)
+        self._owed, self._still_at = False, now + rest
 
-    def _new(self, events: tuple[Event, ...]) -> Iterable[Event]:
-        """`events` without those that `events_so_far` held. Threads that record at one time may
-        notify in another order than they recorded, so each event is looked up, for a while."""
-        if not self._overlap:
-            return events
-        if events[-1].at > self._read_at + _OVERLAP:
-            self._overlap.clear()
-            return events
-        new = [event for event in events if _identity(event) not in self._overlap]
-        self._overlap.difference_update(map(_identity, events))
-        return new
+    def _picture(self) -> Frame:
+        return frame_of(self._view, Look(), now=self._clock.now(), acts=self._acts)
 
-
-def _identity(event: Event) -> tuple[type[Event], int, str | None]:
-    """What no two events of a run share."""
-    activity = getattr(event, "activity_id", None) or getattr(event, "cell", None)
-    return type(event), event.at, activity
+    def _snapshot(self) -> Snapshot:
+        return snapshot(self._view, now=self._clock.now())

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+from evercell_widgets.past import Past
 from evercell_widgets.view import RunView, apply_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from evercell.clock import Clock
     from evercell.events import Event
     from evercell_widgets.feeder import EventSource
 
 __all__ = ["Followed"]
-
-_OVERLAP = 30 * 10**9  # ns around reading the past in which an event may come both ways
 
 
 class Followed:
@@ -29,36 +28,16 @@ class Followed:
         self._notify = notify
         self.close = source.subscribe(self._heard)
         past = list(source.events_so_far())
-        self._read_at = clock.now()
-        since = self._read_at - _OVERLAP
-        self._overlap = {_identity(event) for event in past if event.at >= since}
+        self._past = Past(past, clock.now())
         apply_all(self.view, past)
 
     def fold(self) -> bool:
         """Take in what came. Returns whether anything did."""
         before = self.view.revision
         while self._queue:
-            apply_all(self.view, self._new(self._queue.popleft()))
+            apply_all(self.view, self._past.unseen(self._queue.popleft()))
         return self.view.revision != before
 
     def _heard(self, events: tuple[Event, ...]) -> None:
         self._queue.append(events)
         self._notify()
-
-    def _new(self, events: tuple[Event, ...]) -> Iterable[Event]:
-        """`events` without those that were there already. Threads that record at one time may
-        notify in another order than they recorded, so each event is looked up, for a while."""
-        if not self._overlap:
-            return events
-        if events[-1].at > self._read_at + _OVERLAP:
-            self._overlap.clear()
-            return events
-        new = [event for event in events if _identity(event) not in self._overlap]
-        self._overlap.difference_update(map(_identity, events))
-        return new
-
-
-def _identity(event: Event) -> tuple[type[Event], int, str | None]:
-    """What no two events of a run share."""
-    activity = getattr(event, "activity_id", None) or getattr(event, "cell", None)
-    return type(event), event.at, activity

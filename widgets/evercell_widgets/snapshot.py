@@ -1,39 +1,20 @@
-"""What a view sends or prints: JSON-ready data, bounded however long the run is.
-
-`snapshot` is a whole picture, `delta` what changed since a revision. A cell is always sent whole
-(its counts and at most `limit` steps), so merging a delta is replacing cells, and merging it twice
-does no harm. `static/run.js` repeats these types in JSDoc.
-"""
+"""What a table or a terminal prints of a view: bounded data, however long the run is."""
 
 from __future__ import annotations
 
-import json
-import re
 from itertools import islice
 from typing import TYPE_CHECKING, TypedDict
 
+from evercell_widgets.counts import Counts, counted, counts_of, remaining
+from evercell_widgets.rows import run_counts, step_status, workflow_row
+from evercell_widgets.texts import call_text
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from evercell_widgets.state import Execution, RunView, StepView, WorkflowGroup
 
-    from evercell_widgets.view import Execution, RunView, StepGroup, StepView
+__all__ = ["CellData", "GroupData", "Header", "Snapshot", "StepData", "header_of", "snapshot"]
 
-__all__ = ["CellData", "Counts", "GroupData", "Header", "Snapshot", "StepData", "delta", "snapshot"]
-
-
-_OPENING = re.compile(r'^\{"\w+": ?"?')
-
-
-class Counts(TypedDict):
-    """How many steps are in which state; `total` are those known so far."""
-
-    total: int
-    completed: int
-    restored: int
-    running: int  # retrying ones included
-    retrying: int
-    failed: int
-    canceled: int
-    in_doubt: int
+_LATEST = 200  # runs of a workflow among which those worth a line are looked for
 
 
 class Header(TypedDict):
@@ -44,11 +25,17 @@ class Header(TypedDict):
     state: str
     generation: int
     now: int
+    began_at: int  # since the kernel attached; 0 before the first cell
+    last_at: int  # when a cell last ended
     busy: int  # time spent in finished cells since the kernel attached
     running_since: int | None
+    eta: int | None  # until the planned steps of the running cells will have ended
     steps: Counts
     cells: int
     cells_restored: int
+    runs: Counts  # of workflows
+    waiting: int  # pending timers, signals and approvals
+    approvals: int  # of those, the ones for a person
     input_tokens: int
     output_tokens: int
     cost: float
@@ -83,6 +70,7 @@ class GroupData(TypedDict):
 class CellData(TypedDict):
     """One cell of the run."""
 
+    activity_id: str
     slot: str
     index: int | None
     position: int
@@ -101,29 +89,46 @@ class CellData(TypedDict):
     shown: list[StepData]
 
 
+class RunData(TypedDict):
+    """One run of a workflow worth a line."""
+
+    run_id: str
+    workflow_id: str
+    status: str  # "waiting" where it does nothing else
+    waits: list[str]  # for what: "timer", "approval: prompt"
+    due: int | None
+    started_at: int
+    duration: int
+    error: str | None
+
+
+class WorkflowData(TypedDict):
+    """All runs of one workflow function."""
+
+    name: str
+    counts: Counts
+    steps: Counts
+    shown: list[RunData]
+
+
 class Snapshot(TypedDict):
-    """A picture of the run at `revision`: whole when `since` is 0, else the cells that changed."""
+    """A picture of the run at `revision`."""
 
     revision: int
-    since: int
     header: Header
     cells: list[CellData]
+    workflows: list[WorkflowData]
+    approvals: list[str]  # what people are asked, the first of them
 
 
 def snapshot(view: RunView, *, now: int, limit: int = 12) -> Snapshot:
     """The whole picture, with at most `limit` steps per cell. `now`: wall clock in ns."""
-    return delta(view, 0, now=now, limit=limit)
-
-
-def delta(view: RunView, since: int, *, now: int, limit: int = 12) -> Snapshot:
-    """The header, and the cells that changed after revision `since`."""
-    changed = [row for row in view.rows.values() if row.revision > since or since == 0]
-    changed.sort(key=_place)
     return {
         "revision": view.revision,
-        "since": since,
-        "header": _header(view, now),
-        "cells": [_cell(row, limit) for row in changed],
+        "header": header_of(view, now),
+        "cells": [_cell(row, limit) for row in sorted(view.rows.values(), key=_place)],
+        "workflows": [_workflow(group, limit) for group in view.groups.values()],
+        "approvals": [wait.name for wait in islice(view.approvals.values(), limit)],
     }
 
 
@@ -132,7 +137,8 @@ def _place(row: Execution) -> tuple[int, int]:
     return (row.position if row.index is None else row.index, row.position)
 
 
-def _header(view: RunView, now: int) -> Header:
+def header_of(view: RunView, now: int) -> Header:
+    """The run as a whole, at `now`."""
     rows = view.rows.values()
     started = [row.started_at for row in rows if row.status == "running"]
     return {
@@ -141,11 +147,22 @@ def _header(view: RunView, now: int) -> Header:
         "state": view.state,
         "generation": view.generation,
         "now": now,
+        "began_at": view.began_at,
+        "last_at": view.last_at,
         "busy": view.busy,
         "running_since": min(started, default=None),
-        "steps": _counts(group for row in rows for group in row.groups.values()),
+        "eta": remaining(rows, now),
+        "steps": counted(
+            [
+                *((group.counts, group.planned) for row in rows for group in row.groups.values()),
+                *((group.steps, 0) for group in view.groups.values()),
+            ]
+        ),
         "cells": len(rows),
         "cells_restored": sum(row.status == "restored" for row in rows),
+        "runs": _runs(view),
+        "waiting": len(view.waits),
+        "approvals": len(view.approvals),
         "input_tokens": view.input_tokens,
         "output_tokens": view.output_tokens,
         "cost": view.cost,
@@ -155,8 +172,43 @@ def _header(view: RunView, now: int) -> Header:
     }
 
 
-def _cell(row: Execution, limit: int) -> CellData:
+def _runs(view: RunView) -> Counts:
+    total = counts_of(())
+    for group in view.groups.values():
+        for kind, count in run_counts(group).items():
+            total[kind] += count  # type: ignore[literal-required] # a count each
+    return total
+
+
+def _workflow(group: WorkflowGroup, limit: int) -> WorkflowData:
+    worth = [run for run in reversed(group.runs[-_LATEST:]) if run.status != "completed"]
     return {
+        "name": group.name,
+        "counts": run_counts(group),
+        "steps": counted([(group.steps, 0)]),
+        "shown": [_run(run) for run in sorted(worth[:limit], key=lambda run: run.position)],
+    }
+
+
+def _run(run: Execution) -> RunData:
+    row = workflow_row(run, is_open=None, depth=0)
+    waits = [wait for wait in run.waits.values() if wait.status == "waiting"]
+    return {
+        "run_id": run.run_id,
+        "workflow_id": run.preview,
+        "status": row["status"],
+        "waits": [f"{it.kind}: {it.name}" for it in waits[:3]],
+        "due": row["retry_at"],
+        "started_at": run.started_at,
+        "duration": run.duration,
+        "error": run.error,
+    }
+
+
+def _cell(row: Execution, limit: int) -> CellData:
+    groups = row.groups.values()
+    return {
+        "activity_id": row.activity_id,
         "slot": row.slot,
         "index": row.index,
         "position": row.position,
@@ -170,10 +222,8 @@ def _cell(row: Execution, limit: int) -> CellData:
         "saved": row.saved,
         "tokens": row.tokens,
         "error": row.error,
-        "steps": _counts(row.groups.values()),
-        "groups": [
-            {"name": group.name, "counts": _counts([group])} for group in row.groups.values()
-        ],
+        "steps": counts_of(groups),
+        "groups": [{"name": group.name, "counts": counts_of([group])} for group in groups],
         "shown": [_step(row, step) for step in _worth_showing(row, limit)],
     }
 
@@ -188,12 +238,11 @@ def _worth_showing(row: Execution, limit: int) -> list[StepView]:
 
 
 def _step(row: Execution, step: StepView) -> StepData:
-    came_with_its_cell = row.decision == "restored" and step.status == "completed"
     return {
         "id": step.activity_id,
         "name": step.name,
         "ordinal": step.ordinal,
-        "status": "restored" if came_with_its_cell else step.status,
+        "status": step_status(row, step),
         "attempts": step.attempts,
         "restored": step.restored,
         "started_at": step.started_at,
@@ -202,41 +251,3 @@ def _step(row: Execution, step: StepView) -> StepData:
         "error": step.error,
         "arguments": call_text(step.arguments),
     }
-
-
-def call_text(arguments: str) -> str:
-    """A JSON object of arguments as values, with names only where there are several."""
-    try:
-        values = json.loads(arguments) if arguments else {}
-    except ValueError:  # cut off: it is only shown
-        return _OPENING.sub("", arguments) + "…"
-    if not isinstance(values, dict):
-        return arguments
-    shown = {k: v if isinstance(v, str) else json.dumps(v) for k, v in values.items()}
-    if len(shown) == 1:
-        return next(iter(shown.values()))
-    return ", ".join(f"{name}: {value}" for name, value in shown.items())
-
-
-def _counts(groups: Iterable[StepGroup]) -> Counts:
-    counts: Counts = {
-        "total": 0,
-        "completed": 0,
-        "restored": 0,
-        "running": 0,
-        "retrying": 0,
-        "failed": 0,
-        "canceled": 0,
-        "in_doubt": 0,
-    }
-    for group in groups:
-        by_status = group.counts
-        counts["completed"] += by_status.get("completed", 0)
-        counts["restored"] += by_status.get("restored", 0)
-        counts["retrying"] += by_status.get("retrying", 0)
-        counts["running"] += by_status.get("running", 0) + by_status.get("retrying", 0)
-        counts["failed"] += by_status.get("failed", 0)
-        counts["canceled"] += by_status.get("canceled", 0)
-        counts["in_doubt"] += by_status.get("in doubt", 0)
-        counts["total"] += sum(by_status.values())
-    return counts

@@ -9,12 +9,21 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from evercell_widgets.words import cell_label, duration, mark, number, step_counts, summary, title
+from evercell_widgets.words import (
+    cell_label,
+    duration,
+    mark,
+    number,
+    run_line,
+    step_counts,
+    summary,
+    title,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from evercell_widgets.snapshot import CellData, Snapshot, StepData
+    from evercell_widgets.snapshot import CellData, Snapshot, StepData, WorkflowData
 
 __all__ = ["html_table", "text_table"]
 
@@ -24,6 +33,7 @@ _SOURCE = f"{_MONO};width:45%;min-width:9em;overflow-wrap:anywhere"
 _ROW = "text-align:left;padding:3px 14px 3px 0;border:0;vertical-align:baseline"
 _FAINT = "opacity:.72"
 _LINE = "border-top:1px solid rgba(128,128,128,.28)"
+_ASK = "border-left:3px solid rgba(245,124,0,.9);margin-top:4px;padding-left:8px"
 _TABLE = (
     "table-layout:auto;border:0;border-collapse:collapse;margin:0;width:100%;"
     "max-width:960px;font-size:13px"
@@ -35,10 +45,15 @@ def html_table(snapshot: Snapshot) -> str:
     header = snapshot["header"]
     facts = " · ".join(escape(fact) for fact in summary(header))
     rows = "".join(row for cell in snapshot["cells"] for row in _cell_rows(cell))
+    rows += "".join(row for flow in snapshot["workflows"] for row in _workflow_rows(flow))
+    asks = "".join(
+        f'<div style="{_ASK}">waiting for you: {escape(prompt)}</div>'
+        for prompt in snapshot["approvals"]
+    )
     return (
         f'<div style="font-size:13px;line-height:1.45;margin:2px 0 6px">'
         f"<strong>{escape(title(header))}</strong> {escape(header['state'])}"
-        f'<br><span style="{_FAINT}">{facts}</span></div>'
+        f'<br><span style="{_FAINT}">{facts}</span>{asks}</div>'
         f'<div style="overflow-x:auto"><table style="{_TABLE}"><thead><tr>'
         + "".join(
             f'<th scope="col" style="{_ROW};font-weight:600;{_FAINT}">{name}</th>'
@@ -71,6 +86,19 @@ def _cell_rows(cell: CellData) -> Iterator[str]:
     for step in cell["shown"]:
         if step["status"] in _NOTEWORTHY:
             yield _note_row(_step_line(step))
+
+
+def _workflow_rows(workflow: WorkflowData) -> Iterator[str]:
+    counts = workflow["counts"]
+    yield (
+        f'<tr style="background:none;{_LINE}"><td style="{_ROW}"></td>'
+        f'<td style="{_ROW};{_SOURCE}">{escape(workflow["name"])}</td>'
+        f'<td style="{_ROW};white-space:nowrap">{number(counts["total"])} runs</td>'
+        f'<td style="{_ROW}">{escape(step_counts(workflow["steps"]))}</td>'
+        f'<td style="{_ROW}">{escape(step_counts(counts))}</td></tr>'
+    )
+    for run in workflow["shown"]:
+        yield _note_row(run_line(run))
 
 
 def _note_row(text: str) -> str:
@@ -108,6 +136,11 @@ def text_table(snapshot: Snapshot, width: int = 100) -> str:
         ]
         if cell["error"]:
             lines.append(f"        {cell['error']}")
+    for prompt in snapshot["approvals"]:
+        lines.append(f"  waiting for you: {prompt}")
+    for flow in snapshot["workflows"]:
+        lines.append(f"  {flow['name']}: {step_counts(flow['counts'])}")
+        lines += [f"        {run_line(run)}" for run in flow["shown"]]
     return "\n".join(_cut(line, width) for line in lines)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -25,10 +26,18 @@ _COLUMNS = (
 Row = dict[str, Any]
 
 
-def run_events(connection: duckdb.DuckDBPyConnection, run_id: str) -> list[e.Event]:
-    """All events of a run, in order."""
-    found = stored_events(connection, run_id)
-    return [stored.event for stored in found if stored.event is not None]
+def run_events(
+    connection: duckdb.DuckDBPyConnection, run_id: str, *, hosted: bool = False
+) -> list[e.Event]:
+    """All events of a run, in order; with `hosted`, followed by those of the workflows' runs that
+    it carries, the earliest run first, each in its order."""
+    by_run: dict[str, list[e.Event]] = {run_id: []}
+    for stored in stored_events(connection, run_id, hosted=hosted):
+        if stored.event is not None:
+            by_run.setdefault(stored.event.run_id, []).append(stored.event)
+    own = by_run.pop(run_id)
+    runs = sorted(by_run.values(), key=lambda events: events[0].at)
+    return [*own, *chain.from_iterable(runs)]
 
 
 class StoredEvent(NamedTuple):
@@ -43,6 +52,9 @@ class StoredEvent(NamedTuple):
     body: bytes  # the event's encoded form, where the row keeps it; else empty
 
 
+_HOSTED = """ OR run_id IN (
+    SELECT run_id FROM store.event WHERE type = 'RunStarted' AND detail->>'$.start.host' = $run_id
+)"""
 _PLACE = ("writer", "position", "generation", "seq", "tag")
 
 
@@ -51,15 +63,18 @@ def stored_events(
     run_id: str | None = None,
     *,
     types: tuple[type[e.Event], ...] = (),
+    hosted: bool = False,
 ) -> Iterator[StoredEvent]:
-    """The rows of a run in its order, or of all runs, by writer and position; of some types.
+    """The rows of a run in its order, or of all runs, by writer and position; of some types. With
+    `hosted`, also the rows of the workflows' runs that the run carries, each in its order.
 
     They are read in parts: other work on the connection has to wait for the last one.
     """
     order = "seq, writer" if run_id else "writer, position"
     cursor = connection.execute(
         f"SELECT {', '.join((*_PLACE, *_COLUMNS))} FROM store.event "  # noqa: S608
-        "WHERE ($run_id IS NULL OR run_id = $run_id) AND (len($types) = 0 "
+        f"WHERE ($run_id IS NULL OR run_id = $run_id{_HOSTED if hosted else ''}) "
+        "AND (len($types) = 0 "
         f"OR list_contains($types, type)) ORDER BY {order}",
         {"run_id": run_id, "types": [kind.__name__ for kind in types]},
     )

@@ -280,9 +280,10 @@ class History:
         """What each finished execution of a cell had cost, by its activity_id."""
         return self._reader.read(lambda connection: cell_costs(connection, run_id))
 
-    def events(self, run_id: str) -> list[Event]:
-        """All events of the run, in order."""
-        return self._reader.read(lambda connection: run_events(connection, run_id))
+    def events(self, run_id: str, *, hosted: bool = False) -> list[Event]:
+        """All events of the run, in order; with `hosted`, then those of the workflows' runs that
+        it carries."""
+        return self._reader.read(lambda it: run_events(it, run_id, hosted=hosted))
 
     def step_records(self, run_id: str, slot: str) -> list[StepRecord]:
         """The latest state of each step of the slot, in the order of their first calls."""

@@ -1,0 +1,122 @@
+"""What showing a run live costs its kernel, and how fast a long run is on the page.
+
+A kernel records (synthetically: only the display is measured) 1,000 steps a second, with and
+without a display that one page looks at, in interleaved rounds. The cost is the difference in CPU
+time, as a part of the time that passed. Run: python -m bench.widget
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from typing import Any
+
+from jupyter_client.manager import start_new_kernel
+
+ROUNDS, SECONDS = 5, 4.0
+
+_PREPARE = """
+import json, os, threading, time
+from evercell import events as ev
+from evercell.clock import SystemClock
+from evercell_widgets.frames import frame_of
+from evercell_widgets.outline import Look
+from evercell_widgets.view import RunView, apply_all
+from evercell_widgets.widget import RunDisplay
+
+PAYLOAD = ev.Payload(b"0" * 16, "json", 40, b'"an answer of about forty characters...."')
+
+def begin():
+    at = time.time_ns()
+    return [
+        ev.RunAttached("run", at, 1, 1, "host", None, "/n/a.ipynb"),
+        ev.CellStarted("run", at, "c", "id:a", 0, None, "ask.map(x)", b"", 0, "executed", "new", 1),
+    ]
+
+def step(n):
+    at, name, prompt = time.time_ns(), f"w-{n}", '{"prompt": "what is %d?"}' % n
+    return (
+        ev.StepStarted("run", at, name, "c", "id:a", "ask", b"", 0, prompt),
+        ev.UsageRecorded("run", at, name, 1, "m", 100, 20, 0.001),
+        ev.StepCompleted("run", at, name, 1, PAYLOAD, None, 1_000_000),
+    )
+
+class Source:
+    def __init__(self):
+        self.events, self.listener = begin(), None
+    def events_so_far(self):
+        return list(self.events)
+    def subscribe(self, listener):
+        self.listener = listener
+        return lambda: setattr(self, "listener", None)
+
+def work(source, seconds):
+    start, n = time.perf_counter(), 0
+    while (now := time.perf_counter()) < start + seconds:
+        while n < (now - start) * 1000:
+            for event in step(n):
+                if source.listener:
+                    source.listener((event,))
+            n += 1
+        time.sleep(0.002)
+    return n
+
+def measure(seconds, shown):
+    source = Source()
+    display = RunDisplay(source, clock=SystemClock()) if shown else None
+    if display:
+        look = {"type": "look", "page": "p", "fresh": True, "open": {"g:id:a:ask": True}}
+        display._heard(None, look, None)
+    cpu, wall = time.process_time(), time.perf_counter()
+    n = work(source, seconds)
+    if display:
+        display.close()
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    print(json.dumps({"cpu": cpu, "wall": wall, "steps": n}))
+
+def first_paint(steps):
+    events = begin() + [event for n in range(steps) for event in step(n)]
+    view = RunView()
+    start = time.perf_counter()
+    apply_all(view, events)
+    folded = time.perf_counter()
+    frame = frame_of(view, Look(), now=time.time_ns())
+    print(json.dumps({"fold": folded - start, "frame": time.perf_counter() - folded}))
+"""
+
+
+def _ask(client: Any, code: str) -> Any:
+    """What `code` printed, as JSON."""
+    printed: list[str] = []
+
+    def hear(message: dict[str, Any]) -> None:
+        if message["msg_type"] == "stream":
+            printed.append(message["content"]["text"])
+
+    reply = client.execute_interactive(code, output_hook=hear, timeout=120)
+    assert reply["content"]["status"] == "ok", reply["content"]
+    return json.loads("".join(printed)) if printed else None
+
+
+def main() -> None:
+    """Measure and print."""
+    manager, client = start_new_kernel(kernel_name="python3")
+    try:
+        _ask(client, _PREPARE)
+        _ask(client, "measure(0.5, True)")
+        costs = []
+        for _ in range(ROUNDS):
+            without = _ask(client, f"measure({SECONDS}, False)")
+            shown = _ask(client, f"measure({SECONDS}, True)")
+            costs.append(shown["cpu"] / shown["wall"] - without["cpu"] / without["wall"])
+        print(f"live display at 1,000 steps/s: {statistics.median(costs):.2%} of the time")
+        print("  rounds:", ", ".join(f"{cost:.2%}" for cost in costs))
+        paint = _ask(client, "first_paint(100_000)")
+        print(f"100,000 steps: folding {paint['fold']:.2f} s, first frame {paint['frame']:.4f} s")
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,220 @@
+"""The picture on a page of its own: how it looks, scrolls, reads, and what keys do."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from bare import BarePage
+from lab import SCREENSHOTS
+from synthetic import SyntheticRun, earlier_kernel, later_kernel
+
+from evercell import events as ev
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+pytestmark = pytest.mark.browser
+
+AXE = Path(__file__).parents[2] / "widgets" / "node_modules" / "axe-core" / "axe.min.js"
+
+
+def story(*, ended: bool = False) -> list[ev.Event]:
+    """A resumed run in the middle of its third cell, or at its end."""
+    run = SyntheticRun()
+    later_kernel(run, earlier_kernel(run), 0.0)
+    events = run.events_so_far()
+    return events if ended else events[:-40]
+
+
+def many(count: int) -> list[ev.Event]:
+    """One cell with so many calls, each a tenth of a second."""
+    now, tenth = time.time_ns(), 100_000_000
+    began = now - count * tenth
+    events: list[ev.Event] = [
+        ev.RunAttached("k3v9q2m7xa", began, 1, 1, "host", None, "/home/ada/agents.ipynb"),
+        ev.CellStarted(
+            "k3v9q2m7xa", began, "w-0", "id:a", 0, None, "await ask.map(prompts)", b"", 0,
+            "executed", "its source is new", 1,
+        ),
+    ]  # fmt: skip
+    result = ev.Payload(b"0" * 16, "json", 5, b'"yes"')
+    for n in range(count):
+        at, step = began + n * tenth, f"w-{n + 1}"
+        arguments = f'{{"prompt": "Is {n} prime?"}}'
+        events += [
+            ev.StepStarted("k3v9q2m7xa", at, step, "w-0", "id:a", "ask", b"", 0, arguments),
+            ev.StepCompleted("k3v9q2m7xa", at + tenth, step, 1, result, None, tenth),
+        ]
+    return events
+
+
+@pytest.mark.parametrize(
+    ("name", "dark", "width"),
+    [("light", False, 1000), ("dark", True, 1000), ("narrow", False, 460)],
+)
+def test_pictures_to_look_at(browser: Browser, name: str, dark: bool, width: int) -> None:
+    bare = BarePage(browser, story(), dark=dark, width=width)
+    bare.open_row("ask")
+    bare.screenshot(f"picture-{name}")
+    bare.row("What does page 4").click()
+    bare.page.wait_for_selector(".ec-details:visible")
+    bare.page.get_by_role("button", name="Timeline").click()
+    bare.screenshot(f"picture-{name}-timeline")
+    wide = bare.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert wide, "something sticks out to the right"
+    asked = [url for url in bare.requests if not url.startswith("blob:")]  # run.js itself
+    assert asked == [], "the picture asked the network for something"
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_axe_finds_nothing_serious(browser: Browser, dark: bool) -> None:
+    if not AXE.exists():
+        pytest.skip("axe-core is not installed (npm; `make js` installs it)")
+    bare = BarePage(browser, story(), dark=dark)
+    bare.open_row("ask")
+    bare.row("What does page 2").click()
+    bare.page.wait_for_selector(".ec-details:visible")
+    bare.page.get_by_role("button", name="Timeline").click()
+    bare.page.get_by_role("button", name="failed").click()
+    bare.page.wait_for_function("document.querySelectorAll('.ec-line:not([hidden])').length < 8")
+    bare.page.evaluate(AXE.read_text())
+    found = bare.page.evaluate("axe.run(document.querySelector('.evercell-run'))")
+    serious = [
+        (it["id"], it["help"], [node["html"] for node in it["nodes"]][:3])
+        for it in found["violations"]
+        if it["impact"] in {"serious", "critical"}
+    ]
+    assert serious == []
+    assert len(found["passes"]) > 10
+
+
+def test_markup_in_a_run_is_text(browser: Browser) -> None:
+    bare = BarePage(browser, story())
+    dialogs: list[str] = []
+    bare.page.on("dialog", lambda dialog: dialogs.append(dialog.message))
+    bare.open_row("ask")
+    bare.row("<script>alert(2)</script>").click()
+    bare.page.wait_for_selector(".ec-details:visible")
+    assert "<script>alert(2)" in bare.page.locator(".ec-details").inner_text()
+    assert "<b>context_length_exceeded</b>" in bare.page.locator(".ec-grid").inner_text()
+    assert bare.page.locator(".evercell-run :is(script, b b, img)").count() == 0
+    assert dialogs == []
+
+
+def test_keys_move_open_and_show_details(browser: Browser) -> None:
+    bare = BarePage(browser, story())
+    grid = bare.page.get_by_role("treegrid")
+    grid.focus()
+    for key in ("ArrowDown", "ArrowDown", "ArrowDown"):
+        grid.press(key)
+    assert bare.active().startswith("ask")
+    grid.press("ArrowRight")
+    bare.page.wait_for_selector("[data-kind=group][aria-expanded=true]")
+    grid.press("ArrowRight")
+    assert "page 0" in bare.active()
+    grid.press("Enter")
+    bare.page.wait_for_selector(".ec-details:visible")
+    grid.press("Escape")
+    bare.page.wait_for_selector(".ec-details", state="hidden")
+    grid.press("ArrowLeft")
+    assert bare.active().startswith("ask")
+    grid.press("ArrowLeft")
+    bare.page.wait_for_selector("[data-kind=group][aria-expanded=false]")
+    grid.press("Home")
+    assert "client" in bare.active()
+    grid.press("/")
+    assert bare.page.evaluate("document.activeElement.className") == "ec-search"
+
+
+def test_facts_filter_and_the_field_searches(browser: Browser) -> None:
+    bare = BarePage(browser, story(ended=True))
+    bare.page.get_by_role("button", name="1 failed").click()
+    bare.page.wait_for_function("document.querySelectorAll('.ec-line:not([hidden])').length === 3")
+    assert "context_length_exceeded" in bare.page.locator(".ec-line:visible").last.inner_text()
+    bare.page.get_by_role("button", name="1 failed").click()
+    bare.page.get_by_role("searchbox").fill("page 7 say")
+    bare.page.wait_for_function("document.querySelectorAll('.ec-line:not([hidden])').length === 3")
+    assert bare.texts(".ec-text") == ["What does page 7 say about <script>alert(7)</script>?"]
+    bare.page.get_by_role("searchbox").fill("nowhere")
+    bare.page.wait_for_selector(".ec-empty:visible")
+    bare.page.get_by_role("searchbox").press("Escape")
+    bare.page.wait_for_selector(".ec-empty", state="hidden")
+
+
+def test_the_timeline_zooms(browser: Browser) -> None:
+    bare = BarePage(browser, many(200))
+    bare.open_row("ask")
+    bare.page.get_by_role("button", name="Timeline").click()
+    span = bare.page.locator(".ec-line[data-kind=step] .ec-span").first
+    narrow = span.bounding_box()
+    for _ in range(2):
+        bare.page.get_by_role("button", name="Zoom in").click()
+    bare.page.get_by_role("button", name="Fit").click()
+    lane = bare.page.locator(".ec-columns .ec-lane").bounding_box()
+    assert narrow is not None
+    assert lane is not None
+    bare.page.mouse.move(lane["x"] + 1, lane["y"] + 60)
+    bare.page.keyboard.down("Control")
+    bare.page.mouse.wheel(0, -400)
+    bare.page.keyboard.up("Control")
+    bare.page.wait_for_function(
+        "narrow => document.querySelector('[data-kind=step] .ec-span').offsetWidth > narrow",
+        arg=narrow["width"],
+    )
+
+
+def test_a_reader_hears_of_states_and_not_of_ticks(browser: Browser) -> None:
+    bare = BarePage(browser, story())
+    spoken = bare.page.get_by_role("status")
+    assert spoken.text_content() == "agents.ipynb: running, 1 failed"
+    bare.apply(*story(ended=True)[-40:])
+    assert "idle" in (spoken.text_content() or "")
+    row = bare.row("client = ")
+    assert (row.get_attribute("aria-level"), row.get_attribute("aria-rowindex")) == ("1", "2")
+    assert bare.page.get_by_role("treegrid").get_attribute("aria-rowcount") == "6"
+
+
+def test_twenty_thousand_steps_scroll_smoothly(browser: Browser) -> None:
+    """Wheels through all of it; the frame times are kept beside the pictures. What is asserted is
+    that rows come: times depend on the machine."""
+    bare = BarePage(browser, many(20_000))
+    bare.open_row("ask")
+    bare.page.evaluate(
+        """() => {
+          const grid = document.querySelector('.ec-grid'), times = (window.times = []);
+          let last = performance.now(), n = 0;
+          window.scrolled = new Promise((done) => {
+            const step = (now) => {
+              times.push(now - last);
+              last = now;
+              grid.scrollTop += 130;
+              if (++n < 240) requestAnimationFrame(step);
+              else { grid.scrollTop = grid.scrollHeight; done(); }
+            };
+            requestAnimationFrame(step);
+          });
+        }"""
+    )
+    bare.page.evaluate("window.scrolled")
+    bare.page.wait_for_function(
+        "document.querySelector('.ec-grid').textContent.includes('Is 19999 ')"
+    )
+    times = sorted(bare.page.evaluate("window.times"))
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    figures = {"frames": len(times), "median_ms": times[len(times) // 2],
+               "p95_ms": times[int(len(times) * 0.95)], "max_ms": times[-1]}  # fmt: skip
+    (SCREENSHOTS / "scroll-20000.json").write_text(json.dumps(figures))
+    assert bare.page.locator(".ec-line").count() < 60  # only what is in sight is on the page
+    assert bare.page.locator(".ec-blank:visible").count() == 0
+
+
+def test_a_hundred_thousand_steps_paint_at_once(browser: Browser) -> None:
+    bare = BarePage(browser, many(100_000))
+    painted = bare.page.evaluate("performance.now() - window.evercell.began")
+    (SCREENSHOTS / "first-paint-100000.json").write_text(json.dumps({"ms": painted}))
+    assert bare.page.locator(".ec-line:visible").count() == 2
+    assert "100\u202f000 / 100\u202f000" in bare.page.locator(".ec-head").inner_text()

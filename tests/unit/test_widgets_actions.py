@@ -1,0 +1,165 @@
+"""Actions from a page become commands; what does not fit is said and does nothing."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import view_events as e
+
+from evercell.engine import commands
+from evercell.errors import UsageError
+from evercell.history import History
+from evercell_widgets.actions import Action, parse_action
+from evercell_widgets.desk import CommandDesk, check
+from evercell_widgets.view import RunView, apply_all
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from evercell_widgets.state import Wait
+
+SCHEMA = json.dumps(
+    {
+        "type": "object",
+        "properties": {"budget": {"type": "number", "maximum": 10}, "who": {"$ref": "#/$defs/Who"}},
+        "required": ["budget"],
+        "$defs": {"Who": {"enum": ["ada", "grace"]}},
+    }
+)
+
+
+class Taker:
+    """Keeps what is submitted."""
+
+    def __init__(self) -> None:
+        self.taken: list[commands.Command] = []
+
+    def submit(self, command: commands.Command) -> str:
+        self.taken.append(command)
+        return "id"
+
+
+class Counter:
+    """A desk with a history of its own, and two approvals that are pending."""
+
+    def __init__(self, folder: Path) -> None:
+        self.history, self.taker = History(folder), Taker()
+        self.desk = CommandDesk(self.history, self.taker, {})
+        self.view = RunView()
+        apply_all(
+            self.view,
+            [
+                e.workflow_started("w1"),
+                e.approval_requested("w1", "yes-no"),
+                e.approval_requested("w1", "form", schema=SCHEMA),
+            ],
+        )
+
+    def pending(self, activity_id: str) -> Wait | None:
+        return self.view.approvals.get(activity_id)
+
+    def act(self, **message: Any) -> commands.Command:
+        self.desk.act(parse_action({"run": "w1", **message}), self.pending)
+        return self.taker.taken[-1]
+
+    def value(self, payload: Any) -> Any:
+        return json.loads(self.history.get(payload))
+
+
+@pytest.fixture
+def counter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter]:
+    monkeypatch.setenv("EVERCELL_KEY_FILE", str(tmp_path / "key"))
+    counter = Counter(tmp_path / "history")
+    yield counter
+    counter.history.close()
+
+
+def test_an_answer_carries_the_form(counter: Counter) -> None:
+    answer = counter.act(deed="approve", activity="form", value='{"budget": 3, "who": "ada"}')
+    assert isinstance(answer, commands.Answer)
+    assert (answer.run_id, answer.activity_id, answer.approved) == ("w1", "form", True)
+    assert counter.value(answer.value) == {"budget": 3, "who": "ada"}
+    assert answer.by == commands.user()
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ('{"budget": 30}', "budget: 30 is greater than"),
+        ('{"budget": 3, "who": "eve"}', "who: 'eve' is not one of"),
+        ("{}", "'budget' is a required property"),
+        ("[]", "is not of type 'object'"),
+    ],
+)
+def test_an_answer_that_does_not_fit_its_schema_is_not_sent(
+    counter: Counter, value: str, says: str
+) -> None:
+    with pytest.raises(UsageError, match=says):
+        counter.act(deed="approve", activity="form", value=value)
+    assert counter.taker.taken == []
+
+
+def test_yes_and_no_need_no_form(counter: Counter) -> None:
+    yes = counter.act(deed="approve", activity="yes-no")
+    no = counter.act(deed="reject", activity="form")
+    assert isinstance(yes, commands.Answer)
+    assert isinstance(no, commands.Answer)
+    assert (yes.approved, yes.value, no.approved, no.value) == (True, None, False, None)
+
+
+def test_an_approval_that_is_not_pending_is_refused(counter: Counter) -> None:
+    apply_all(counter.view, [e.approval_answered("w1", "yes-no")])
+    for activity in ("yes-no", "gone", None):
+        with pytest.raises(UsageError, match="not pending"):
+            counter.act(deed="approve", activity=activity)
+
+
+def test_the_other_deeds_are_commands_of_their_own(counter: Counter) -> None:
+    signal = counter.act(deed="signal", name=" go on ", value='{"fast": true}')
+    assert isinstance(signal, commands.Signal)
+    assert signal.name == "go on"
+    assert counter.value(signal.payload) == [[{"fast": True}], {}]
+    bare = counter.act(deed="signal", name="go")
+    assert isinstance(bare, commands.Signal)
+    assert bare.payload is None
+    skip = counter.act(deed="skip", activity="s1", value="null")
+    assert isinstance(skip, commands.Skip)
+    assert counter.value(skip.value) is None
+    assert isinstance(counter.act(deed="cancel"), commands.CancelRun)
+    assert isinstance(counter.act(deed="cancel", activity="s1"), commands.CancelActivity)
+    assert isinstance(counter.act(deed="retry", activity="s1"), commands.RetryNow)
+    assert isinstance(counter.act(deed="terminate"), commands.Terminate)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"deed": "burn"},
+        {"deed": "cancel", "run": 5},
+        {"deed": "cancel", "activity": 5},
+        {"deed": "signal", "name": "  "},
+        {"deed": "signal", "name": "go", "value": "{no json"},
+        {"deed": "signal", "name": "go", "value": {"a": 1}},
+        {"deed": "skip", "activity": "s1"},
+        {"deed": "skip", "value": "1"},
+        {"deed": "retry"},
+    ],
+)
+def test_what_makes_no_sense_is_refused(counter: Counter, message: dict[str, Any]) -> None:
+    with pytest.raises((ValueError, UsageError)):
+        counter.act(**message)
+    assert counter.taker.taken == []
+
+
+def test_a_value_is_told_from_none() -> None:
+    assert parse_action({"deed": "skip", "run": "r", "value": "null"}).has_value
+    assert parse_action({"deed": "skip", "run": "r"}) == Action("skip", "r")
+
+
+def test_a_field_is_named_where_it_does_not_fit() -> None:
+    nested = '{"properties": {"a": {"properties": {"b": {"type": "integer"}}}}}'
+    with pytest.raises(UsageError, match=r"a\.b: 'x' is not of type 'integer'"):
+        check({"a": {"b": "x"}}, nested)

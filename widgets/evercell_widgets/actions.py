@@ -1,0 +1,158 @@
+"""What a person can do to a run from the widget: which actions fit, what each costs, what it says.
+
+    page ── {type: "act", ...} ──> parse_action ──> Desk.act (durable) ──> answer to the page
+
+An action is carried out by a `Desk`, which the widget is given; without one nothing can be done.
+It is shown as done only when its event has come, and as accepted when it is durable.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, get_args
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from evercell_widgets.state import Execution, StepView, Wait
+
+__all__ = [
+    "Action",
+    "ActionData",
+    "Deed",
+    "Desk",
+    "of_execution",
+    "of_step",
+    "of_wait",
+    "parse_action",
+]
+
+Deed = Literal["approve", "reject", "signal", "cancel", "terminate", "retry", "skip"]
+_LONGEST = 1_000_000  # characters of a value
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing that a person wants done."""
+
+    deed: Deed
+    run_id: str
+    activity_id: str | None = None  # None: the whole run
+    name: str = ""  # of a signal
+    value: Any = None  # JSON: an approval's answer, a signal's argument, a step's result
+    has_value: bool = False
+
+
+class Desk(Protocol):
+    """Who carries out actions."""
+
+    def act(self, action: Action, pending: Callable[[str], Wait | None]) -> None:
+        """Have it carried out; durable on return. From any thread; must not wait for user code.
+        `pending` gives the approval with an activity's id, if it is pending.
+
+        Raises EvercellError, whose message is for the person.
+        """
+        ...
+
+
+class ActionData(TypedDict):
+    """An action that fits now, for a page to offer. `run` and `activity` come back with it."""
+
+    deed: Deed
+    run: str
+    activity: str | None
+    label: str
+    ask: str | None  # what to ask before it is done, because it costs or can't be undone
+    form: str | None  # "value" for any JSON, "signal" for a name and JSON, or a JSON schema
+
+
+def parse_action(message: Mapping[str, Any]) -> Action:
+    """The action that a page's message asks for. Raises ValueError, saying what is wrong."""
+    run, activity = message.get("run"), message.get("activity")
+    deed = next((deed for deed in get_args(Deed) if deed == message.get("deed")), None)
+    if deed is None or not isinstance(run, str):
+        raise ValueError("This action is unknown; load the page again.")
+    if activity is not None and not isinstance(activity, str):
+        raise ValueError("This action has no activity; load the page again.")
+    name, text = message.get("name", ""), message.get("value")
+    if deed == "signal" and not (isinstance(name, str) and name.strip()):
+        raise ValueError("A signal needs a name.")
+    if text is None or text == "":
+        return Action(deed, run, activity, str(name).strip())
+    return Action(deed, run, activity, str(name).strip(), _value(text), has_value=True)
+
+
+def _value(text: object) -> Any:
+    if not isinstance(text, str) or len(text) > _LONGEST:
+        raise ValueError("The value is too long, or no JSON.")
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"The value is no JSON: {error}. A text needs quotation marks.") from None
+
+
+def of_step(run_id: str, step: StepView) -> list[ActionData]:
+    """What can be done about a step."""
+    if step.status not in {"running", "retrying"}:
+        return []
+    here = run_id, step.activity_id
+    actions = []
+    if step.status == "retrying":
+        ask = "The next attempt calls the step's function now, which may cost money."
+        actions.append(_action("retry", here, "Retry now", ask))
+    ask = "What the attempt has cost so far stays paid, and the next call of it runs again."
+    actions += [
+        _action("skip", here, "Skip with a value…", None, form="value"),
+        _action("cancel", here, "Cancel step", ask),
+    ]
+    return actions
+
+
+def of_execution(execution: Execution) -> list[ActionData]:
+    """What can be done about a cell, or a workflow's run."""
+    here = execution.run_id, None
+    if execution.workflow is None:
+        if execution.status != "running":
+            return []
+        ask = "The cell is interrupted. Steps that have ended stay recorded; what runs now is lost."
+        return [_action("cancel", here, "Cancel cell", ask)]
+    if execution.status not in {"running", "stopped", "blocked"}:
+        return []
+    return [
+        _action("signal", here, "Send signal…", None, form="signal"),
+        _action("cancel", here, "Cancel run", "The workflow's code may clean up, then it ends."),
+        _action("terminate", here, "Terminate", "The run ends at once; its code is not asked."),
+    ]
+
+
+def of_wait(wait: Wait) -> list[ActionData]:
+    """What can be done about something that is waited for."""
+    if wait.status != "waiting":
+        return []
+    here = wait.run_id, wait.activity_id
+    if wait.kind == "approval":
+        return [
+            _action("approve", here, "Approve", None, form=wait.schema),
+            _action("reject", here, "Reject", None),
+        ]
+    ask = "The code that waits goes on with an error of cancellation."
+    actions = [_action("cancel", here, f"Cancel {wait.kind}", ask)]
+    if wait.kind == "signal":
+        actions.insert(
+            0, _action("signal", (wait.run_id, None), "Send signal…", None, form="signal")
+        )
+    return actions
+
+
+def _action(
+    deed: Deed, here: tuple[str, str | None], label: str, ask: str | None, form: str | None = None
+) -> ActionData:
+    return {
+        "deed": deed,
+        "run": here[0],
+        "activity": here[1],
+        "label": label,
+        "ask": ask,
+        "form": form,
+    }

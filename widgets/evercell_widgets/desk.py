@@ -1,0 +1,93 @@
+"""Actions as commands: the desk of a kernel's own session."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Protocol
+
+from evercell.engine import commands
+from evercell.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from evercell.events import Payload
+    from evercell.history import History
+    from evercell_widgets.actions import Action
+    from evercell_widgets.state import Wait
+
+__all__ = ["CommandDesk", "Commands"]
+
+
+class Commands(Protocol):
+    """Who takes commands; `session.commands` is one."""
+
+    def submit(self, command: commands.Command) -> str:
+        """Have it carried out; durable when this returns its id. Raises EvercellError."""
+        ...
+
+
+class CommandDesk:
+    """Makes a command of each action. An answer is checked against its approval's schema before
+    anything is recorded."""
+
+    def __init__(self, history: History, takes: Commands, live: dict[str, Any]) -> None:
+        self._history = history
+        self._commands = takes
+        self._live = live
+
+    def act(self, action: Action, pending: Callable[[str], Wait | None]) -> None:
+        """See `actions.Desk`."""
+        if action.deed in {"approve", "reject"}:
+            wait = None if action.activity_id is None else pending(action.activity_id)
+            self._commands.submit(self._answer(action, wait))
+        else:
+            self._commands.submit(self._command(action))
+
+    def _command(self, action: Action) -> commands.Command:
+        by = commands.user()
+        run, activity = action.run_id, action.activity_id
+        match action.deed:
+            case "signal":
+                value = commands.as_arguments((action.value,) if action.has_value else (), {})
+                payload, view = (None, None) if value is None else self._enclosed(value)
+                return commands.Signal(run, action.name, payload, view, by)
+            case "terminate":
+                return commands.Terminate(run, by=by)
+            case "cancel" if activity is not None:
+                return commands.CancelActivity(run, activity, by=by)
+            case "cancel":
+                return commands.CancelRun(run, by=by)
+            case "retry" if activity is not None:
+                return commands.RetryNow(run, activity, by=by)
+            case "skip" if activity is not None:
+                if not action.has_value:
+                    raise UsageError("A skipped step needs a value, null for none.")
+                payload, view = self._enclosed(action.value)
+                return commands.Skip(run, activity, payload, view, by=by)
+            case _:
+                raise UsageError("This needs one step, and none is named.")
+
+    def _answer(self, action: Action, wait: Wait | None) -> commands.Answer:
+        if wait is None:
+            raise UsageError("This approval is not pending: it was answered, or gave up.")
+        by, approved = commands.user(), action.deed == "approve"
+        if not approved or wait.schema is None:
+            return commands.Answer(wait.run_id, wait.activity_id, approved, by=by)
+        check(action.value, wait.schema)
+        payload, view = self._enclosed(action.value)
+        return commands.Answer(wait.run_id, wait.activity_id, approved, payload, view, by)
+
+    def _enclosed(self, value: object) -> tuple[Payload, str | None]:
+        return commands.enclosed(self._history, value, self._live)
+
+
+def check(value: object, schema: str) -> None:
+    """Raises UsageError where `value` does not fit the JSON schema, naming the field."""
+    import jsonschema  # noqa: PLC0415 - costs 60 ms, and an answer is rare
+
+    try:
+        jsonschema.validate(value, json.loads(schema))
+    except jsonschema.ValidationError as error:
+        path = ".".join(str(part) for part in error.absolute_path)
+        raise UsageError(f"{path}: {error.message}" if path else error.message) from None
