@@ -1,25 +1,20 @@
 """What the kernel has recorded so far, read from its journal while it runs.
 
-    journal files of the kernel's process -> events -> Tally
-
-The journal is read directly: it costs a file read now and then, while a query would open DuckDB
-beside the kernel twice a second.
+journal files of the kernel's process -> events -> Tally
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evercell import events
-from evercell.errors import HistoryError
-from evercell.history.segments import SegmentHeader, read_header, read_segment, segments
+from evercell.history.tail import Tail
 from evercell.jupyter.headless.report import Tally
 
 if TYPE_CHECKING:
-    from typing import BinaryIO
+    from pathlib import Path
 
 __all__ = ["Counts", "Follower"]
 
@@ -100,77 +95,27 @@ class Counts:
         )
 
 
-@dataclass(slots=True)
-class _Place:
-    """How far a segment has been read. The file is held open: a fold deletes a full segment, and
-    perhaps before its last events were read here."""
-
-    file: BinaryIO
-    header: SegmentHeader
-    offset: int
-    batch: int
-
-    def path(self) -> Path:
-        """The open file's name; /dev/fd works for a deleted one, too."""
-        self.file.seek(0)  # where /dev/fd duplicates the descriptor, it shares the position
-        return Path(f"/dev/fd/{self.file.fileno()}")
-
-
 class Follower:
     """Reads on, at each call, in the journal of one kernel that starts after this was made."""
 
     def __init__(self, history: Path) -> None:
-        self._folder = history / "journal"
-        self._seen = set(self._segments())
-        self._places: list[_Place] = []
+        self._tail = Tail(history, coming=True)
         self._counts = Counts()
+        self._events: list[events.Event] = []
 
     def read(self, pid: int | None) -> Tally:
-        """The counts of the kernel process `pid` up to now.
-
-        A journal that can't be read counts as one that has not been written yet: the kernel says
-        what is wrong with its history.
-        """
-        for path in self._segments():
-            if path not in self._seen:
-                self._seen.add(path)
-                self._open(path, pid)
-        for place in self._places:
-            self._read_on(place)
-        latest = {place.header.writer: place for place in self._places}
-        for place in [place for place in self._places if place is not latest[place.header.writer]]:
-            place.file.close()  # full, and read to its end
-            self._places.remove(place)
+        """The counts of the kernel process `pid` up to now."""
+        came = self._tail.read(lambda header: header.pid == pid)
+        for event in came:
+            self._counts.apply(event)
+        self._events += came
         return self._counts.tally
+
+    def take(self) -> list[events.Event]:
+        """The events that were read since the last call of this."""
+        taken, self._events = self._events, []
+        return taken
 
     def close(self) -> None:
         """Let go of the files."""
-        for place in self._places:
-            place.file.close()
-        self._places = []
-
-    def _segments(self) -> list[Path]:
-        return [path for found in segments(self._folder).values() for _, path in found]
-
-    def _open(self, path: Path, pid: int | None) -> None:
-        try:
-            file = path.open("rb")
-        except OSError:
-            return
-        try:
-            header = read_header(path)
-        except (HistoryError, OSError):
-            header = None
-        if header is None or header.pid != pid:
-            file.close()
-            return
-        self._places.append(_Place(file, header, 0, header.batch))
-
-    def _read_on(self, place: _Place) -> None:
-        try:
-            reading = read_segment(place.path(), place.header, place.offset, place.batch)
-        except (HistoryError, OSError):
-            return
-        place.offset, place.batch = reading.offset, reading.batch
-        for data in reading.events:
-            self._counts.apply(events.decode_event(data))
+        self._tail.close()

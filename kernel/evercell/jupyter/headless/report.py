@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from evercell.events import Event
+
 __all__ = [
     "CellEnded",
     "CellFailure",
@@ -18,6 +20,7 @@ __all__ = [
     "KernelReady",
     "Noted",
     "Progress",
+    "Recorded",
     "RunBegan",
     "RunOutcome",
     "Status",
@@ -88,13 +91,20 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True)
+class Recorded:
+    """The kernel recorded this, in order."""
+
+    events: tuple[Event, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Noted:
     """Something that the user should know and that stops nothing."""
 
     text: str
 
 
-Progress = RunBegan | KernelReady | CellScheduled | CellEnded | Counted | Noted
+Progress = RunBegan | KernelReady | CellScheduled | CellEnded | Counted | Recorded | Noted
 
 
 @dataclass(frozen=True, slots=True)

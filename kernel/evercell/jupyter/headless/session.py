@@ -171,6 +171,8 @@ class Session:
 
     def _count(self) -> None:
         tally = self.follower.read(kernel_pid(self.manager))
+        if events := self.follower.take():
+            self.progress(report.Recorded(tuple(events)))
         if tally != self.tally:
             self.tally = tally
             self.progress(report.Counted(tally))
