@@ -147,6 +147,18 @@ def show(
 
 @app.command(epilog=EXIT_CODES)
 @reports_errors
+def watch(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or the beginning of it.")],
+    history: History = None,
+) -> None:
+    """Show a run while another process works on it; Ctrl-C ends the watching, not the run."""
+    from evercell.cli.watch import watch_run
+
+    watch_run(run, history)
+
+
+@app.command(epilog=EXIT_CODES)
+@reports_errors
 def sql(  # noqa: PLR0917 - typer fills them by name
     query: Annotated[
         str,

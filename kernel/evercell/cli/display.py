@@ -12,7 +12,12 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from evercell.cli.console import as_duration
-from evercell.cli.view import Line, RunView, first_line
+from evercell.cli.picture import cell_lines
+from evercell.cli.view import Line, RunView
+from evercell.clock import SystemClock
+from evercell.jupyter.headless import Recorded
+from evercell_widgets import view, words
+from evercell_widgets.snapshot import snapshot
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -20,6 +25,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from evercell.jupyter.headless import Progress
+    from evercell_widgets.snapshot import Snapshot
 
 __all__ = ["Display", "LiveDisplay", "PlainDisplay", "make_display"]
 
@@ -78,14 +84,16 @@ class PlainDisplay:
 
 
 class LiveDisplay:
-    """With what goes on now below the final lines."""
+    """With what goes on now below the final lines: the view state that the widget shows, too."""
 
     def __init__(self, console: Console) -> None:
         from rich.live import Live
 
         self._console = console
-        self._view = RunView()
-        self._began = self._cell_began = time.monotonic()
+        self._lines = RunView()
+        self._view = view.RunView()
+        self._clock = SystemClock()
+        self._began = time.monotonic()
         self._live = Live(
             console=console, get_renderable=self._render, refresh_per_second=5, transient=True
         )
@@ -93,13 +101,12 @@ class LiveDisplay:
     def __call__(self, event: Progress) -> None:
         from rich.text import Text
 
-        running = self._view.running
-        for line in self._view.apply(event):
+        if isinstance(event, Recorded):
+            view.apply_all(self._view, event.events)
+        for line in self._lines.apply(event):
             self._console.print(
                 Text(line.text, style=line.style, no_wrap=True, overflow="ellipsis")
             )
-        if self._view.running is not running:
-            self._cell_began = time.monotonic()
 
     def __enter__(self) -> LiveDisplay:
         self._live.__enter__()
@@ -114,27 +121,38 @@ class LiveDisplay:
         self._live.__exit__(kind, error, traceback)
 
     def _render(self) -> RenderableType:
+        from rich.console import Group
+
+        shown = snapshot(self._view, now=self._clock.now())
+        going_on = [cell for cell in shown["cells"] if cell["status"] == "running"]
+        width, room = self._console.width, max(1, self._console.height - 4)
+        lines = [
+            line
+            for cell in going_on
+            for line in cell_lines(cell, shown["header"]["now"], width)[:room]
+        ]
+        return Group(*lines, self._bar(shown))
+
+    def _bar(self, shown: Snapshot) -> RenderableType:
         from rich.progress_bar import ProgressBar
         from rich.table import Table
         from rich.text import Text
 
-        view, now = self._view, time.monotonic()
+        lines = self._lines
+        done = f"{lines.done}/{lines.cells} cells"
+        facts = [
+            done,
+            as_duration(time.monotonic() - self._began),
+            *words.spent(shown["header"])[1:],
+        ]
+        if lines.running is None and not lines.done:
+            facts.append("starting the kernel")
+        else:
+            facts += filter(None, [words.step_counts(shown["header"]["steps"])])
+            facts += words.facts(shown["header"])
         bar = Table.grid(padding=(0, 1))
         bar.add_row(
-            ProgressBar(total=max(view.cells, 1), completed=view.done, width=30),
-            Text(f"{view.done}/{view.cells} cells  {as_duration(now - self._began)}"),
+            ProgressBar(total=max(lines.cells, 1), completed=lines.done, width=20),
+            Text(" · ".join(facts), no_wrap=True, overflow="ellipsis"),
         )
-        current = Text(no_wrap=True, overflow="ellipsis")
-        if view.running is None:
-            current.append("starting the kernel" if not view.done else "", style="dim")
-        else:
-            current.append(f"cell {view.running.number} ", style="bold")
-            current.append(f"{as_duration(now - self._cell_began)}  ")
-            current.append(first_line(view.running.source), style="dim")
-        grid = Table.grid()
-        grid.add_row(current)
-        steps = view.steps_since_scheduled()
-        if view.running is not None and (steps or view.tally.running):
-            grid.add_row(Text(f"  {steps or 'steps'}, {view.tally.running} running", style="cyan"))
-        grid.add_row(bar)
-        return grid
+        return bar

@@ -17,6 +17,7 @@ from evercell.jupyter.headless import (
     KernelReady,
     Noted,
     Progress,
+    Recorded,
     RunBegan,
     RunOutcome,
     Tally,
@@ -60,7 +61,7 @@ class RunView:
             case RunBegan(notebook=notebook, cells=cells):
                 self.cells = cells
                 return [Line(f"{notebook.name}: {_count(cells, 'cell')}", "bold")]
-            case KernelReady():
+            case KernelReady() | Recorded():
                 return []
             case CellScheduled():
                 self.running, self.before = event, self.tally
