@@ -90,7 +90,9 @@ class BarePage:
     ) -> None:
         self.view = RunView()
         apply_all(self.view, events)
-        self.viewers = Viewers(self.view, now=time.time_ns, monotonic=time.monotonic, acts=True)
+        self.viewers = Viewers(
+            self.view, now=time.time_ns, monotonic=time.monotonic, acts=lambda _: True
+        )
         self.answer: str | None = None  # to the next action: what is wrong with it
         self.heard: list[dict[str, Any]] = []
         self.requests: list[str] = []
@@ -98,7 +100,7 @@ class BarePage:
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.expose_function("evercellHear", self._hear)
         variables = ";".join(f"{name}:{value}" for name, value in (DARK if dark else LIGHT).items())
-        picture = frame_of(self.view, Look(), now=time.time_ns(), acts=True)
+        picture = frame_of(self.view, Look(), now=time.time_ns(), acts=lambda _: True)
         html = PAGE.format(
             css=(STATIC / "run.css").read_text(),
             variables=variables,

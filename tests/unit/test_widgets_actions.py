@@ -37,6 +37,9 @@ class Taker:
     def __init__(self) -> None:
         self.taken: list[commands.Command] = []
 
+    def takes(self, run_id: str) -> bool:
+        return run_id == "w1"
+
     def submit(self, command: commands.Command) -> str:
         self.taken.append(command)
         return "id"
@@ -151,6 +154,12 @@ def test_the_other_deeds_are_commands_of_their_own(counter: Counter) -> None:
 def test_what_makes_no_sense_is_refused(counter: Counter, message: dict[str, Any]) -> None:
     with pytest.raises((ValueError, UsageError)):
         counter.act(**message)
+    assert counter.taker.taken == []
+
+
+def test_a_run_that_takes_no_commands_here_gets_none(counter: Counter) -> None:
+    with pytest.raises(UsageError, match="takes no commands"):
+        counter.act(deed="cancel", run="elsewhere")
     assert counter.taker.taken == []
 
 

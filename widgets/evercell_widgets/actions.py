@@ -47,6 +47,10 @@ class Action:
 class Desk(Protocol):
     """Who carries out actions."""
 
+    def takes(self, run_id: str) -> bool:
+        """Whether anything can be done to the run now. Quick, from any thread."""
+        ...
+
     def act(self, action: Action, pending: Callable[[str], Wait | None]) -> None:
         """Have it carried out; durable on return. From any thread; must not wait for user code.
         `pending` gives the approval with an activity's id, if it is pending.

@@ -22,6 +22,10 @@ __all__ = ["CommandDesk", "Commands"]
 class Commands(Protocol):
     """Who takes commands; `session.commands` is one."""
 
+    def takes(self, run_id: str) -> bool:
+        """Whether a command for the run is carried out here, at once."""
+        ...
+
     def submit(self, command: commands.Command) -> str:
         """Have it carried out; durable when this returns its id. Raises EvercellError."""
         ...
@@ -36,8 +40,17 @@ class CommandDesk:
         self._commands = takes
         self._live = live
 
+    def takes(self, run_id: str) -> bool:
+        """See `actions.Desk`."""
+        return self._commands.takes(run_id)
+
     def act(self, action: Action, pending: Callable[[str], Wait | None]) -> None:
         """See `actions.Desk`."""
+        if not self.takes(action.run_id):
+            raise UsageError(
+                "This kernel takes no commands for that run now. For a cell, use Interrupt; a "
+                "workflow goes on when its definition has run again."
+            )
         if action.deed in {"approve", "reject"}:
             wait = None if action.activity_id is None else pending(action.activity_id)
             self._commands.submit(self._answer(action, wait))

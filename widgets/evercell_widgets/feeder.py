@@ -17,7 +17,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 from evercell.events import CellCompleted, CellFailed, CellRestored
-from evercell_widgets.frames import Frame, Viewers, frame_of
+from evercell_widgets.frames import Acts, Frame, Viewers, frame_of, nothing
 from evercell_widgets.outline import Look
 from evercell_widgets.past import Past
 from evercell_widgets.snapshot import Snapshot, snapshot
@@ -73,7 +73,7 @@ class Feeder:
     Pictures go out on the feeder's thread, or on one that calls `settle` or `close`. Intervals
     are in seconds. With `prompt`, the end of a cell is shown before the source goes on, on the
     source's thread: who runs a notebook headless stops listening when the last cell has ended.
-    `acts` says whether pages may offer actions.
+    `acts` says to which runs pages may offer actions.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Feeder:
         frame_interval: float = 0.15,
         still_interval: float = 1.0,
         prompt: bool = False,
-        acts: bool = False,
+        acts: Acts = nothing,
     ) -> None:
         self._screen, self._clock, self._acts = screen, clock, acts
         self._frame_interval, self._still_interval = frame_interval, still_interval

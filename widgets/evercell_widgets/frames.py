@@ -9,6 +9,7 @@ again only so often that it takes a small share of the time.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, TypedDict
@@ -18,12 +19,12 @@ from evercell_widgets.outline import Look, found_in, outline
 from evercell_widgets.snapshot import Header, header_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from evercell_widgets.rows import RowData
     from evercell_widgets.state import Execution, RunView, StepGroup, StepView, Wait
 
-__all__ = ["Frame", "Viewers", "frame_of"]
+__all__ = ["Acts", "Frame", "Viewers", "frame_of", "nothing"]
 
 _ASKED = 20  # approvals that a page shows at once
 _MOST = 6  # pages that are served; one that was closed without a word goes when others come
@@ -40,6 +41,7 @@ class ApprovalData(TypedDict):
     since: int
     due: int | None
     asker: str  # the workflow or the cell that asks
+    acts: bool  # whether it can be answered here
 
 
 class Frame(TypedDict):
@@ -53,7 +55,14 @@ class Frame(TypedDict):
     rows: list[RowData]  # of those, the ones that the page has not got
     details: Details | None
     approvals: list[ApprovalData]  # the first of those that are pending
-    acts: bool  # whether anything can be done here
+
+
+Acts = Callable[[str], bool]
+
+
+def nothing(_: str) -> bool:
+    """Nothing can be done to any run."""
+    return False
 
 
 def frame_of(
@@ -62,15 +71,15 @@ def frame_of(
     found: Callable[..., Sequence[StepView]] = found_in,
     *,
     now: int,
-    acts: bool = False,
+    acts: Acts = nothing,
 ) -> Frame:
-    """The whole frame of `look`."""
+    """The whole frame of `look`. `acts` says to which runs anything can be done from here."""
     lines = outline(view, look, found)
     first = max(0, min(look.first, lines.total - look.count))
     rows = lines.window(first, look.count)
     details = details_of(view, look.inspect) if look.inspect else None
-    if details is not None and not acts:
-        details["actions"] = []
+    if details is not None:
+        details["actions"] = [it for it in details["actions"] if acts(it["run"])]
     return {
         "revision": view.revision,
         "header": header_of(view, now),
@@ -79,12 +88,11 @@ def frame_of(
         "order": [row["id"] for row in rows],
         "rows": rows,
         "details": details,
-        "approvals": [_approval(wait) for wait in islice(view.approvals.values(), _ASKED)],
-        "acts": acts,
+        "approvals": [_approval(wait, acts) for wait in islice(view.approvals.values(), _ASKED)],
     }
 
 
-def _approval(wait: Wait) -> ApprovalData:
+def _approval(wait: Wait, acts: Acts) -> ApprovalData:
     return {
         "run": wait.run_id,
         "activity": wait.activity_id,
@@ -93,6 +101,7 @@ def _approval(wait: Wait) -> ApprovalData:
         "since": wait.started_at,
         "due": wait.due,
         "asker": wait.execution.workflow or wait.execution.preview,
+        "acts": acts(wait.run_id),
     }
 
 
@@ -156,7 +165,7 @@ class Viewers:
         *,
         now: Callable[[], int],
         monotonic: Callable[[], float],
-        acts: bool = False,
+        acts: Acts = nothing,
     ) -> None:
         self._view, self._now, self._monotonic, self._acts = view, now, monotonic, acts
         self._viewers: dict[str, _Viewer] = {}

@@ -38,6 +38,7 @@ from evercell.cell.outputs import VIEW_PREFIX
 from evercell.errors import EvercellError
 from evercell_widgets.actions import parse_action
 from evercell_widgets.feeder import EventSource, Feeder
+from evercell_widgets.frames import nothing
 from evercell_widgets.modules import joined
 from evercell_widgets.outline import parse_look
 from evercell_widgets.static import html_table, text_table
@@ -72,7 +73,8 @@ class RunDisplay:
         self.key = VIEW_PREFIX + clock.new_id()
         self._widget: RunWidget | None = None
         self._desk = desk
-        self._feeder = Feeder(source, self, clock=clock, prompt=not live, acts=desk is not None)
+        acts = nothing if desk is None else desk.takes
+        self._feeder = Feeder(source, self, clock=clock, prompt=not live, acts=acts)
         picture, still = self._feeder.start()
         if live:
             layout = Layout(model_id=f"{self.key}-layout")

@@ -76,6 +76,10 @@ class Post:
         self._wake.set()
         return leave
 
+    def takes(self, run_id: str) -> bool:
+        """Whether a command for the run is carried out here, at once."""
+        return run_id in self._receivers
+
     def submit(self, command: Command) -> str:
         """Have a command carried out by who has its run; durable when this returns its id.
 

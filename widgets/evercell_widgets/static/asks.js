@@ -22,31 +22,31 @@ export class Asks {
     this.cards = new Map();
   }
 
-  /** @param {ApprovalData[]} approvals @param {number} total @param {boolean} acts */
-  draw(approvals, total, acts) {
+  /** @param {ApprovalData[]} approvals @param {number} total */
+  draw(approvals, total) {
     this.el.hidden = !total;
-    const wanted = new Set(approvals.map(({ activity }) => activity));
+    const wanted = new Map(approvals.map((approval) => [approval.activity, approval]));
     for (const [activity, card] of this.cards) {
-      if (wanted.has(activity)) continue;
+      if (wanted.get(activity)?.acts === card.approval.acts) continue;
       card.el.remove();
       this.cards.delete(activity);
     }
     for (const approval of approvals) {
-      if (!this.cards.has(approval.activity)) this.add(approval, acts);
+      if (!this.cards.has(approval.activity)) this.add(approval);
     }
     const rest = total - approvals.length;
     this.more.hidden = rest <= 0;
     say(this.more, `and ${rest} more`);
   }
 
-  /** @param {ApprovalData} approval @param {boolean} acts */
-  add(approval, acts) {
+  /** @param {ApprovalData} approval */
+  add(approval) {
     const el = h("article", "ec-ask");
     const head = h("div", "ec-ask-head");
     const until = h("span", "ec-until");
     head.append(h("span", "ec-asker", `${approval.asker} asks`), until);
     el.append(head, h("p", "ec-prompt", approval.prompt));
-    if (acts) {
+    if (approval.acts) {
       const here = { run: approval.run, activity: approval.activity, ask: null };
       const deeds = new Deeds(
         [

@@ -61,7 +61,7 @@ export class Picture {
     this.el.dataset.state = header.state;
     this.el.setAttribute("aria-label", `Evercell run of ${runName(header)}`);
     this.header.draw(header);
-    this.asks.draw(frame.approvals, header.approvals, frame.acts);
+    this.asks.draw(frame.approvals, header.approvals);
     this.grid.draw();
     const { status, search } = this.link.wanted;
     this.empty.hidden = frame.total > 0 || !(status || search);

@@ -26,10 +26,10 @@
  *   ask: string | null, form: string | null}} ActionData
  *
  * @typedef {{run: string, activity: string, prompt: string, schema: string | null, since: number,
- *   due: number | null, asker: string}} ApprovalData
+ *   due: number | null, asker: string, acts: boolean}} ApprovalData
  *
  * @typedef {{revision: number, header: Header, total: number, first: number, order: string[],
- *   rows: RowData[], details: Details | null, approvals: ApprovalData[], acts: boolean}} Frame
+ *   rows: RowData[], details: Details | null, approvals: ApprovalData[]}} Frame
  *
  * @typedef {{get(name: string): any, on(name: string, listener: (...args: any[]) => void): void,
  *   off(name: string, listener: (...args: any[]) => void): void,
