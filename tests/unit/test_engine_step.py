@@ -20,7 +20,7 @@ from evercell.errors import (
     StepTimeoutError,
     UsageError,
 )
-from evercell.events import StepStarted
+from evercell.events import MapStarted, StepStarted
 
 if TYPE_CHECKING:
     from .conftest import Kernel
@@ -344,6 +344,10 @@ def test_a_map_asks_only_what_is_missing(kernel: Kernel, known: int) -> None:
     with kernel.cell():
         assert double.map(range(1000), max_concurrency=20) == [2 * n for n in range(1000)]
     assert sorted(calls) == list(range(known, 1000))
+    with kernel.attached() as run:
+        events = run.history.events(run.run_id)
+    told = [event.calls for event in events if isinstance(event, MapStarted)]
+    assert told == [n for n in (known, 1000 - known) if n]  # a display knows how many will come
 
 
 def test_an_async_map_keeps_to_its_limit(kernel: Kernel) -> None:

@@ -68,6 +68,7 @@ EVENTS: list[e.Event] = [
     e.RunBlocked(RUN, AT, ERROR),
     e.ScheduleSet(RUN, AT, "nightly", "flow", '{"every":"1d"}', PAYLOAD),
     e.ScheduleFired(RUN, AT, "nightly", AT, "child"),
+    e.MapStarted(RUN, AT, "a-1", "ask", 600),
 ]  # fmt: skip
 
 

@@ -125,3 +125,7 @@ def approval_requested(
 
 def approval_answered(run: str, activity: str, *, approved: bool = True) -> ev.Event:
     return ev.ApprovalAnswered(run, next(_moment), activity, approved, None, '{"n": 3}', "ada")
+
+
+def map_started(cell: str, calls: int, name: str = "ask") -> ev.Event:
+    return ev.MapStarted("run1", next(_moment), cell, name, calls)

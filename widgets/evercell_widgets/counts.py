@@ -30,11 +30,11 @@ class Counts(TypedDict):
 
 def counts_of(groups: Iterable[StepGroup]) -> Counts:
     """The sum over `groups`."""
-    return counted((group.counts, group.planned) for group in groups)
+    return counted((group.counts, group.to_come) for group in groups)
 
 
 def counted(parts: Iterable[tuple[Mapping[StepStatus, int], int]]) -> Counts:
-    """The sum over parts, each with its counts by status, and how many are planned."""
+    """The sum over parts, each with its counts by status, and how many are to come."""
     counts: Counts = {
         "total": 0,
         "completed": 0,
@@ -46,9 +46,8 @@ def counted(parts: Iterable[tuple[Mapping[StepStatus, int], int]]) -> Counts:
         "in_doubt": 0,
         "planned": 0,
     }
-    planned = 0
-    for by_status, plan in parts:
-        total = sum(by_status.values())
+    to_come = 0
+    for by_status, more in parts:
         counts["completed"] += by_status["completed"]
         counts["restored"] += by_status["restored"]
         counts["retrying"] += by_status["retrying"]
@@ -56,9 +55,9 @@ def counted(parts: Iterable[tuple[Mapping[StepStatus, int], int]]) -> Counts:
         counts["failed"] += by_status["failed"]
         counts["canceled"] += by_status["canceled"]
         counts["in_doubt"] += by_status["in doubt"]
-        counts["total"] += total
-        planned += max(total, plan)
-    counts["planned"] = planned if planned > counts["total"] else 0
+        counts["total"] += sum(by_status.values())
+        to_come += more
+    counts["planned"] = counts["total"] + to_come if to_come else 0
     return counts
 
 
@@ -76,10 +75,7 @@ def remaining(executions: Iterable[Execution], now: int) -> int | None:
 
 
 def _remaining(group: StepGroup, now: int) -> int | None:
-    known = sum(group.counts.values())
-    if group.planned <= 0 or group.ended < _ENOUGH:
-        return None
-    left = max(group.planned, known) - (known - group.began) - group.ended
-    if left <= 0:
+    left = max(group.expected, group.began) - group.ended
+    if not group.expected or group.ended < _ENOUGH or left <= 0:
         return None
     return left * max(0, now - group.began_at) // group.ended

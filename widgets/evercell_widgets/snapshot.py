@@ -154,7 +154,7 @@ def header_of(view: RunView, now: int) -> Header:
         "eta": remaining(rows, now),
         "steps": counted(
             [
-                *((group.counts, group.planned) for row in rows for group in row.groups.values()),
+                *((group.counts, group.to_come) for row in rows for group in row.groups.values()),
                 *((group.steps, 0) for group in view.groups.values()),
             ]
         ),

@@ -100,11 +100,16 @@ class StepGroup:
     revision: int = 0
     first_at: int = 0  # ns: when the first call of them began
     last_at: int = 0  # ns: when the last of them ended
-    planned: int = 0  # how many calls there will be, where that is known
+    expected: int = 0  # how many will have begun here, as maps have said
     began: int = 0  # calls that began here, not answered from the history
     began_at: int = 0  # ns: when the first of those began
     ended: int = 0  # of those, how many have ended
     error: str | None = None  # of the latest failure
+
+    @property
+    def to_come(self) -> int:
+        """Calls that a map will make and that have not begun."""
+        return max(0, self.expected - self.began)
 
 
 @dataclass(slots=True, eq=False)

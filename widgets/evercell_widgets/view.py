@@ -175,6 +175,8 @@ def _end_cell(
         return
     execution.status, execution.duration = status, event.duration
     execution.error = error_line(error)
+    for group in execution.groups.values():
+        group.expected = 0  # a map that stopped early makes no more
     execution.traceback = error.traceback if error else ""
     if view.state == "running":
         view.state = "idle"

@@ -77,6 +77,12 @@ def _step_canceled(view: RunView, event: ev.StepCanceled) -> None:
         _end(view, step, "canceled", 0, event.at)
 
 
+def _map_started(view: RunView, event: ev.MapStarted) -> None:
+    if (execution := where(view, event)) is not None:
+        group = _group(execution, event.name)
+        group.expected = max(group.expected, group.began) + event.calls
+
+
 def _steps_answered(view: RunView, event: ev.StepsAnswered) -> None:
     execution = where(view, event)
     for activity_id in event.activity_ids:
@@ -216,5 +222,6 @@ STEPS: dict[type[ev.Event], Callable[[RunView, Any], None]] = {
     ev.StepFailed: _step_failed,
     ev.StepCanceled: _step_canceled,
     ev.StepsAnswered: _steps_answered,
+    ev.MapStarted: _map_started,
     ev.UsageRecorded: _usage_recorded,
 }

@@ -27,6 +27,7 @@ from evercell.engine.recorder import Recorded
 from evercell.engine.retry import ONCE, RetryPolicy
 from evercell.engine.scope import Answered, Call, Raised, current_scope
 from evercell.errors import UsageError
+from evercell.events import MapStarted
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -172,7 +173,7 @@ class Step(Generic[P, R]):
             return map_async(calls, max_concurrency, return_exceptions=return_exceptions)
         if self.is_async:
             return self._map_async(items, max_concurrency, return_exceptions)
-        begun = [self._begin(item, {}) for item in items]
+        begun = self._begin_all(items)
         return map_sync(begun, max_concurrency, return_exceptions=return_exceptions)
 
     async def _call_async(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -184,8 +185,18 @@ class Step(Generic[P, R]):
         self, items: list[tuple[Any, ...]], limit: int, return_exceptions: bool
     ) -> list[Any]:
         __tracebackhide__ = True
-        begun = [self._begin(item, {}) for item in items]
+        begun = self._begin_all(items)
         return await map_async(begun, limit, return_exceptions=return_exceptions)
+
+    def _begin_all(self, items: list[tuple[Any, ...]]) -> list[Answered | Callable[[], Any]]:
+        """Look all calls up, and record how many will be made, for who waits for them."""
+        __tracebackhide__ = True
+        begun = [self._begin(item, {}) for item in items]
+        scope, calls = current_scope(), sum(not isinstance(each, Answered) for each in begun)
+        if scope is not None and calls > 1:
+            now = scope.clock.now()
+            scope.history.append(MapStarted(scope.run_id, now, scope.cell, self.name, calls))
+        return begun
 
     def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Answered | Callable[[], Any]:
         """Look the call up, which counts it; the answer, or what is left to do (to call, and for an

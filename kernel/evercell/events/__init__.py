@@ -4,6 +4,7 @@
                               │               │      └ UsageRecorded*                             │
                               │               │     StepCompleted | StepFailed | StepCanceled ────┤
                               │               │     StepsAnswered*     (the history answered)     │
+                              │               │     MapStarted*        (how many calls will come) │
                               │               └─ CellCompleted | CellFailed ──────────────────────┘
                               ├─ CellRestored
                               ├─ CellAccepted | CellForgotten     (on a user's word)
@@ -73,6 +74,7 @@ from evercell.events.steps import (
     AttemptFailed,
     AttemptStarted,
     HeartbeatRecorded,
+    MapStarted,
     StepCanceled,
     StepCompleted,
     StepFailed,
@@ -129,6 +131,7 @@ __all__ = [
     "ErrorInfo",
     "Event",
     "HeartbeatRecorded",
+    "MapStarted",
     "MarkerKind",
     "MarkerRecorded",
     "ParentClosePolicy",
@@ -204,6 +207,7 @@ AnyEvent = (
     | RunBlocked
     | ScheduleSet
     | ScheduleFired
+    | MapStarted
 )
 
 EVENT_TYPES: dict[str, type[Event]] = {cls.__name__: cls for cls in get_args(AnyEvent)}

@@ -12,6 +12,7 @@ __all__ = [
     "AttemptFailed",
     "AttemptStarted",
     "HeartbeatRecorded",
+    "MapStarted",
     "StepCanceled",
     "StepCompleted",
     "StepFailed",
@@ -105,3 +106,11 @@ class UsageRecorded(Event, frozen=True):
     input_tokens: int
     output_tokens: int
     cost: float | None = None  # in the currency of the user's price table
+
+
+class MapStarted(Event, frozen=True):
+    """A map is about to make calls that the history did not answer; it may stop at a failure."""
+
+    cell: str
+    name: str  # the step's
+    calls: int

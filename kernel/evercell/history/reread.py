@@ -53,7 +53,7 @@ class StoredEvent(NamedTuple):
 
 
 _HOSTED = """ OR run_id IN (
-    SELECT run_id FROM store.event WHERE type = 'RunStarted' AND detail->>'$.start.host' = $run_id
+    SELECT run_id FROM store.event WHERE type = 'RunStarted' AND host_run = $run_id
 )"""
 _PLACE = ("writer", "position", "generation", "seq", "tag")
 
