@@ -119,6 +119,11 @@ class Asks:
         """Whether the code goes over ground that the history knows."""
         return bool(self._recorded) or self._inputs > 0
 
+    @property
+    def last(self) -> bool:
+        """Whether the latest recorded input has reached the code: what it does now may be new."""
+        return self._inputs <= 0
+
     def seen(self) -> None:
         """A recorded input reaches the code."""
         self._inputs -= 1

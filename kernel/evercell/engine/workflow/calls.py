@@ -15,7 +15,7 @@ from evercell.engine.workflow.carrying import ChildWork
 from evercell.engine.workflow.context import watched
 from evercell.engine.workflow.handle import ChildHandle, WorkflowHandle
 from evercell.engine.workflow.holder import current_worker
-from evercell.errors import ForkError, NondeterminismError, UsageError, WorkflowError
+from evercell.errors import ForkError, NondeterminismError, UsageError
 from evercell.history import StepRecord
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["StartOptions", "start", "start_child"]
 
-_DEPTH = 100  # of children of children
 _UNHAPPY = ("failed", "timed out", "canceled", "terminated")
 
 
@@ -231,8 +230,8 @@ def start_child(
     kwargs: dict[str, Any],
     options: StartOptions,
 ) -> ChildHandle:
-    """Ask for a child. Raises UsageError, NotStorableError, and WorkflowError for a workflow that
-    would start itself for ever."""
+    """Ask for a child. Raises UsageError, NotStorableError; awaiting it raises WorkflowError where
+    a workflow would start itself for ever."""
     if options.conflict == "use_existing":
         raise UsageError(
             "a child is a run of its own: id_conflict_policy is 'fail' or 'terminate_existing'."
@@ -242,7 +241,6 @@ def start_child(
     key = canonical.digest((definition.name, options.id, args, sorted(kwargs.items())), live)
     with worker.guard.allowing():
         request = _request(worker, definition, args, kwargs, options, "")
-    _refuse_cycle(worker, instance, request)
 
     def make() -> Event:
         run_id = worker.new_run_id()
@@ -278,23 +276,3 @@ def _cancel_child(instance: Instance, event: Event) -> None:
             "its parent cancelled it",
         ),
     )  # fmt: skip
-
-
-def _refuse_cycle(worker: Any, instance: Instance, request: StartRequest) -> None:
-    """A workflow that starts itself with the same arguments, directly or through others, would
-    never end."""
-    ancestor: Instance | None = instance
-    depth = 0
-    while ancestor is not None:
-        depth += 1
-        again = ancestor.started.workflow == request.definition.name and (
-            ancestor.start.input.id == request.input.id
-        )
-        if again or depth > _DEPTH:
-            raise WorkflowError(
-                f"workflow {request.definition.name!r} would start itself for ever: it is among "
-                f"its own ancestors, {depth} up, with the same arguments. Give the child other "
-                "arguments, or end the recursion."
-            )
-        parent = ancestor.start.parent
-        ancestor = None if parent is None else worker.instances.get(parent)

@@ -13,17 +13,14 @@ from typing import TYPE_CHECKING, Any
 from evercell import events as e
 from evercell.engine.failures import recorded_error
 from evercell.engine.workflow import starting
+from evercell.engine.workflow.delivering import Messenger
 from evercell.engine.workflow.runner import Job, RunScope
 from evercell.errors import (
-    EvercellError,
-    RunNotFoundError,
-    WorkflowAlreadyStartedError,
-    WorkflowClosedError,
+    WorkflowError,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from concurrent.futures import Future
 
     from evercell.engine.workflow.context import StepWork
     from evercell.engine.workflow.instance import Instance, Pending
@@ -42,13 +39,12 @@ class ChildWork:
     reuse: starting.ReusePolicy
 
 
-class Carrier:
+class Carrier(Messenger):
     """Carries out what the worker's runs ask for."""
 
     def __init__(self, worker: WorkflowWorker) -> None:
-        self._worker = worker
+        super().__init__(worker)
         self._parents: dict[str, tuple[str, str]] = {}  # child -> (parent, activity_id there)
-        self.updates: dict[str, Future[e.UpdateCompleted]] = {}
 
     def carry_out(self, instance: Instance, fresh: list[Event], work: list[Pending]) -> None:
         """Record the new asks of an activation, and carry them out."""
@@ -172,8 +168,9 @@ class Carrier:
         worker = self._worker
         self._parents[event.child] = instance.run_id, event.activity_id
         try:
+            starting.refuse_cycle(worker, instance.started, work.request)
             starting.choose_id(worker, event.workflow_id, work.conflict, work.reuse)
-        except WorkflowAlreadyStartedError as refused:
+        except WorkflowError as refused:
             info = recorded_error(refused, worker.history, worker.live)
             end = e.RunFinished(event.child, worker.clock.now(), "failed", error=info)
             self._report_child(end, event.child)
@@ -210,84 +207,25 @@ class Carrier:
         )
         self._worker.record_input(parent, event)
 
-    # -- messages -------------------------------------------------------------------------------
-
-    def _send(self, instance: Instance, event: e.SignalSent | e.CancelSent, message: Any) -> None:
-        """Record a message at the run that it is for, then say so in the run that sent it."""
-        worker = self._worker
-        error: EvercellError | None = None
-        try:
-            target = self.target(event.target)
-        except (RunNotFoundError, WorkflowClosedError) as failed:
-            error = failed
-        else:
-            reached: Event
-            if isinstance(event, e.SignalSent):
-                payload, view = instance.encode(message)
-                reached = e.SignalReceived(
-                    target, worker.clock.now(), event.activity_id, event.name, payload, view,
-                    instance.run_id,
-                )  # fmt: skip
-            else:
-                reached = e.CancelRequested(
-                    target, worker.clock.now(), event.activity_id, None, event.reason
-                )
-            self.record_message(target, reached)
-        info = None if error is None else recorded_error(error, worker.history, worker.live)
-        report = e.DeliveryReported(instance.run_id, worker.clock.now(), event.activity_id, info)
-        worker.record_input(instance.run_id, report)
-
-    def target(self, name: str) -> str:
-        """The open run with this run id or workflow id. Raises RunNotFoundError,
-        WorkflowClosedError."""
-        worker = self._worker
-        run_id = worker.ids.get(name, name)
-        if run_id in worker.instances or run_id in worker.open or run_id in worker.starting:
-            return run_id
-        if name in worker.outcomes or worker.find_end(name) is not None:
-            raise WorkflowClosedError(
-                f"run {name} is closed: nothing can reach it any more. Start another run."
-            )
-        raise RunNotFoundError(
-            f"No open workflow run {name!r} here. List runs with: evercell ls --all."
-        )
-
-    def record_message(self, run_id: str, event: Event) -> None:
-        """Record an input from outside once: a second one with the same id is dropped."""
-        worker = self._worker
-        instance = worker.instances.get(run_id)
-        identity = getattr(event, "signal_id", None) or getattr(event, "command_id", None)
-        if instance is not None and identity is not None:
-            if identity in instance.messages.taken:
-                return
-            instance.messages.taken.add(identity)
-        worker.record_input(run_id, event)
-
-    def _updated(self, event: e.UpdateCompleted) -> None:
-        """Tell who waits for the update, once its result is durable."""
-        worker = self._worker
-        future = self.updates.pop(event.update_id, None)
-        if future is None:
-            return
-
-        def tell(failure: str | None) -> None:
-            if failure is not None:
-                worker.stalled(failure, partial(worker.history.commit_then, (), tell))
-            elif future.set_running_or_notify_cancel():
-                future.set_result(event)
-
-        worker.history.commit_then((), tell)
-
     # -- ends -----------------------------------------------------------------------------------
 
     def _end(self, instance: Instance, fresh: list[Event], work: list[Pending]) -> None:
         """Record the run's end with all that it asked for last; then tell everybody."""
         end = instance.finished
         assert end is not None  # noqa: S101 - called for that
+        events = [event for event in fresh if event is not end]
+        self._worker.append(events)
+        self._worker.flush()  # before what comes of them
+        new = {id(event) for event in events}
         for pending in work:
-            if isinstance(pending.event, (e.SignalSent, e.CancelSent, e.UpdateCompleted)):
+            asked = pending.event
+            if not _outlives(asked):
+                continue
+            if id(asked) in new:
                 self._start(instance, pending)
-        events: list[Event] = list(fresh)
+            elif getattr(asked, "activity_id", "") in instance.pending:  # not known to be done
+                self._start_again(instance, pending, {}, {})
+        events = [end]
         following = None
         if instance.again is not None and end.next_run is not None:
             following = starting.continued(self._worker, instance, end.next_run)
@@ -300,7 +238,7 @@ class Carrier:
         """Record `events`, with `end` among them, and let go of the run."""
         worker = self._worker
         worker.let_go(end.run_id, cancel=True)
-        worker.ending[end.run_id] = started
+        worker.ending[end.run_id] = end
         if started.start is not None and worker.ids.get(started.start.workflow_id) == end.run_id:
             del worker.ids[started.start.workflow_id]
         self._close_children(end.run_id)
@@ -374,3 +312,10 @@ def _tried(history: Iterable[Event]) -> tuple[dict[str, Event], dict[str, Payloa
             case _:
                 pass
     return tried, beats
+
+
+def _outlives(asked: Event) -> bool:
+    """Whether what a run asked for last is carried out although the run is over."""
+    if isinstance(asked, e.ChildStarted):
+        return asked.parent_close_policy == "abandon"
+    return isinstance(asked, (e.SignalSent, e.CancelSent, e.StepCanceled, e.UpdateCompleted))

@@ -270,6 +270,15 @@ def set_attributes(
             instance.run_id, instance.at, instance.services.new_activity_id(), *texts
         ),
     )
+    if attributes is not None:
+        instance.search_attributes = _merged(instance.search_attributes, attributes)
+    if memo is not None:
+        instance.memo = _merged(instance.memo, memo)
+
+
+def _merged(text: str | None, news: dict[str, Any]) -> str:
+    before: dict[str, Any] = {} if text is None else msgspec.json.decode(text)
+    return json_text(before | news)
 
 
 def json_text(value: dict[str, Any]) -> str:

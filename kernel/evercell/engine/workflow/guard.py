@@ -10,6 +10,7 @@ profile function is off: what is there was looked at when it was new.
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import io
 import os
@@ -75,8 +76,15 @@ _FUNCTIONS: dict[CodeType, tuple[str, str]] = {
     secrets.token_urlsafe.__code__: ("secrets.token_urlsafe", _RANDOM),
 }
 
+_AS_COMPLETED = asyncio.as_completed.__code__
+_UNORDERED = (
+    "asyncio.as_completed with coroutines, which it starts in the order of their addresses",
+    "Give it tasks: [asyncio.ensure_future(it) for it in ...]",
+)
+
 _AUDITED = frozenset({
-    "_thread.start_new_thread", "ftplib.connect", "http.client.connect", "open", "os.exec",
+    "_thread.start_joinable_thread", "_thread.start_new_thread", "ftplib.connect",
+    "http.client.connect", "open", "os.exec",
     "os.fork", "os.listdir", "os.mkdir", "os.posix_spawn", "os.remove", "os.rename", "os.scandir",
     "os.system", "shutil.copyfile", "shutil.move", "smtplib.connect", "socket.connect",
     "socket.getaddrinfo", "sqlite3.connect", "subprocess.Popen", "urllib.Request",
@@ -113,7 +121,7 @@ class Guard:
     def profiling(self) -> Iterator[None]:
         """Watch the calls that user code makes itself in the block; not over known ground."""
         instance = self._instance
-        if instance is None or instance.asks.replaying or self._profiling:
+        if instance is None or not instance.watched or self._profiling:
             yield
             return
         self._profiling = True
@@ -146,6 +154,7 @@ class Guard:
             self._allowed -= 1
 
     def _profile(self, frame: FrameType, kind: str, argument: Any) -> None:
+        found: tuple[str, str] | None
         if kind == "c_call":
             try:
                 found = _BUILTINS.get(argument)
@@ -154,7 +163,9 @@ class Guard:
             caller: FrameType | None = frame
         elif kind == "call":
             found = _FUNCTIONS.get(frame.f_code)
-            if found is None:
+            if frame.f_code is _AS_COMPLETED:
+                found = None if _are_futures(frame.f_locals["fs"]) else _UNORDERED
+            elif found is None:
                 name = _METHODS.get(frame.f_code)
                 if name is None or frame.f_locals.get("self") is not _SHARED:
                     return
@@ -199,6 +210,12 @@ def _is_quiet(frame: FrameType | None) -> bool:
             return False
         frame = frame.f_back
     return True
+
+
+def _are_futures(awaitables: object) -> bool:
+    return isinstance(awaitables, (list, tuple, set, frozenset, dict)) and all(
+        map(asyncio.isfuture, awaitables)
+    )
 
 
 @lru_cache(maxsize=4096)

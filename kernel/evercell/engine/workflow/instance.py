@@ -12,24 +12,21 @@ from __future__ import annotations
 import asyncio
 import random
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from evercell import events as e
-from evercell.codec import exceptions, values
-from evercell.codec.secret import refuse_secrets
-from evercell.engine import clear
+from evercell.engine.current import set_calling
 from evercell.engine.durations import seconds
-from evercell.engine.failures import recorded_error
 from evercell.engine.workflow import context
 from evercell.engine.workflow.asks import REACHED, SLOT, Asks
 from evercell.engine.workflow.context import ContinueAsNew
 from evercell.engine.workflow.endings import ending_error
 from evercell.engine.workflow.loop import WorkflowFuture, WorkflowLoop
-from evercell.engine.workflow.messages import Messages
+from evercell.engine.workflow.messages import Messages, message_id
+from evercell.engine.workflow.recorded import RecordedValues, Services
 from evercell.errors import (
     NondeterminismError,
     NotStorableError,
-    StepFailedError,
     WorkflowCallError,
     WorkflowFailedError,
 )
@@ -42,29 +39,11 @@ if TYPE_CHECKING:
     from evercell.engine.step import Step
     from evercell.engine.workflow.asks import Identity
     from evercell.engine.workflow.definition import Workflow
-    from evercell.engine.workflow.guard import Guard
-    from evercell.events import ErrorInfo, Event, Payload, RunStarted, WorkflowStart
-    from evercell.history import History
+    from evercell.events import ErrorInfo, Event, RunStarted, WorkflowStart
 
 __all__ = ["Instance", "Pending", "Services"]
 
 _SECOND = 1_000_000_000
-
-
-class Services(Protocol):
-    """What a run needs of the process that carries it."""
-
-    history: History
-    live: dict[str, Any]
-    guard: Guard
-
-    def new_activity_id(self) -> str:
-        """A fresh id."""
-        ...
-
-    def new_run_id(self) -> str:
-        """A fresh id."""
-        ...
 
 
 @dataclass(slots=True)
@@ -78,7 +57,7 @@ class Pending:
     over: bool = False  # its outcome is being recorded
 
 
-class Instance:
+class Instance(RecordedValues):
     """A run's state in this process; rebuilt from its history at any time."""
 
     def __init__(
@@ -100,6 +79,9 @@ class Instance:
         )  # the run's time, nanoseconds: that of the latest input
         self.finished: e.RunFinished | None = None
         self.again: ContinueAsNew | None = None
+        self.memo = self.start.memo  # and attributes: as they are now, JSON
+        self.search_attributes = self.start.search_attributes
+        self.edited = False  # its code is not what its run began with
         self.broken: NondeterminismError | WorkflowCallError | None = None
         self.querying: str | None = None  # name of the query whose handler runs
         self.patches: dict[str, bool] = {}
@@ -110,6 +92,8 @@ class Instance:
         self._timers: dict[asyncio.TimerHandle, str] = {}
         self._task: asyncio.Task[None] | None = None
         self._canceled = False
+        self._closed = False
+        self._reached: set[str] = set()  # ids of the messages that the code has seen
 
     # -- the run's life -----------------------------------------------------------------------
 
@@ -118,7 +102,6 @@ class Instance:
         WorkflowCallError; then nothing was carried out."""
         history = list(history)
         self.asks = Asks(self.run_id, history)
-        self.messages.remember(history)
         self.activate(None)
         for event in history:
             if isinstance(event, REACHED):
@@ -127,6 +110,15 @@ class Instance:
                 if self.finished is not None:
                     break
         self.asks.finish_replay()
+        self.messages.remember(history)
+
+    def begin(self, signals: Iterable[Event]) -> None:
+        """Let the code begin; `signals` were handed on by the run that it continues. Raises as
+        `replay`."""
+        self.messages.remember(signals)
+        for event in (None, *signals):
+            if self.finished is None:
+                self.activate(event)
 
     def activate(self, event: Event | None) -> None:
         """Let `event` reach the code, and run it until it waits. Raises as `replay`."""
@@ -134,7 +126,7 @@ class Instance:
             self.at = max(self.at, event.at)  # a clock that jumped back must not move time back
         with self.services.guard.watching(self):
             if event is None:
-                self._task = self.loop.create_task(self._main())
+                self._task = self.loop.create_task(self._main(*self.decode(self.start.input)))
             else:
                 self._reach(event)
             with self.services.guard.profiling():
@@ -144,6 +136,12 @@ class Instance:
         if self.broken is not None:
             raise self.broken
 
+    @property
+    def watched(self) -> bool:
+        """Whether the guard looks at what the code does now: it did not when it was recorded, or
+        was another's code."""
+        return self.edited or self.asks.last
+
     def take(self) -> tuple[list[Event], list[Pending]]:
         """What the code asked for since the last time: to be recorded, and to be carried out."""
         fresh, self.asks.fresh = self.asks.fresh, []
@@ -151,13 +149,17 @@ class Instance:
         return fresh, work
 
     def close(self) -> None:
-        """Let go of the code where it stands: it gets no chance to react."""
-        self.loop.close()
+        """Let go of the code where it stands: what its `finally` blocks ask for is refused."""
+        self._closed = True
+        caller = set_calling(self)
+        try:
+            self.loop.close()
+        finally:
+            set_calling(caller)
         self.pending.clear()
         self._task = None
 
-    async def _main(self) -> None:
-        args, kwargs = self.decode(self.start.input)
+    async def _main(self, args: list[Any], kwargs: dict[str, Any]) -> None:
         try:
             value = await self.definition.function(*args, **kwargs)
         except ContinueAsNew as again:
@@ -171,6 +173,8 @@ class Instance:
                 self.fail(WorkflowFailedError("the workflow's code cancelled its own task."))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the run's result
             self.fail(error)
+        except (SystemExit, KeyboardInterrupt) as stop:
+            self.fail(WorkflowFailedError(f"the workflow's code raised {stop!r}."))
         else:
             self._complete(value)
 
@@ -198,6 +202,8 @@ class Instance:
 
     def fail(self, error: Exception) -> None:
         """The run fails with `error`, unless it is over, or its code was found not to fit."""
+        if isinstance(error, WorkflowCallError):  # of the loop, which knows no run
+            self.broken = self.broken or error
         if self.finished is None and self.broken is None:
             self._finish(
                 "failed",
@@ -214,6 +220,11 @@ class Instance:
     # -- inputs -------------------------------------------------------------------------------
 
     def _reach(self, event: Event) -> None:
+        message = message_id(event)
+        if message is not None:
+            if message in self._reached:
+                return  # recorded twice, by senders that could not know that it had arrived
+            self._reached.add(message)
         match event:
             case e.TimerFired():
                 pending = self._arrived(event)
@@ -222,6 +233,8 @@ class Instance:
                     self.loop.fire(pending.work)
             case e.SignalReceived() | e.UpdateAccepted():
                 self.messages.reach(event)
+            case e.CancelRequested(activity_id=str()):
+                pass  # for a step, whose end tells the code
             case e.CancelRequested():
                 self._canceled = True
                 if self._task is not None:
@@ -277,10 +290,14 @@ class Instance:
     ) -> Pending:
         """Ask for something: the recorded ask, or a new one to be carried out. `waits`: something
         will come of it, for the future of what is returned."""
+        if self._closed:
+            raise asyncio.CancelledError("the run let go of its code")
         if self.querying is not None:
             raise self.messages.mutated()
-        if self.finished is not None or self.broken is not None:
-            return Pending(make(), self.loop.create_future() if waits else None)  # too late
+        if self.broken is not None:
+            raise self.broken
+        if self.finished is not None:
+            raise asyncio.CancelledError("the run is over")
         try:
             event, _ = self.asks.ask(identity, make)
         except NondeterminismError as error:
@@ -328,7 +345,7 @@ class Instance:
 
     def timer_canceled(self, handle: asyncio.TimerHandle) -> None:
         activity_id = self._timers.pop(handle, None)
-        if activity_id is None or self.finished is not None or self.loop.is_closed():
+        if activity_id is None or self.finished is not None or self._closed:
             return
         self.drop(activity_id)
         self.tell(
@@ -358,30 +375,8 @@ class Instance:
     @property
     def random(self) -> random.Random:
         """Random numbers that a replay repeats."""
+        if self.querying is not None:
+            raise self.messages.mutated()  # the code would see other numbers than in a replay
         if self._random is None:
             self._random = random.Random(self.start.seed)  # noqa: S311 - repeatable on purpose
         return self._random
-
-    def decode(self, payload: Payload) -> Any:
-        """A stored value. Raises PayloadError, RestoreError."""
-        services = self.services
-        return values.decode(payload.encoding, services.history.get(payload), services.live)
-
-    def exception(self, error: ErrorInfo) -> BaseException:
-        """The exception that a recorded failure raises."""
-        if error.payload is None:
-            return StepFailedError(f"failed with {error.type}: {error.message}")
-        services = self.services
-        data = services.history.get(error.payload)
-        return exceptions.decode_exception(error.payload.encoding, data, services.live)
-
-    def encode(self, value: object) -> tuple[Payload, str | None]:
-        """A value of the code as it is recorded, and JSON for people. Raises NotStorableError."""
-        encoded = values.encode(value, self.services.live)
-        refuse_secrets(encoded.data)
-        payload = self.services.history.put(encoded.data, encoded.codec)
-        return payload, clear.json_view(value, encoded)
-
-    def describe(self, error: BaseException) -> ErrorInfo:
-        """An exception of the code as it is recorded."""
-        return recorded_error(error, self.services.history, self.services.live)

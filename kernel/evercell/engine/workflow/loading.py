@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 from evercell.engine.workflow.instance import Instance
 from evercell.errors import (
     EvercellError,
-    NondeterminismError,
-    WorkflowCallError,
     WorkflowNotDefinedError,
 )
 from evercell.events import RunStarted
@@ -42,6 +40,8 @@ def define(worker: WorkflowWorker, definition: Workflow[..., object]) -> None:
     if before is definition:
         return
     worker.definitions[name] = definition
+    worker.versions[name] = definition.code_version()
+    worker.flush()  # what was asked for in this round is part of the histories
     if before is None:
         worker.scheduler.defined(name)
     runs = [started for _, started in worker.open_runs() if started.workflow == name]
@@ -83,9 +83,10 @@ def replayed(
     definition = worker.definitions[started.workflow].for_run(started, worker)
     instance = Instance(started, definition, worker)
     instance.step_versions = {} if compare else None
+    instance.edited = worker.versions.get(started.workflow) != instance.start.version
     try:
         instance.replay(history)
-    except (NondeterminismError, WorkflowCallError):
+    except BaseException:
         instance.close()
         raise
     return instance

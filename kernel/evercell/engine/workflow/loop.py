@@ -16,6 +16,7 @@ import asyncio
 import itertools
 from asyncio import events
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from evercell.errors import WorkflowCallError
@@ -79,6 +80,8 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         self._ready: deque[asyncio.Handle] = deque()
         self._numbers = itertools.count(1)
         self._closed = False
+        self._tasks: set[WorkflowTask[Any]] = set()  # those that may not be done
+        self._tasks_limit = 64
 
     def next_number(self) -> int:
         """The number of the next task or future."""
@@ -93,7 +96,10 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
             while ready:
                 handle = ready.popleft()
                 if not handle._cancelled:
-                    handle._run()
+                    try:
+                        handle._run()
+                    except (SystemExit, KeyboardInterrupt):
+                        continue  # of user code: its task has it, and no other run is to suffer
                 left -= 1
                 if left == 0:
                     raise WorkflowCallError(
@@ -153,7 +159,12 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
     def create_task(  # type: ignore[override] # typeshed's signature differs by version
         self, coro: Coroutine[Any, Any, T], **options: Any
     ) -> asyncio.Task[T]:
-        return WorkflowTask(coro, loop=self, **options)
+        task: WorkflowTask[T] = WorkflowTask(coro, loop=self, **options)
+        self._tasks.add(task)
+        if len(self._tasks) > self._tasks_limit:
+            self._tasks = {task for task in self._tasks if not task.done()}
+            self._tasks_limit = 2 * len(self._tasks) + 64
+        return task
 
     def get_debug(self) -> bool:
         return False
@@ -165,7 +176,16 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         return self._closed
 
     def close(self) -> None:
+        """End all coroutines where they stand, here and now: the garbage collector would do it at
+        any time, and what their `finally` blocks ask for would go to whatever runs then."""
         self._closed = True
+        self._ready.clear()
+        tasks, self._tasks = self._tasks, set()
+        for task in sorted(tasks, key=hash):
+            coroutine = task.get_coro()
+            if not task.done() and coroutine is not None:
+                with suppress(BaseException):  # of code that is over
+                    coroutine.close()
         self._ready.clear()
 
     def get_task_factory(self) -> None:

@@ -16,7 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from evercell import events as e
 from evercell.engine.conversion import convert_arguments
-from evercell.errors import HandlerNotFoundError, NotStorableError, QueryMutatedError
+from evercell.errors import (
+    HandlerNotFoundError,
+    NotStorableError,
+    QueryMutatedError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -25,7 +30,20 @@ if TYPE_CHECKING:
     from evercell.engine.workflow.loop import WorkflowFuture
     from evercell.events import Event
 
-__all__ = ["Handler", "Messages"]
+__all__ = ["Handler", "Messages", "message_id"]
+
+
+def message_id(event: Event) -> str | None:
+    """What tells a message from outside from a second delivery of it."""
+    match event:
+        case e.SignalReceived():
+            return event.signal_id
+        case e.UpdateAccepted():
+            return event.update_id
+        case e.CancelRequested():
+            return event.command_id
+        case _:
+            return None
 
 
 @dataclass(slots=True)
@@ -64,13 +82,10 @@ class Messages:
     def remember(self, history: Iterable[Event]) -> None:
         """What a history holds has come; when it is delivered once more, that is no surprise."""
         for event in history:
+            message = message_id(event)
+            if message is not None:
+                self.taken.add(message)
             match event:
-                case e.SignalReceived():
-                    self.taken.add(event.signal_id)
-                case e.CancelRequested():
-                    self.taken.add(event.command_id)
-                case e.UpdateAccepted():
-                    self.taken.add(event.update_id)
                 case e.StepCompleted() | e.StepFailed() | e.TimerFired() | e.ChildFinished():
                     self.dropped.add(event.activity_id)
                 case e.ApprovalAnswered() | e.DeliveryReported():
@@ -123,9 +138,14 @@ class Messages:
             self.signals[name].arguments(args, kwargs)
 
     def _handle(self, handler: Handler, event: e.SignalReceived) -> None:
+        args, kwargs = self.arguments(event)
         try:
-            args, kwargs = self.arguments(event)
             bound = handler.arguments(args, kwargs)
+        except UsageError as error:  # it came before anybody could tell its sender
+            if not self._instance.asks.replaying:
+                self._instance.services.notice(f"signal {event.name!r} was left out: {error}")
+            return
+        try:
             with self._instance.services.guard.profiling():
                 outcome = handler.function(*bound.args, **bound.kwargs)
         except Exception as error:  # noqa: BLE001 - the handler is part of the run
@@ -203,8 +223,9 @@ class Messages:
     def mutated(self) -> QueryMutatedError:
         """The error for a query that asks for something."""
         return QueryMutatedError(
-            f"{self._instance.querying!r} asked for a step, a timer or the like. A query or a "
-            "validator only looks, for it leaves nothing in the history: make it an update."
+            f"{self._instance.querying!r} asked for a step, a timer, a random number or the like. "
+            "A query or a validator only looks, for it leaves nothing in the history: make it an "
+            "update."
         )
 
     def _read_only(

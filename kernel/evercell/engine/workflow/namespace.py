@@ -98,7 +98,7 @@ class _Workflow:
             started_at=instance.started.at,
             parent=start.parent,
             continued_from=start.continued_from,
-            memo={} if start.memo is None else msgspec.json.decode(start.memo),
+            memo={} if instance.memo is None else msgspec.json.decode(instance.memo),
             history_length=instance.asks.count,
         )
 

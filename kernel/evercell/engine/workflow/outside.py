@@ -142,10 +142,17 @@ def query(
     """The query handler's answer."""
 
     def ask() -> Any:
-        instance = loading.inspect(worker, run_id)
+        latest = worker.carrier.latest(run_id)
+        instance = loading.inspect(worker, latest)
         if instance is None:
-            raise loading.not_defined(run_id, None)
-        return instance.messages.query(name, list(args), kwargs)
+            raise loading.not_defined(latest, None)
+        try:
+            answer = instance.messages.query(name, list(args), kwargs)
+            encoded = values.encode(answer, worker.live)  # its own data is not to be changed
+        finally:
+            if instance is not worker.instances.get(latest):
+                instance.close()
+        return values.decode(encoded.codec, encoded.data, worker.live)
 
     return worker.call(ask).result()
 
@@ -164,7 +171,7 @@ def update(
         _validate(instance, name, list(args), kwargs)
         payload, view = _encoded(worker, [list(args), kwargs])
         identity = worker.new_activity_id()
-        worker.carrier.updates[identity] = done
+        worker.carrier.updates[identity] = target, done
         event = e.UpdateAccepted(target, worker.clock.now(), identity, name, payload, view)
         worker.record_input(target, event)
 

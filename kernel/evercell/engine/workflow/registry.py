@@ -39,7 +39,7 @@ class Runs:
         self.open: dict[str, RunStarted] = {}  # known runs that are not loaded
         self.blocked: dict[str, EvercellError] = {}
         self.starting: dict[str, RunStarted] = {}  # recorded, and about to begin
-        self.ending: dict[str, RunStarted] = {}  # over, and their end is being recorded
+        self.ending: dict[str, e.RunFinished] = {}  # over, and their end is being recorded
         self.outcomes: dict[str, e.RunFinished] = {}
         self.ids: dict[str, str] = {}  # the open run of each workflow id
         self.children: dict[str, list[str]] = {}  # of each open parent, also closed ones

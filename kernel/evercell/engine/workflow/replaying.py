@@ -55,6 +55,9 @@ class _Services:
     def new_run_id(self) -> str:
         return "not-started"
 
+    def notice(self, _: str) -> None:
+        """Its user looks at what comes of the replay."""
+
 
 class Replayer:
     """Replays recorded runs of `workflows`. `live`: the namespace in which stored values find the

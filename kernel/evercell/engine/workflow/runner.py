@@ -123,7 +123,8 @@ class StepRunner:
         """`stalled(why, again)`: the history can't be written; call `again` when it may be."""
         self._deliver = deliver
         self._stalled = stalled
-        self._queue: deque[Job] = deque()
+        self._next: list[Job] = []  # that they were asked for is not recorded yet
+        self._queue: deque[Job] = deque()  # of async steps
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self.controls: dict[str, Control] = {}  # of the steps under way: what commands reach
         self._canceled: set[str] = set()
@@ -131,6 +132,7 @@ class StepRunner:
         self._thread: threading.Thread | None = None
         self._pool: ThreadPoolExecutor | None = None
         self._woken = False
+        self._closed = False
         self._jobs: set[str] = set()  # activities whose final event is not delivered
 
     def has(self, activity_id: str) -> bool:
@@ -138,14 +140,9 @@ class StepRunner:
         return activity_id in self._jobs
 
     def start(self, job: Job) -> None:
-        """Carry the step out. For the worker's thread."""
+        """Carry the step out after the next `flush`. For the worker's thread."""
         self._jobs.add(job.activity_id)
-        if job.work.step.is_async:
-            self._queue.append(job)
-        else:
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(_THREADS, "evercell-step")
-            self._pool.submit(self._run_sync, job)
+        self._next.append(job)
 
     def refuse(self, job: Job) -> None:
         """Record that an at-most-once step can't be known to have had no effect."""
@@ -193,6 +190,7 @@ class StepRunner:
 
     def close(self) -> None:
         """Stop without recording anything: what runs is in doubt, as after a kill."""
+        self._closed = True
         loop, self._loop = self._loop, None
         if loop is not None:
             loop.call_soon_threadsafe(loop.stop)
@@ -204,7 +202,16 @@ class StepRunner:
     # -- async steps ----------------------------------------------------------------------------
 
     def flush(self) -> None:
-        """Let the async steps begin that were started. For the worker's thread."""
+        """Let the steps begin that were started: all that was asked for is recorded. For the
+        worker's thread."""
+        started, self._next = self._next, []
+        for job in started:
+            if job.work.step.is_async:
+                self._queue.append(job)
+            else:
+                if self._pool is None:
+                    self._pool = ThreadPoolExecutor(_THREADS, "evercell-step")
+                self._pool.submit(self._run_sync, job)
         if not self._queue:
             return
         if self._loop is None:
@@ -302,7 +309,8 @@ class StepRunner:
             return False
         if not isinstance(effect.events[-1], _FINAL):
             return False
-        self._commit(job, effect.events)
+        if not self._closed:  # else it stays in doubt: a body that is dropped ends in odd ways
+            self._commit(job, effect.events)
         return True
 
     def _ended(self, job: Job, end: Exception) -> None:

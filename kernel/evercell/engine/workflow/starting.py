@@ -16,7 +16,7 @@ from evercell.codec import values
 from evercell.codec.secret import refuse_secrets
 from evercell.engine.run import ABI
 from evercell.engine.workflow.instance import Instance
-from evercell.errors import NotStorableError, WorkflowAlreadyStartedError
+from evercell.errors import NotStorableError, WorkflowAlreadyStartedError, WorkflowError
 
 if TYPE_CHECKING:
     from evercell.engine.workflow.definition import Workflow
@@ -31,11 +31,13 @@ __all__ = [
     "begin",
     "choose_id",
     "encode_input",
+    "refuse_cycle",
 ]
 
 ConflictPolicy = Literal["fail", "use_existing", "terminate_existing"]
 ReusePolicy = Literal["allow_duplicate", "allow_duplicate_failed_only", "reject_duplicate"]
 _SECOND = 1_000_000_000
+_DEPTH = 100  # of children of children
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +136,7 @@ def load_new(worker: WorkflowWorker, beginning: Beginning) -> None:
         end = partial(worker.carrier.impose_end, started.run_id, "timed out", "execution_timeout")
         worker.timers.put(deadline, end)
     inputs = [event for event in beginning.events if isinstance(event, e.SignalReceived)]
-    if inputs:  # handed on by the run before: as if they had come before anything else
-        worker.go_on(instance, partial(instance.replay, inputs))
-    else:
-        worker.go_on(instance, partial(instance.activate, None))
+    worker.go_on(instance, partial(instance.begin, inputs))
 
 
 def continued(worker: WorkflowWorker, instance: Instance, run_id: str) -> Beginning:
@@ -157,8 +156,8 @@ def continued(worker: WorkflowWorker, instance: Instance, run_id: str) -> Beginn
         deadline=old.deadline,
         parent=old.parent,
         parent_close_policy=old.parent_close_policy,
-        memo=old.memo,
-        search_attributes=old.search_attributes,
+        memo=instance.memo,
+        search_attributes=instance.search_attributes,
         first=old.first or instance.run_id,
         continued_from=instance.run_id,
         schedule=old.schedule,
@@ -204,3 +203,24 @@ def choose_id(
         f"workflow id {workflow_id!r} was used by run {ended.run_id}, which {ended.status}, and "
         f"id_reuse_policy={reuse!r} forbids another."
     )
+
+
+def refuse_cycle(worker: WorkflowWorker, parent: RunStarted, request: StartRequest) -> None:
+    """Raise WorkflowError for a workflow that starts itself with the same arguments, directly or
+    through others, as it would for ever. What its ancestors are depends on the moment, so this is
+    asked once, and its answer is part of the history."""
+    ancestor: RunStarted | None = parent
+    depth = 0
+    while ancestor is not None and ancestor.start is not None:
+        depth += 1
+        again = ancestor.workflow == request.definition.name and (
+            ancestor.start.input.id == request.input.id
+        )
+        if again or depth > _DEPTH:
+            raise WorkflowError(
+                f"workflow {request.definition.name!r} would start itself for ever: it is among "
+                f"its own ancestors, {depth} up, with the same arguments. Give the child other "
+                "arguments, or end the recursion."
+            )
+        above = ancestor.start.parent
+        ancestor = None if above is None else worker.started(above)

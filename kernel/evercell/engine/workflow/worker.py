@@ -29,10 +29,8 @@ from evercell.engine.workflow.scheduling import Scheduler
 from evercell.engine.workflow.timers import TimerQueue
 from evercell.errors import (
     EvercellError,
-    HistoryError,
-    NondeterminismError,
     WorkflowBlockedError,
-    WorkflowCallError,
+    WorkflowClosedError,
 )
 
 if TYPE_CHECKING:
@@ -75,6 +73,7 @@ class WorkflowWorker(Runs):
         self.guard = GUARD
         self.notice = notice
         self.definitions: dict[str, Workflow[..., Any]] = {}
+        self.versions: dict[str, bytes] = {}  # of their code, when they were defined
         self.timers: TimerQueue[Callable[[], None]] = TimerQueue()
         self.runner = StepRunner(self.deliver, self.stalled)
         self.carrier = Carrier(self)
@@ -221,7 +220,7 @@ class WorkflowWorker(Runs):
         """Run the code, then record and carry out what it asked for."""
         try:
             activate()
-        except (NondeterminismError, WorkflowCallError, HistoryError) as error:
+        except EvercellError as error:
             self.block(instance.started, error)
             return
         self.carrier.carry_out(instance, *instance.take())
@@ -235,6 +234,7 @@ class WorkflowWorker(Runs):
         info = recorded_error(error, self.history, self.live, storable=False)
         self.append([*self.ensure_attached(run_id), e.RunBlocked(run_id, self.clock.now(), info)])
         self.notice(f"workflow {started.workflow} ({run_id}) is blocked: {error}")
+        self.carrier.give_up_updates(run_id, _blocked(run_id, error))
         for future in self._waiting.pop(run_id, ()):
             if future.set_running_or_notify_cancel():
                 future.set_exception(_blocked(run_id, error))
@@ -267,6 +267,8 @@ class WorkflowWorker(Runs):
         leave = self._boxes.pop(event.run_id, None)
         if leave is not None:
             leave()
+        unfinished = f"run {event.run_id} was closed before the update was carried out."
+        self.carrier.give_up_updates(event.run_id, WorkflowClosedError(unfinished))
         for future in self._waiting.pop(event.run_id, ()):
             if future.set_running_or_notify_cancel():
                 future.set_result(event)

@@ -1,0 +1,71 @@
+"""A run's values: stored and read, with the services that its process gives."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from evercell.codec import exceptions, values
+from evercell.codec.secret import refuse_secrets
+from evercell.engine import clear
+from evercell.engine.failures import recorded_error
+from evercell.errors import StepFailedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from evercell.engine.workflow.guard import Guard
+    from evercell.events import ErrorInfo, Payload
+    from evercell.history import History
+
+__all__ = ["RecordedValues", "Services"]
+
+
+class Services(Protocol):
+    """What a run needs of the process that carries it."""
+
+    history: History
+    live: dict[str, Any]
+    guard: Guard
+
+    @property
+    def notice(self) -> Callable[[str], None]:
+        """Takes lines for the user."""
+        ...
+
+    def new_activity_id(self) -> str:
+        """A fresh id."""
+        ...
+
+    def new_run_id(self) -> str:
+        """A fresh id."""
+        ...
+
+
+class RecordedValues:
+    """What a run's code gives to the history, and gets from it."""
+
+    services: Services
+
+    def decode(self, payload: Payload) -> Any:
+        """A stored value. Raises PayloadError, RestoreError."""
+        services = self.services
+        return values.decode(payload.encoding, services.history.get(payload), services.live)
+
+    def exception(self, error: ErrorInfo) -> BaseException:
+        """The exception that a recorded failure raises."""
+        if error.payload is None:
+            return StepFailedError(f"failed with {error.type}: {error.message}")
+        services = self.services
+        data = services.history.get(error.payload)
+        return exceptions.decode_exception(error.payload.encoding, data, services.live)
+
+    def encode(self, value: object) -> tuple[Payload, str | None]:
+        """A value of the code as it is recorded, and JSON for people. Raises NotStorableError."""
+        encoded = values.encode(value, self.services.live)
+        refuse_secrets(encoded.data)
+        payload = self.services.history.put(encoded.data, encoded.codec)
+        return payload, clear.json_view(value, encoded)
+
+    def describe(self, error: BaseException) -> ErrorInfo:
+        """An exception of the code as it is recorded."""
+        return recorded_error(error, self.services.history, self.services.live)

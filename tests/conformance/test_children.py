@@ -1,0 +1,312 @@
+"""Child workflows: results, failures, each parent-close policy, cancellation, cycles."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Literal
+
+import pytest
+from conformance_kit import LIMIT, error_of, settle
+
+from evercell import events as e
+from evercell import step, workflow
+from evercell.errors import (
+    UsageError,
+    WorkflowAlreadyStartedError,
+    WorkflowCanceledError,
+    WorkflowError,
+    WorkflowTerminatedError,
+)
+
+if TYPE_CHECKING:
+    from evercell.testing import WorkflowEnvironment
+
+Policy = Literal["terminate", "request_cancel", "abandon"]
+
+
+def test_results_and_failures_come_back(world: WorkflowEnvironment) -> None:
+    @workflow
+    async def child(number: int) -> int:
+        await asyncio.sleep(number)
+        if number == 3:
+            raise ValueError("three")
+        return 10 * number
+
+    @workflow
+    async def parent() -> list[Any]:
+        handle = child.start(5)
+        results: list[Any] = list(
+            await asyncio.gather(*(child.run(n) for n in (1, 2, 3)), return_exceptions=True)
+        )
+        return [*results[:2], repr(results[2]), await handle]
+
+    handle = parent.start()
+    assert handle.result(LIMIT) == [10, 20, "ValueError('three')", 50]
+    world.restart()
+    assert handle.result(LIMIT) == [10, 20, "ValueError('three')", 50]
+
+
+def test_a_childs_failure_fails_a_parent_that_does_not_catch_it(world: WorkflowEnvironment) -> None:
+    @workflow
+    async def child() -> None:
+        raise ValueError("below")
+
+    @workflow
+    async def parent() -> None:
+        await child.run()
+
+    error = error_of(parent.start())
+    assert isinstance(error, ValueError)
+    assert str(error) == "below"
+
+
+@pytest.mark.parametrize(
+    ("policy", "status"),
+    [("terminate", "terminated"), ("request_cancel", "canceled"), ("abandon", "running")],
+)
+@pytest.mark.parametrize("ending", ["returns", "fails", "terminated"])
+def test_parent_close_policies(
+    world: WorkflowEnvironment, policy: Policy, status: str, ending: str
+) -> None:
+    @workflow(name=f"child {policy} {ending}")
+    async def child() -> str:
+        try:
+            return str(await workflow.wait_signal("word"))
+        except asyncio.CancelledError:
+            await asyncio.sleep(1)
+            raise
+
+    @workflow(name=f"parent {policy} {ending}")
+    async def parent() -> str:
+        handle = child.start(parent_close_policy=policy)
+        await workflow.wait_signal("end")
+        if ending == "fails":
+            raise RuntimeError("parent failed")
+        return handle.run_id
+
+    handle = parent.start()
+    settle(world)
+    [started] = [it for it in handle.history() if isinstance(it, e.ChildStarted)]
+    below = workflow.get_handle(started.child)
+    if ending == "terminated":
+        handle.terminate()
+    else:
+        handle.signal("end")
+    error_of(handle) if ending != "returns" else handle.result(LIMIT)
+    world.sleep(2)
+    assert below.status == status
+    if policy == "abandon":
+        world.restart()
+        below.signal("word", "free")
+        assert below.result(LIMIT) == "free"
+
+
+def test_a_child_that_its_parent_starts_last_is_carried_out_if_abandoned(
+    world: WorkflowEnvironment,
+) -> None:
+    @workflow
+    async def child() -> str:
+        return "ran"
+
+    @workflow
+    async def parent() -> str:
+        return child.start(parent_close_policy="abandon").run_id
+
+    below = workflow.get_handle(parent.start().result(LIMIT))
+    assert below.result(LIMIT) == "ran"
+
+
+def test_cancelling_the_wait_cancels_the_child(world: WorkflowEnvironment) -> None:
+    @workflow
+    async def child() -> None:
+        await workflow.wait_signal("never")
+
+    @workflow
+    async def parent() -> str:
+        handle = child.start()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(handle, 60)
+        await asyncio.sleep(1)
+        return handle.run_id
+
+    below = workflow.get_handle(parent.start().result(LIMIT))
+    assert isinstance(error_of(below), WorkflowCanceledError)
+
+
+def test_a_parent_that_is_cancelled_cancels_what_it_waits_for(world: WorkflowEnvironment) -> None:
+    @workflow
+    async def child() -> str:
+        try:
+            await workflow.wait_signal("never")
+        except asyncio.CancelledError:
+            return "cleaned up"
+        return "?"
+
+    @workflow
+    async def parent() -> None:
+        await child.start(parent_close_policy="abandon")
+
+    handle = parent.start()
+    settle(world)
+    [started] = [it for it in handle.history() if isinstance(it, e.ChildStarted)]
+    handle.cancel("stop")
+    assert isinstance(error_of(handle), WorkflowCanceledError)
+    assert workflow.get_handle(started.child).result(LIMIT) == "cleaned up"
+
+
+def test_a_child_ended_from_outside_raises_in_its_parent(world: WorkflowEnvironment) -> None:
+    @workflow
+    async def child() -> None:
+        await workflow.wait_signal("never")
+
+    @workflow
+    async def parent() -> str:
+        handle = child.start(id="below")
+        try:
+            await handle
+        except WorkflowTerminatedError as error:
+            return type(error).__name__
+        return "?"
+
+    handle = parent.start()
+    settle(world)
+    workflow.get_handle("below").terminate()
+    assert handle.result(LIMIT) == "WorkflowTerminatedError"
+
+
+def test_a_childs_execution_timeout_raises_in_its_parent(world: WorkflowEnvironment) -> None:
+    @workflow(execution_timeout="1h")
+    async def child() -> None:
+        await workflow.wait_signal("never")
+
+    @workflow
+    async def parent() -> str:
+        try:
+            await child.run()
+        except TimeoutError as error:
+            return type(error).__name__
+        return "?"
+
+    assert parent.start().result(LIMIT) == "WorkflowTimeoutError"
+
+
+def test_a_childs_id_that_is_taken(world: WorkflowEnvironment) -> None:
+    @workflow
+    async def child() -> None:
+        await workflow.wait_signal("never")
+
+    @workflow
+    async def parent() -> str:
+        child.start(id="only one")
+        try:
+            await child.start(id="only one")
+        except WorkflowAlreadyStartedError:
+            return "refused"
+        return "?"
+
+    @workflow
+    async def existing() -> str:
+        try:
+            child.start(id="x", id_conflict_policy="use_existing")
+        except UsageError:
+            return "usage"
+        return "?"
+
+    assert parent.start().result(LIMIT) == "refused"
+    assert existing.start().result(LIMIT) == "usage"
+
+
+@pytest.mark.parametrize("through", [0, 1])
+def test_a_workflow_that_would_start_itself_for_ever_is_refused(
+    world: WorkflowEnvironment, through: int
+) -> None:
+    @workflow(name=f"first {through}")
+    async def first(number: int) -> str:
+        if through:
+            return str(await second.run(number))
+        return str(await first.run(number))
+
+    @workflow(name=f"second {through}")
+    async def second(number: int) -> str:
+        return str(await first.run(number))
+
+    handle = first.start(7)
+    error = error_of(handle)
+    assert isinstance(error, WorkflowError)
+    assert "for ever" in str(error)
+    assert handle.status == "failed"
+
+
+def test_a_refused_cycle_is_refused_in_a_replay_also_without_its_ancestors(
+    world: WorkflowEnvironment,
+) -> None:
+    @workflow(name="above")
+    async def above() -> None:
+        await below.start(parent_close_policy="abandon")
+
+    @workflow(name="below")
+    async def below() -> str:
+        with suppress(WorkflowError):
+            await above.run()
+        return str(await workflow.wait_signal("word"))
+
+    handle = above.start()
+    settle(world)
+    [started] = [it for it in handle.history() if isinstance(it, e.ChildStarted)]
+    handle.terminate()
+    world.restart()
+    child = workflow.get_handle(started.child)
+    assert child.status == "running"
+    child.signal("word", "went on")
+    assert child.result(LIMIT) == "went on"
+
+
+def test_recursion_that_ends_is_fine(world: WorkflowEnvironment) -> None:
+    @workflow(name="factorial")
+    async def factorial(n: int) -> int:
+        return 1 if n == 0 else n * await factorial.run(n - 1)
+
+    assert factorial.start(6).result(LIMIT) == 720
+
+
+def test_open_children_go_on_with_their_parent_after_a_restart(world: WorkflowEnvironment) -> None:
+    calls: list[int] = []
+
+    @step
+    async def note(number: int) -> int:
+        calls.append(number)
+        return number
+
+    @workflow
+    async def child(number: int) -> int:
+        await note(number)
+        await asyncio.sleep(3600)
+        return await note(10 + number)
+
+    @workflow
+    async def parent() -> int:
+        return sum(await asyncio.gather(*(child.run(n) for n in range(3))))
+
+    handle = parent.start()
+    world.sleep(60)
+    world.restart()
+    gc.collect()
+    assert handle.result(LIMIT) == 33
+    assert sorted(calls) == [0, 1, 2, 10, 11, 12]
+
+
+def test_a_child_is_described_with_its_parent(world: WorkflowEnvironment) -> None:
+    @workflow
+    async def child() -> str | None:
+        return workflow.info().parent
+
+    @workflow
+    async def parent() -> str | None:
+        found: str | None = await child.start(id="named")
+        return found
+
+    handle = parent.start()
+    assert handle.result(LIMIT) == handle.run_id
+    assert workflow.get_handle("named").describe().parent == handle.run_id
