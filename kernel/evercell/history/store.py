@@ -12,18 +12,18 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from functools import cached_property, partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from evercell.clock import Clock, SystemClock
 from evercell.codec.secret import use_key
-from evercell.errors import HistoryError, RunInUseError, RunNotFoundError
+from evercell.errors import HistoryError, RunInUseError
 from evercell.events import Event, Payload
 from evercell.history import queries
 from evercell.history.costs import Cost, cell_costs
 from evercell.history.database import Database, query_errors
 from evercell.history.disk import make_folder
 from evercell.history.encoding import encode
+from evercell.history.finding import current_run, the_run
 from evercell.history.inbox import Inbox
 from evercell.history.interrupts import interruptible
 from evercell.history.journal import Journal
@@ -40,6 +40,8 @@ from evercell.history.steps import StepTable, step_table
 from evercell.history.workflows import WorkflowHistory
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import duckdb
 
     from evercell.history.upkeep import Upkeep
@@ -215,19 +217,7 @@ class History:
 
     def run(self, run_id_prefix: str) -> RunRecord:
         """The run whose id begins so. Raises RunNotFoundError for none, or for several."""
-        runs = self.runs()
-        found = [record for record in runs if record.run_id.startswith(run_id_prefix)]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            names = ", ".join(record.run_id for record in found[:5])
-            raise RunNotFoundError(
-                f"Run {run_id_prefix!r} is ambiguous: {names} begin so. Give more of the id."
-            )
-        raise RunNotFoundError(
-            f"No run {run_id_prefix!r} in {self.folder}: it holds {len(runs)} runs. "
-            "List them with: evercell ls."
-        )
+        return the_run(self.runs(), run_id_prefix, self.folder)
 
     def find(self, run: str) -> str:
         """The id of the run whose id begins so, or else of the latest run with this workflow id.
@@ -253,20 +243,8 @@ class History:
         A notebook that was renamed under its living kernel is found by `kernel_id`, if the path
         that its run knows no longer exists.
         """
-        wanted = dict(parameters)
-        runs = [
-            run
-            for run in reversed(self._checked(queries.known_runs))
-            if queries.same_parameters(run.parameters, wanted)
-        ]
-        for run in runs:
-            if run.notebook == notebook:
-                return run
-        for run in runs:
-            moved = run.notebook is not None and not Path(run.notebook).exists()
-            if kernel_id is not None and run.kernel_id == kernel_id and moved:
-                return run
-        return None
+        known = self._checked(queries.known_runs)
+        return current_run(known, notebook, parameters, kernel_id)
 
     def cell_events(self, run_id: str) -> list[Event]:
         """The run's events about cells, in order; not those about their steps."""
