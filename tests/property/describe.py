@@ -25,9 +25,9 @@ _DERIVED = frozenset({
 })  # fmt: skip
 
 
-def describe(names: dict[str, Any]) -> dict[str, object]:
-    """A description per name, in the order of the names."""
-    walk = _Walk(names)
+def describe(names: dict[str, Any], live: dict[str, Any]) -> dict[str, object]:
+    """A description per name, in the order of the names; `live` is the namespace of functions."""
+    walk = _Walk(live)
     return {name: walk.of(names[name]) for name in sorted(names) if not name.startswith("__")}
 
 

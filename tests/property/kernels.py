@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evercell.cell.capture import Unrestored
+from evercell.cell.pending import Deferred
 from evercell.clock import SystemClock
 from evercell.engine.host import CellRequest
 from evercell.engine.notebook import NotebookRun
@@ -49,10 +50,11 @@ from evercell.testing import ExecHost
 from property.describe import describe, without_addresses
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from evercell.events import Event
 
+_LOOK_EVERY = 4  # cells: in between, what nobody has needed yet is left to wait
 _CELL_EVENTS = (CellStarted, CellCompleted, CellFailed, CellRestored)
 
 
@@ -130,11 +132,12 @@ class Kernel:
             sys.modules["__main__"] = main
             _put_ambient(outside)
 
-    def seen(self) -> dict[str, object]:
-        """Everything that code of the notebook could see."""
+    def seen(self, waiting: Iterable[str]) -> dict[str, object]:
+        """Everything that code of the notebook could see, apart from what waits to be loaded."""
         (_, state, _), arrays, environ, precision = self.ambient
         positions = (state[-1], arrays[2], hash((state, arrays)))
-        return {**describe(self.ns), "ambient": (positions, environ, precision)}
+        there = {name: value for name, value in self.ns.items() if name not in waiting}
+        return {**describe(there, self.ns), "ambient": (positions, environ, precision)}
 
 
 class Laboratory:
@@ -205,7 +208,18 @@ class Laboratory:
         reason = next((e.reason for e in reversed(started) if isinstance(e, CellStarted)), "")
         how = f"ran: {reason}" if host.ran else "restored"
         self.log.append(f"[{cell.cell_id}] {how}\n{_indent(cell.source)}")
+        if self._count % _LOOK_EVERY == 0:
+            self._load()
         self._compare(host, plain, use_ids)
+
+    def look(self) -> None:
+        """Load all that waits, and compare it. Raises AssertionError."""
+        self._load()
+        self._compare_variables("\n".join(self.log))
+
+    def _load(self) -> None:
+        with self.durable.floor(), _module(self.world.module):
+            self.cells.namespace.provide(None)
 
     def _compare(self, host: ExecHost, plain: ExecHost, use_ids: bool) -> None:
         story = "\n".join(self.log)
@@ -215,21 +229,27 @@ class Laboratory:
         shown, wanted = without_addresses(host.text), without_addresses(plain.text)
         assert shown == wanted, f"shown {shown!r}, not {wanted!r}\n{story}"
         result, wanted_result = host.result, plain.result
-        if isinstance(result, Unrestored):
+        if isinstance(result, Unrestored | Deferred):
             result = wanted_result = None
         is_names = [{k for k, v in ns.items() if v is r} for ns, r in (
             (self.durable.ns, result), (self.plain.ns, wanted_result)
         )]  # fmt: skip
         if not isinstance(wanted_result, int | str | float | bytes | bool | None):
             assert is_names[0] == is_names[1], f"the result is {is_names}\n{story}"
-        got, expected = self.durable.seen(), self.plain.seen()
-        different = [n for n in {**got, **expected} if got.get(n) != expected.get(n)]
-        lines = [f"{n}: {got.get(n)}\n  not {expected.get(n)}" for n in different[:3]]
-        assert not different, "\n".join([*lines, story])
+        self._compare_variables(story)
         # Without ids a cell that is run again is another cell: nothing tells them apart.
         assert not (use_ids and self.world.paid_twice()), (
             f"paid twice: {self.world.paid_twice()}\n{story}"
         )
+
+    def _compare_variables(self, story: str) -> None:
+        waiting = set(self.cells.namespace.pending)
+        got, expected = self.durable.seen(waiting), self.plain.seen(waiting)
+        absent = [name for name in waiting if name not in self.plain.ns]
+        assert not absent, f"{absent} wait, and should not be there\n{story}"
+        different = [n for n in {**got, **expected} if got.get(n) != expected.get(n)]
+        lines = [f"{n}: {got.get(n)}\n  not {expected.get(n)}" for n in different[:3]]
+        assert not different, "\n".join([*lines, story])
 
 
 class _MortalHost(ExecHost):

@@ -74,4 +74,5 @@ def play(
             lab.log.append(f"-- {action!r}")
             user.act(action)
         user.act(("restart and run all",))
+        lab.look()
         return lab.log
