@@ -1,4 +1,4 @@
-"""Subject 4: what an empty cell costs on top of plain ipykernel."""
+"""Subject 4: what an empty and a small cell cost on top of plain ipykernel."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 SUBJECT = Subject(
     "empty_cell",
-    "Empty cell, from the request to reply and idle",
+    "Empty and small cell, from the request to reply and idle",
     "ms",
     baseline="ipykernel",
     compare="difference",
@@ -34,15 +34,30 @@ def helper(x): return math.sqrt(x)
 class Row:
     n: int
 """
+SMALL = "import json\ndef f(x): return x + 1\nxs = [1, 2, 3]"
 
 LANES = (
-    Lane("ipykernel", "ipykernel", {"filled": False}),
-    Lane("Evercell", "evercell", {"filled": False}, target=Target(3, "difference", "ms")),
-    Lane("ipykernel, full namespace", "ipykernel", {"filled": True}),
+    Lane("ipykernel", "ipykernel", {"first": "pass", "cell": "pass"}),
+    Lane(
+        "Evercell",
+        "evercell",
+        {"first": "pass", "cell": "pass"},
+        target=Target(3, "difference", "ms"),
+    ),
+    Lane("ipykernel, small cell", "ipykernel", {"first": SMALL, "cell": "y = f(xs[0])"}),
+    Lane(
+        "Evercell, small cell",
+        "evercell",
+        {"first": SMALL, "cell": "y = f(xs[0])"},
+        target=Target(3, "difference", "ms"),
+        note="a function of the notebook, a variable read, a variable made",
+        baseline="ipykernel, small cell",
+    ),
+    Lane("ipykernel, full namespace", "ipykernel", {"first": FILL, "cell": "pass"}),
     Lane(
         "Evercell, full namespace",
         "evercell",
-        {"filled": True},
+        {"first": FILL, "cell": "pass"},
         target=Target(3, "difference", "ms"),
         note="200 names, 105,000 objects; against ipykernel with the same",
         baseline="ipykernel, full namespace",
@@ -61,11 +76,12 @@ def measure(settings: Settings) -> Section:
                 folder = settings.folder / "cells" / lane.label.replace(" ", "-")
                 kernel = stack.enter_context(started(lane.contender, folder))
                 kernel.wait_for_ready()
-                kernel.execute(FILL if lane.arguments["filled"] else "pass", "first")
+                kernel.execute(lane.arguments["first"], "first")
                 kernels[lane.label] = kernel
             kernel = kernels[lane.label]
             return 1000 * median(
-                kernel.execute("pass", f"cell-{number}-{each}") for each in range(cells)
+                kernel.execute(lane.arguments["cell"], f"cell-{number}-{each}")
+                for each in range(cells)
             )
 
         return race(SUBJECT, LANES, settings.choose(quick=5, full=12), one, settings)
