@@ -160,6 +160,7 @@ def test_a_rate_is_kept_over_retries_and_calls(kernel: Kernel) -> None:
 
 def test_who_waits_too_long_for_a_place_fails_for_good(kernel: Kernel) -> None:
     free, busy = threading.Event(), threading.Event()
+    second_gave_up = asyncio.Event()
 
     @step(version=1, max_concurrent=1, schedule_to_start_timeout=0.05)
     def work(n: int) -> int:
@@ -169,11 +170,16 @@ def test_who_waits_too_long_for_a_place_fails_for_good(kernel: Kernel) -> None:
 
     @step(version=1, max_concurrent=1, schedule_to_start_timeout=0.05)
     async def work_async(n: int) -> int:
-        await asyncio.sleep(0.3)
+        if n == 1:
+            await second_gave_up.wait()
         return n
 
     async def cell() -> list[Any]:
-        return await asyncio.gather(work_async(1), work_async(2), return_exceptions=True)
+        first = asyncio.ensure_future(work_async(1))
+        await asyncio.sleep(0)
+        second = await asyncio.gather(work_async(2), return_exceptions=True)
+        second_gave_up.set()
+        return [await first, *second]
 
     with kernel.cell() as scope:
         from contextvars import copy_context
@@ -193,6 +199,21 @@ def test_who_waits_too_long_for_a_place_fails_for_good(kernel: Kernel) -> None:
         assert scope.activities == {}
     rows = kernel.query("SELECT status, reason FROM steps WHERE status <> 'completed'")
     assert rows == [("failed", "schedule_to_start_timeout")] * 2
+
+
+def test_a_busy_loop_is_no_wait_for_a_place(kernel: Kernel) -> None:
+    @step(version=1, max_concurrent=1, schedule_to_start_timeout=0.01)
+    async def work(n: int) -> int:
+        return n
+
+    async def cell() -> int:
+        call = asyncio.ensure_future(work(1))
+        await asyncio.sleep(0)  # it has its place, and hears of it with the loop's next turn
+        threading.Event().wait(0.05)
+        return await call
+
+    with kernel.cell():
+        assert asyncio.run(cell()) == 1
 
 
 def test_a_cancelled_caller_gives_its_place_back(kernel: Kernel) -> None:

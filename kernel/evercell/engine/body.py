@@ -315,6 +315,8 @@ async def admit_async(
             async with asyncio.timeout(None if limit is None else limit[0]):
                 await place
     except TimeoutError as error:
+        if ticket.state == "admitted" and not block.expired:
+            return ticket  # the loop was busy for longer than the limit; the place was not
         gate.leave(ticket)
         if block.expired or limit is None:
             raise Interrupted from error
