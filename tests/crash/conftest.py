@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _COUNTS: Counter[str] = Counter()
+_SENT = "evercell_faults"  # from a process of the tests to the one that prints
 
 
 @pytest.fixture
@@ -21,6 +22,17 @@ def count() -> Callable[[str, int], None]:
         _COUNTS[what] += times
 
     return add
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    sent: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if sent is not None:
+        sent[_SENT] = dict(_COUNTS)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    _COUNTS.update(getattr(node, "workeroutput", {}).get(_SENT, {}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
