@@ -54,6 +54,8 @@ class Reached:
 
     def holds(self) -> bool:
         """Whether each name is still bound to the very object that was looked at."""
+        if not self.references:
+            return True
         current = [namespace.get(name, _MISSING) for namespace, name in self.references]
         return all(map(operator.is_, current, self.values))
 

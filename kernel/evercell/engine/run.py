@@ -57,8 +57,11 @@ class Run:
         scopes that hold it."""
         table = self._steps.get(slot)
         if table is None:
-            known = slot in self.slots
-            table = self.history.step_table(self.run_id, slot) if known else StepTable()
+            table = StepTable()
+            if slot in self.slots:
+                # Attaching folded what there is of this run: nobody else adds to it since, and
+                # whatever this process adds to the slot goes into the table.
+                table = self.history.step_table(self.run_id, slot, fold=False)
             self._steps[slot] = table
         return table
 

@@ -119,24 +119,38 @@ class Scope:
         with self._lock:
             ordinal = self._ordinals.get(key, 0)
             self._ordinals[key] = ordinal + 1
-            record = (self._table or self.table()).get((key, ordinal))
+            table = self._table or self.table()
+            usual = table.answer(key, ordinal)
+            record = table.get((key, ordinal)) if usual is None else None
+        entered: Answered | Raised | Call
+        if usual is not None:  # what deciding would come to: a replay is here a million times
+            activity_id, attempts = usual[0], 1
+            self._report(activity_id)
+            entered = Answered(values.decode("json", usual[1], self.live))
+        else:
+            activity_id, attempts = (record.activity_id, record.attempts) if record else ("", 0)
+            entered = self._decided(step, record, key, ordinal)
+        if again is None or self.resuming or not isinstance(entered, Answered):
+            return entered
+        if not again(entered.value):
+            return entered
+        return Call(activity_id, key, ordinal, attempts + 1, first=False)
+
+    def _decided(
+        self, step: StepIdentity, record: StepRecord | None, key: bytes, ordinal: int
+    ) -> Answered | Raised | Call:
         decision = decide_step(record, resuming=self.resuming, at_most_once=step.at_most_once)
-        if isinstance(decision, Answer):  # first and plainly: a replay asks this 100,000 times
-            entered = self._answer(step, decision, key, ordinal)
-            if again is None or self.resuming or isinstance(entered, Call):
-                return entered
-            if not again(entered.value):
-                return entered
-            return Call(decision.activity_id, key, ordinal, decision.attempts + 1, first=False)
         match decision:
+            case Answer():
+                return self._answer(step, decision, key, ordinal)
             case RaiseAgain(activity_id, error):
                 self._report(activity_id)
                 return Raised(self.exception(step.name, error))
             case Refuse(_, attempt):
                 return Raised(_in_doubt(step.name, attempt))
-            case Attempt(activity_id, attempt):
-                first = activity_id is None
-                activity_id = activity_id or self.history.new_activity_id()
+            case Attempt(known, attempt):
+                first = known is None
+                activity_id = known or self.history.new_activity_id()
                 details = None if first else self.table().heartbeats.get(activity_id)
                 return Call(activity_id, key, ordinal, attempt, first, details)
 

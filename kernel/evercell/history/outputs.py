@@ -9,7 +9,7 @@ be read here - encrypted, missing, another user's, very large - is one row witho
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -146,11 +146,11 @@ def _kept(text: object) -> str | None:
     return encoded.decode() if len(encoded) <= SHOWN_LIMIT else None
 
 
-def insert_outputs(connection: duckdb.DuckDBPyConnection, rows: list[OutputRow]) -> None:
+def insert_outputs(connection: duckdb.DuckDBPyConnection, rows: Sequence[OutputRow]) -> None:
     """Append rows that `output_rows` made; inside of a transaction."""
     if rows:
         with connection.appender("store.output", columns=list(_COLUMNS)) as appender:
-            appender.append_rows(rows)
+            appender.append_rows(list(rows))
 
 
 def remove_orphans(connection: duckdb.DuckDBPyConnection) -> None:

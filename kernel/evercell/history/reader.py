@@ -72,6 +72,22 @@ class Reader:
             with self._opened(read_only=read_only or shared) as connection:
                 return use(connection)
 
+    def read_folded(self, use: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+        """`use` a connection to what was folded before: no flushing, no folding, nothing written.
+
+        Raises HistoryLockedError, HistoryNewerError.
+        """
+        path = self.database.path
+        with self._lock:
+            if self._connection is not None:
+                return use(self._connection)
+            with (
+                self.database.turn(),
+                self.database.connect(read_only=True) as connection,
+                translated(path),
+            ):
+                return use(connection)
+
     def write(self, use: Callable[[duckdb.DuckDBPyConnection], T], *, damaged: bool = False) -> T:
         """Fold, then `use` a connection that can write; with `damaged`, whatever state the
         journals are in. Raises what `read` raises."""

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 from evercell.errors import HistoryError
 from evercell.history.applied import Applied, load_applied, save_applied
 from evercell.history.disk import make_folder, sync_folder, write_error
-from evercell.history.fold import Rows, apply, load_rows
+from evercell.history.fold import Rows, load_rows
 from evercell.history.frames import valid_frames
 from evercell.history.locks import is_held
 from evercell.history.segments import HEADER_SIZE, read_header, segments
+from evercell.history.transaction import Transaction
 from evercell.history.verify import Finding, check_journals, missing_events
 
 if TYPE_CHECKING:
@@ -131,8 +132,9 @@ def _take_in(connection: duckdb.DuckDBPyConnection, path: Path, work: _Salvage, 
             position=state.position + gap + len(events),
             partial=state.partial or seal is None,
         )
-        shapes = rows.of(after, events, tagged=seal is not None)
-        apply(connection, after, shapes, rows.take_outputs())
+        columns = rows.of(after, events, tagged=seal is not None)
+        with Transaction(connection) as transaction:
+            transaction.add(after, columns, rows.take_outputs())
         work.saved += len(events)
         state = after
     work.state = state

@@ -11,7 +11,7 @@ import itertools
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from evercell.clock import Clock, SystemClock
@@ -31,6 +31,7 @@ from evercell.history.keys import UserKey
 from evercell.history.locks import RunLock
 from evercell.history.machines import FRESH, is_shared, seconds_since_write
 from evercell.history.payloads import Data, PayloadStore
+from evercell.history.proof import KeyProof
 from evercell.history.queries import Attachment, Check, KnownRun, RunRecord, StepRecord, Table
 from evercell.history.reader import Reader
 from evercell.history.reread import run_events
@@ -267,9 +268,16 @@ class History:
         """The latest state of each step of the slot, in the order of their first calls."""
         return list(self.step_table(run_id, slot).records())
 
-    def step_table(self, run_id: str, slot: str) -> StepTable:
-        """The same by key and ordinal; each is checked and built when it is asked for."""
-        return self._checked(lambda it, check: step_table(it, run_id, slot, check))
+    def step_table(self, run_id: str, slot: str, *, fold: bool = True) -> StepTable:
+        """The same by key and ordinal; each is checked and built when it is asked for.
+
+        Without `fold`, what was recorded since the last fold may be missing.
+        """
+
+        def run(connection: duckdb.DuckDBPyConnection) -> StepTable:
+            return step_table(connection, run_id, slot, self._proof(connection))
+
+        return self._reader.read(run) if fold else self._reader.read_folded(run)
 
     def step_slots(self, run_id: str) -> dict[str, int]:
         """How many steps each slot has: where it has none, `step_records` need not be asked."""
@@ -292,23 +300,11 @@ class History:
     def _checked(self, use: Callable[[duckdb.DuckDBPyConnection, Check], T]) -> T:
         """`use` with what tells this user's unchanged rows from all others."""
 
-        def run(connection: duckdb.DuckDBPyConnection) -> T:
-            others = queries.foreign_keys(connection, self._key)
-            return use(connection, partial(self._holds, bool(others)))
+        return self._reader.read(lambda it: use(it, self._proof(it).holds))
 
-        return self._reader.read(run)
-
-    def _holds(self, foreign: bool, tag: bytes | None, message: tuple[object, ...]) -> bool:
-        if tag is not None and tag == self._key.tag(message):
-            return True
-        self.notice(
-            f"Records in {self.folder} were made under another key than yours, so they are not "
-            f"used. If you trust who made them: evercell trust {self.folder}"
-            if foreign or tag is None
-            else f"Records in {self.folder} were changed after they had been made, so they are "
-            f"not used. To see which: evercell verify --history {self.folder}"
-        )
-        return False
+    def _proof(self, connection: duckdb.DuckDBPyConnection) -> KeyProof:
+        foreign = bool(queries.foreign_keys(connection, self._key))
+        return KeyProof(self.folder, self._key, self._payloads, foreign=foreign, tell=self.notice)
 
     def notice(self, line: str) -> None:
         """Have the user told `line`, once, at the end of the next cell."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from evercell.events import Event, RunFinished, RunStarted, decode_event
 from evercell.history.reread import stored_events
-from evercell.history.rows import shape_of
+from evercell.history.rows import row_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -83,9 +83,7 @@ def _run_events(connection: duckdb.DuckDBPyConnection, run_id: str, check: Check
     for stored in stored_events(connection, run_id):
         if stored.event is None:
             continue
-        trusted = shape_of(stored.event).trusted(stored.event, stored.body)
-        kind = type(stored.event).__name__
-        if check(stored.tag, (run_id, stored.seq, kind, *trusted)):
+        if check(stored.tag, row_message(stored.seq, stored.event, stored.body)):
             events.append(stored.event)
     return events
 

@@ -1,0 +1,55 @@
+"""What proves that records are this user's, unchanged; and telling the user where it fails."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from evercell.history.keys import UserKey
+    from evercell.history.payloads import PayloadStore
+
+__all__ = ["KeyProof"]
+
+
+class KeyProof:
+    """Proof by the user's key. `foreign`: the history holds records under another key, too; `tell`
+    takes a line for the user."""
+
+    def __init__(
+        self,
+        folder: Path,
+        key: UserKey,
+        payloads: PayloadStore,
+        *,
+        foreign: bool,
+        tell: Callable[[str], None],
+    ) -> None:
+        self._folder = folder
+        self._key = key
+        self._payloads = payloads
+        self._foreign = foreign
+        self._tell = tell
+
+    def tags(self, messages: Iterable[tuple[object, ...]]) -> list[bytes]:
+        """The right tags of many rows."""
+        return self._key.tags(messages)
+
+    def identities(self, values: Iterable[bytes], codec: str) -> list[bytes]:
+        """The right ids of many payloads."""
+        return [self._payloads.identify(value, codec) for value in values]
+
+    def holds(self, tag: bytes | None, message: tuple[object, ...]) -> bool:
+        """Whether the tag of a row is right; if not, its user will be told."""
+        if tag is not None and tag == self._key.tag(message):
+            return True
+        self._tell(
+            f"Records in {self._folder} were made under another key than yours, so they are not "
+            f"used. If you trust who made them: evercell trust {self._folder}"
+            if self._foreign or tag is None
+            else f"Records in {self._folder} were changed after they had been made, so they are "
+            f"not used. To see which: evercell verify --history {self._folder}"
+        )
+        return False
