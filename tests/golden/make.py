@@ -29,8 +29,10 @@ def main() -> None:
     sys.path.insert(0, str(HERE.parent / "unit"))
     from history_samples import Recorder
 
+    from evercell import settings
     from evercell.history import History
 
+    settings.change(compress=False)  # else the large value is so small that it needs no file
     folded = History(target / "history")
     record(Recorder(folded, "run0000001"), "/work/folded.ipynb")
     folded.close()
