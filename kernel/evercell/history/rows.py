@@ -29,6 +29,7 @@ __all__ = [
     "BASE",
     "GENERATION_SHIFT",
     "KEPT_WHOLE",
+    "KINDS",
     "READABLE",
     "VIEWED",
     "Columns",
@@ -43,7 +44,7 @@ __all__ = [
 
 BASE = ("writer", "position", "generation", "seq", "run_id", "at_ns", "type", "tag")
 # What a column of `store.event` holds; the others hold text.
-_KINDS: dict[str, Kind] = {
+KINDS: dict[str, Kind] = {
     "position": "bigint", "generation": "int", "seq": "bigint", "at_ns": "bigint", "tag": "blob",
     "key": "blob", "ordinal": "int", "at_most_once": "bool", "attempt": "int",
     "duration_ns": "bigint", "retry_delay_ns": "bigint", "payload_id": "blob",
@@ -269,7 +270,7 @@ def insert_rows(connection: duckdb.DuckDBPyConnection, columns: Columns) -> None
             constants.append(list(first) if isinstance(first, tuple) else first)
             selected.append("?")
         else:
-            varying[name] = _KINDS.get(name, "text"), values
+            varying[name] = KINDS.get(name, "text"), values
             selected.append(name)
     sql = f"INSERT INTO store.event ({', '.join(columns)}) SELECT {', '.join(selected)}"
     if varying:
