@@ -245,6 +245,7 @@ class CellExecution:
             load=lambda: run.steps(slot),
             data_version=data_version,
             activities=run.activities,
+            waits=run.waits,
         )
 
     def _started(self, activity_id: str, decision: Decision, reason: str) -> CellStarted:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from evercell.clock import Clock
     from evercell.engine.control import Control
+    from evercell.engine.waitlist import WaitList
     from evercell.history import History, RunLock
 
 __all__ = ["ABI", "Run", "RunRequest", "begin_run", "open_run"]
@@ -50,6 +51,7 @@ class Run:
     state: RunState
     slots: frozenset[str]  # that had steps when this kernel attached
     activities: dict[str, Control] = field(default_factory=dict)  # steps under way
+    waits: WaitList | None = None  # set by who takes commands for the run
     _steps: dict[str, StepTable] = field(default_factory=dict)
 
     def steps(self, slot: str) -> StepTable:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from evercell.clock import Clock
     from evercell.engine.control import Control
     from evercell.engine.function import FunctionVersion, Reached
+    from evercell.engine.waitlist import WaitList
     from evercell.events import ErrorInfo, Payload
     from evercell.history import History, StepRecord, StepTable
 
@@ -95,6 +96,7 @@ class Scope:
     notes: list[str] = field(default_factory=list)  # for the user, about recorded results
     # Durable calls under way in the run, by activity_id: what commands reach.
     activities: dict[str, Control] = field(default_factory=dict)
+    waits: WaitList | None = None  # what the run's cells wait for; None: commands don't reach it
     _table: StepTable | None = None
     _ordinals: dict[bytes, int] = field(default_factory=dict)
     _versions: dict[FunctionVersion, Reached] = field(default_factory=dict)
@@ -153,6 +155,13 @@ class Scope:
                 activity_id = known or self.history.new_activity_id()
                 details = None if first else self.table().heartbeats.get(activity_id)
                 return Call(activity_id, key, ordinal, attempt, first, details)
+
+    def count(self, key: bytes) -> int:
+        """The ordinal of one more call with this key."""
+        with self._lock:
+            ordinal = self._ordinals.get(key, 0)
+            self._ordinals[key] = ordinal + 1
+            return ordinal
 
     def _answer(
         self, step: StepIdentity, decision: Answer, key: bytes, ordinal: int
