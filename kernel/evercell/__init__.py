@@ -2,6 +2,8 @@
 
 step, RetryPolicy      make a function's calls durable
 workflow               durable async functions: timers, signals, children, approvals
+sleep, wait_signal, approval   wait durably in a cell, also over restarts
+answer, signal, cancel   tell a run what it waits for, from any process
 heartbeat, current_step   say how far a step's body came; who it is
 ApplicationError       say how a failure is to be treated
 record_usage           say what a model call cost
@@ -21,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from evercell import errors
-    from evercell.api import load, progress, run_id, sql
+    from evercell.api import answer, cancel, load, progress, run_id, signal, sql
     from evercell.codec.crypto import AesGcm
     from evercell.codec.secret import Secret
     from evercell.engine.config import configure
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from evercell.engine.retry import RetryPolicy
     from evercell.engine.step import Step, step
     from evercell.engine.usage import record_usage
+    from evercell.engine.waits import Wait, approval, sleep, wait_signal
     from evercell.engine.workflow.handle import WorkflowHandle
     from evercell.engine.workflow.namespace import workflow
     from evercell.errors import ApplicationError
@@ -45,7 +48,11 @@ __all__ = [
     "Secret",
     "Step",
     "StepInfo",
+    "Wait",
     "WorkflowHandle",
+    "answer",
+    "approval",
+    "cancel",
     "configure",
     "current_step",
     "errors",
@@ -56,9 +63,12 @@ __all__ = [
     "progress",
     "record_usage",
     "run_id",
+    "signal",
+    "sleep",
     "sql",
     "step",
     "unload_ipython_extension",
+    "wait_signal",
     "workflow",
 ]
 
@@ -72,6 +82,10 @@ _HOMES = {
     "Step": "evercell.engine.step",
     "WorkflowHandle": "evercell.engine.workflow.handle",
     "StepInfo": "evercell.engine.context",
+    "Wait": "evercell.engine.waits",
+    "answer": "evercell.api",
+    "approval": "evercell.engine.waits",
+    "cancel": "evercell.api",
     "configure": "evercell.engine.config",
     "current_step": "evercell.engine.context",
     "heartbeat": "evercell.engine.context",
@@ -81,9 +95,12 @@ _HOMES = {
     "progress": "evercell.api",
     "record_usage": "evercell.engine.usage",
     "run_id": "evercell.api",
+    "signal": "evercell.api",
+    "sleep": "evercell.engine.waits",
     "sql": "evercell.api",
     "step": "evercell.engine.step",
     "unload_ipython_extension": "evercell.jupyter.extension",
+    "wait_signal": "evercell.engine.waits",
     "workflow": "evercell.engine.workflow.namespace",
 }
 

@@ -1,5 +1,5 @@
-"""The functions that a notebook calls: `evercell.sql`, `evercell.load`, `evercell.progress`,
-`evercell.run_id`."""
+"""The functions that a notebook or a script calls: `evercell.sql`, `load`, `progress`, `run_id`;
+and `signal`, `answer`, `cancel`, which tell a run something, wherever it is."""
 
 from __future__ import annotations
 
@@ -9,20 +9,25 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evercell.clock import SystemClock
+from evercell.engine import commands, telling
+from evercell.engine.context import current_attempt
+from evercell.engine.current import calling_workflow
 from evercell.engine.session import current_session
+from evercell.engine.step import Step
 from evercell.engine.stored import decode_stored
 from evercell.errors import NotInKernelError, UsageError
 from evercell.history import History, bind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from duckdb import DuckDBPyRelation
 
     from evercell.engine.session import Session
     from evercell_widgets.actions import Desk
 
-__all__ = ["load", "progress", "run_id", "sql"]
+__all__ = ["answer", "cancel", "load", "progress", "run_id", "signal", "sql"]
 
 
 def sql(query: str, parameters: Mapping[str, Any] | None = None) -> DuckDBPyRelation:
@@ -105,6 +110,89 @@ def _namespace() -> dict[str, Any]:
 def run_id() -> str:
     """The id of the run that this kernel records. Raises NotInKernelError elsewhere."""
     return current_session().run_id
+
+
+def signal(run: str, name: str, *args: Any, **kwargs: Any) -> Any:
+    """Send a run a signal: to a cell that waits for it with `wait_signal`, now or later, or to a
+    workflow. `run` is its id, or the beginning of it, or a workflow id. Durable on return, also if
+    no process has the run at the moment. In a recorded cell it is sent once for each call, also
+    over restarts; in workflow code await what is returned.
+
+    Raises RunNotFoundError, UsageError, NotStorableError, HistoryWriteError.
+    """
+    if calling_workflow() is not None:
+        from evercell.engine.workflow.handle import WorkflowHandle  # noqa: PLC0415 - rarely asked
+
+        return WorkflowHandle[Any](run).signal(name, *args, **kwargs)
+
+    def make(history: History, run_id: str) -> commands.Command:
+        return telling.signal_for(history, run_id, name, args, kwargs, _namespace())
+
+    return _tell(f"signal {name}", make, run, list(args), kwargs)
+
+
+def answer(run: str, value: Any = True, *, activity_id: str | None = None) -> None:
+    """Answer the approval that a run waits for: True, False, or the filled-in form (JSON data, or
+    an instance of the model). `activity_id` (view approvals) chooses among several. Durable on
+    return; in a recorded cell given once for each call.
+
+    Raises UsageError where none is waited for, several are, or the form does not fit, and what
+    `signal` raises.
+    """
+
+    def make(history: History, run_id: str) -> commands.Command:
+        return telling.answer_to(history, SystemClock(), run_id, activity_id, value)
+
+    shown = value if isinstance(value, bool) else telling.as_json(value)
+    _tell("answer", make, run, shown, activity_id)
+
+
+def cancel(run: str, activity_id: str | None = None, *, reason: str | None = None) -> None:
+    """Cancel a workflow, or interrupt the cell that a notebook's run is at; with `activity_id`
+    only that step, timer or wait, which raises StepCanceledError. Durable on return; in a recorded
+    cell given once for each call.
+
+    Raises UsageError for an unknown activity, and what `signal` raises.
+    """
+
+    def make(history: History, run_id: str) -> commands.Command:
+        by = commands.user()
+        if activity_id is None:
+            return commands.CancelRun(run_id, reason, by)
+        telling.require_activity(history, run_id, activity_id)
+        return commands.CancelActivity(run_id, activity_id, reason, by)
+
+    _tell("cancel", make, run, activity_id, reason)
+
+
+def _tell(
+    name: str, make: Callable[[History, str], commands.Command], run: str, *identity: object
+) -> None:
+    """Give a run a command: a step, so that a cell that runs again gives none twice."""
+
+    def send(*_: object) -> None:
+        attempt = current_attempt.get()
+        recorded = attempt is not None and attempt.book.recording
+        # Its id makes a second delivery known as such, should the process die in between.
+        command_id = attempt.activity_id.replace("-", "") if attempt and recorded else None
+        with _history() as history:
+            command = make(history, _named(history, run))
+            try:
+                post = current_session().commands
+            except NotInKernelError:
+                commands.send(history, command, command_id)
+            else:
+                post.submit(command, command_id)
+
+    Step(send, name=name, version=1)(name, run, *identity)
+
+
+def _named(history: History, run: str) -> str:
+    """The id of the run that is meant."""
+    with suppress(NotInKernelError):
+        if run == run_id():
+            return run
+    return history.find(run)
 
 
 def _desk(session: Session) -> Desk:

@@ -21,6 +21,8 @@ from evercell.engine.session import Session
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from evercell.clock import Clock
+
 
 class Shell:
     """A host that runs cells as a kernel does, and keeps what they show."""
@@ -29,6 +31,7 @@ class Shell:
         self._source, self._live = source, live
         self.notes: list[str] = []
         self.shown: tuple[Message, ...] = ()
+        self.error: BaseException | None = None
         self.ran = False
 
     async def run(self) -> Ran:
@@ -51,7 +54,7 @@ class Shell:
             messages.append(
                 Message("error", {"ename": "E", "evalue": str(error), "traceback": lines})
             )
-        self.shown = tuple(messages)
+        self.shown, self.error = tuple(messages), error
         return Ran({"status": "error" if error else "ok"}, self.shown, error, NOTHING)
 
     def replay(self, messages: tuple[Message, ...], result: object) -> dict[str, Any]:
@@ -68,16 +71,21 @@ class Shell:
 class Notebook:
     """A kernel process over the history in `folder`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, clock: Clock | None = None) -> None:
         module = types.ModuleType("__main__")
         sys.modules["__main__"] = module
         self.live: dict[str, Any] = vars(module)
-        self.session = Session.open(folder, RunRequest("/nb.ipynb", {}, None), self.live)
+        request = RunRequest("/nb.ipynb", {}, None)
+        self.session = Session.open(folder, request, self.live, clock=clock)
         self._runner = asyncio.Runner()
         self._count = 0
 
     def cell(self, source: str) -> Shell:
         self._count += 1
+        return self.again(source)
+
+    def again(self, source: str) -> Shell:
+        """The last cell once more."""
         shell = Shell(source, self.live)
         request = CellRequest(source, source, self._count, cell_id=f"c{self._count}")
         self._runner.run(self.session.execute(request, shell))

@@ -70,6 +70,7 @@ class Answer(Command, frozen=True):
     value: Payload | None = None  # the form's content, JSON
     view: str | None = None
     by: str | None = None
+    at: int | None = None  # when it was said, in nanoseconds since the epoch
 
 
 class CancelRun(Command, frozen=True):
@@ -139,12 +140,13 @@ class Receiver(Protocol):
         ...
 
 
-def send(history: History, command: Command) -> str:
+def send(history: History, command: Command, command_id: str | None = None) -> str:
     """Leave the command in the inbox of `history` for the process that has the run, now or later.
+    `command_id`: its own, where it may be sent twice and is to be carried out once.
 
     It is durable when this returns its id. Raises HistoryWriteError.
     """
-    return history.inbox.put(command.run_id, encode_command(command))
+    return history.inbox.put(command.run_id, encode_command(command), command_id)
 
 
 def user() -> str:

@@ -110,6 +110,11 @@ class NotebookRun:
         running = None if executing is None else executing.place.slot
         return Previewer(run.state, run.history.cell_costs(run.run_id), self._project, running)
 
+    @property
+    def running(self) -> bool:
+        """Whether a cell runs now."""
+        return self._executing is not None
+
     def mark_volatile(self, reason: str) -> None:
         """Say that the cell that runs now shows something live, so that it must run each time."""
         if self._executing is not None:

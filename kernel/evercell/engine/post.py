@@ -20,7 +20,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from evercell.engine.commands import decode_command, send
-from evercell.errors import EvercellError, HistoryWriteError
+from evercell.errors import (
+    EvercellError,
+    HistoryError,
+    HistoryLockedError,
+    HistoryWriteError,
+    PayloadError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,16 +86,17 @@ class Post:
         """Whether a command for the run is carried out here, at once."""
         return run_id in self._receivers
 
-    def submit(self, command: Command) -> str:
+    def submit(self, command: Command, command_id: str | None = None) -> str:
         """Have a command carried out by who has its run; durable when this returns its id.
+        `command_id`: its own, where it may be submitted twice and is to be carried out once.
 
         Raises HistoryWriteError, and UsageError for what does not fit a run of this process; for
         another process's, its user is told.
         """
         receiver = self._receivers.get(command.run_id)
         if receiver is None:
-            return send(self._history, command)
-        command_id = self._clock.new_id(16)
+            return send(self._history, command, command_id)
+        command_id = command_id or self._clock.new_id(16)
         receiver.receive(command_id, command)
         return command_id
 
@@ -112,7 +119,7 @@ class Post:
     def _hand_over(self, letter: Letter, receiver: Receiver) -> None:
         try:
             receiver.receive(letter.letter_id, decode_command(letter.body))
-        except HistoryWriteError:
+        except (HistoryWriteError, HistoryLockedError):
             self._history.inbox.look_again()
             raise
         except msgspec.DecodeError as error:
@@ -123,6 +130,10 @@ class Post:
             )
             return
         except EvercellError as error:
+            if isinstance(error, HistoryError) and not isinstance(error, PayloadError):
+                self._refused.add(letter.letter_id)  # nothing is wrong with the letter: it stays
+                self._history.notice(error.message)
+                return
             self._history.notice(f"A command for run {letter.run_id} was refused: {error.message}")
         except Exception as error:  # noqa: BLE001 - a fault of ours must not end the thread
             self._refused.add(letter.letter_id)

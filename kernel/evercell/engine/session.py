@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from evercell.cell.pending import words_in
@@ -11,14 +12,16 @@ from evercell.clock import SystemClock
 from evercell.engine.feed import RunFeed
 from evercell.engine.notebook import NotebookRun
 from evercell.engine.post import Post
+from evercell.engine.receiver import NotebookReceiver, interrupt_main_thread
 from evercell.engine.run import begin_run, open_run
 from evercell.engine.scope import forget_scopes
+from evercell.engine.waitlist import WaitList
 from evercell.engine.workflow.holder import hold_worker
-from evercell.errors import NotInKernelError
+from evercell.errors import EvercellError, NotInKernelError
 from evercell.history import History
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from evercell.clock import Clock
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
     from evercell.engine.explain import Explanation
     from evercell.engine.host import CellRequest, Host
     from evercell.engine.preview import CellPreview, NotebookCell
-    from evercell.engine.run import RunRequest
+    from evercell.engine.run import Run, RunRequest
     from evercell.engine.state import RunState
     from evercell.engine.workflow.worker import WorkflowWorker
     from evercell.events import CellForgotten
@@ -57,7 +60,8 @@ class Session:
         self._live = live
         self._project = project
         self.commands = Post(history, clock)
-        self.cells = NotebookRun(open_run(history, request, clock), live, project)
+        self._leave_run: Callable[[], None] = lambda: None
+        self.cells = self._take(open_run(history, request, clock))
         self._worker: WorkflowWorker | None = None
 
     @classmethod
@@ -83,10 +87,35 @@ class Session:
             history.close()
             raise
         history.start_folding()
+        # Before the first cell, so that what was said while no kernel lived comes before what
+        # its waits find. What can't be recorded now stays for the post's thread.
+        with suppress(EvercellError):
+            session.commands.deliver()
         session.commands.start()
         _current = session
         hold_worker(lambda: session.workflows)
         return session
+
+    def _take(self, run: Run) -> NotebookRun:
+        """Have the run's cells wait durably, and its commands come here."""
+        waits = WaitList(self.history, self.clock, run.run_id, self.commands.call_at)
+        run.waits = waits
+        cells = NotebookRun(run, self._live, self._project)
+        receiver = NotebookReceiver(
+            run,
+            waits,
+            self._live,
+            running=lambda: cells.running,
+            interrupt=interrupt_main_thread,
+        )
+        unregister = self.commands.register(run.run_id, receiver)
+
+        def leave() -> None:
+            unregister()
+            waits.close()
+
+        self._leave_run = leave
+        return cells
 
     @property
     def run_id(self) -> str:
@@ -176,10 +205,10 @@ class Session:
         """Leave the current run and begin another; returns its id. Variables stay as they are."""
         self._stop_workflows()
         self.cells.namespace.provide(None)
+        self._leave_run()
         self.cells.run.detach()
-        run = begin_run(self.history, self.request, self.clock)
-        self.cells = NotebookRun(run, self._live, self._project)
-        return run.run_id
+        self.cells = self._take(begin_run(self.history, self.request, self.clock))
+        return self.run_id
 
     def wait_for_workflows(self) -> Iterator[tuple[str, str, str]]:
         """(run_id, workflow, how it ended) of each run that is open now, as they end; an interrupt
@@ -213,6 +242,7 @@ class Session:
         forget_scopes()
         hold_worker(None)
         self.commands.close()
+        self._leave_run()
         try:
             self._stop_workflows()
             self.cells.run.detach()

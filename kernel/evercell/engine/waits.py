@@ -64,7 +64,10 @@ class _Head:
 class _Kind(Protocol):
     """What is waited for."""
 
-    name: str  # for messages
+    @property
+    def name(self) -> str:
+        """For messages."""
+        ...
 
     @property
     def identity(self) -> tuple[object, ...]:
@@ -335,9 +338,7 @@ def _begin(kind: _Kind) -> Wait[Any]:
     return Wait(scope, waits, kind, pending, call)
 
 
-def _enter(
-    scope: Scope, waits: WaitList, kind: _Kind, call: Key, *, anew: bool = False
-) -> Pending:
+def _enter(scope: Scope, waits: WaitList, kind: _Kind, call: Key, *, anew: bool = False) -> Pending:
     slot, key, ordinal = call
 
     def make(activity_id: str, since: int) -> Begun:

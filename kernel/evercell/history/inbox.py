@@ -67,11 +67,11 @@ class Inbox:
         self._latest = 0  # keeps this sender's letters in order when its clock stands or jumps back
         self._listed: int | None = None  # the folder's time when it was last listed, once settled
 
-    def put(self, run_id: str, body: bytes) -> str:
-        """Leave a letter; it is durable when this returns its id. Raises HistoryWriteError, and
-        UsageError for what is no run id."""
+    def put(self, run_id: str, body: bytes, letter_id: str | None = None) -> str:
+        """Leave a letter; it is durable when this returns its id, a new one unless it is given.
+        Raises HistoryWriteError, and UsageError for what is no run id."""
         self._latest = max(self._clock.now(), self._latest + 1)
-        letter = Letter(run_id, self._latest, self._clock.new_id(16), body)
+        letter = Letter(run_id, self._latest, letter_id or self._clock.new_id(16), body)
         if not _NAME.fullmatch(letter.name):
             raise UsageError(f"{run_id!r} is no id of a run. List them with: evercell ls.")
         make_folder(self._folder)

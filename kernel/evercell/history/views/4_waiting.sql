@@ -1,11 +1,18 @@
 -- What runs wait for, and what reaches them: timers, signals, updates, approvals, schedules.
 
+-- A cell that goes on after a restart says once more what it waits for: its latest word counts.
 CREATE OR REPLACE VIEW timers AS
-WITH ended AS (
-    SELECT run_id, activity_id, type, at_ns
+WITH begun AS (
+    SELECT *, min(at_ns) OVER (PARTITION BY run_id, activity_id) AS first_ns
+    FROM store.event
+    WHERE type = 'TimerStarted'
+    QUALIFY row_number() OVER (PARTITION BY run_id, activity_id ORDER BY seq DESC) = 1
+),
+ended AS (
+    SELECT run_id, activity_id, type, at_ns, seq
     FROM store.event
     WHERE type IN ('TimerFired', 'TimerCanceled')
-    QUALIFY row_number() OVER (PARTITION BY run_id, activity_id ORDER BY seq) = 1
+    QUALIFY row_number() OVER (PARTITION BY run_id, activity_id ORDER BY seq DESC) = 1
 )
 SELECT
     t.run_id,
@@ -16,7 +23,7 @@ SELECT
         WHEN e.type = 'TimerCanceled' OR r.finished_at IS NOT NULL THEN 'canceled'
         ELSE 'waiting'
     END AS status,
-    make_timestamptz(t.at_ns // 1000) AS started_at,
+    make_timestamptz(t.first_ns // 1000) AS started_at,
     make_timestamptz(CAST(t.detail->>'$.fire_at' AS BIGINT) // 1000) AS fires_at,
     make_timestamptz(e.at_ns // 1000) AS ended_at,
     t.activity_id,
@@ -24,14 +31,14 @@ SELECT
     t.slot,
     r.workflow,
     r.notebook
-FROM store.event t
-LEFT JOIN ended e ON e.run_id = t.run_id AND e.activity_id = t.activity_id
+FROM begun t
+LEFT JOIN ended e
+    ON e.run_id = t.run_id AND e.activity_id = t.activity_id AND e.seq > t.seq
 LEFT JOIN store.event c
     ON c.type = 'CellStarted' AND c.run_id = t.run_id AND c.activity_id = t.detail->>'$.cell'
 LEFT JOIN store.caller k ON k.run_id = t.run_id
 LEFT JOIN runs r ON r.run_id = t.run_id
-WHERE t.type = 'TimerStarted'
-ORDER BY r.started_at, t.run_id, t.seq;
+ORDER BY r.started_at, t.run_id, t.first_ns, t.seq;
 
 COMMENT ON VIEW timers IS 'One row for each durable timer of a workflow or a cell, in the order in which they were started';
 COMMENT ON COLUMN timers.run_id IS 'Run that waits';
@@ -126,11 +133,23 @@ COMMENT ON COLUMN updates.result_id IS 'Payload id of its result, for evercell.l
 COMMENT ON COLUMN updates.notebook IS 'Absolute path of the notebook';
 
 CREATE OR REPLACE VIEW approvals AS
-WITH answered AS (
-    SELECT run_id, activity_id, at_ns, view, detail
+WITH begun AS (
+    SELECT *, min(at_ns) OVER (PARTITION BY run_id, activity_id) AS first_ns
+    FROM store.event
+    WHERE type = 'ApprovalRequested'
+    QUALIFY row_number() OVER (PARTITION BY run_id, activity_id ORDER BY seq DESC) = 1
+),
+answered AS (
+    SELECT run_id, activity_id, at_ns, seq, view, detail
     FROM store.event
     WHERE type = 'ApprovalAnswered'
-    QUALIFY row_number() OVER (PARTITION BY run_id, activity_id ORDER BY seq) = 1
+    QUALIFY row_number() OVER (PARTITION BY run_id, activity_id ORDER BY seq DESC) = 1
+),
+given_up AS (
+    SELECT run_id, activity_id, type, at_ns, seq
+    FROM store.event
+    WHERE type IN ('TimerFired', 'TimerCanceled', 'StepCanceled')
+    QUALIFY row_number() OVER (PARTITION BY run_id, activity_id ORDER BY seq DESC) = 1
 )
 SELECT
     q.run_id,
@@ -139,13 +158,15 @@ SELECT
     CASE
         WHEN a.detail->>'$.approved' = 'true' THEN 'approved'
         WHEN a.run_id IS NOT NULL THEN 'rejected'
-        WHEN r.finished_at IS NOT NULL THEN 'canceled'
+        WHEN g.type = 'TimerFired' OR g.at_ns >= CAST(q.detail->>'$.expires_at' AS BIGINT)
+            THEN 'expired'
+        WHEN g.type IS NOT NULL OR r.finished_at IS NOT NULL THEN 'canceled'
         WHEN epoch_ns(now()) > CAST(q.detail->>'$.expires_at' AS BIGINT) THEN 'expired'
         ELSE 'pending'
     END AS status,
     TRY_CAST(a.view AS JSON) AS answer,
     a.detail->>'$.by' AS answered_by,
-    make_timestamptz(q.at_ns // 1000) AS requested_at,
+    make_timestamptz(q.first_ns // 1000) AS requested_at,
     make_timestamptz(a.at_ns // 1000) AS answered_at,
     make_timestamptz(CAST(q.detail->>'$.expires_at' AS BIGINT) // 1000) AS expires_at,
     TRY_CAST(q.detail->>'$.schema' AS JSON) AS schema,
@@ -155,14 +176,16 @@ SELECT
     a.detail->>'$.payload.id' AS payload_id,
     r.workflow,
     r.notebook
-FROM store.event q
-LEFT JOIN answered a ON a.run_id = q.run_id AND a.activity_id = q.activity_id
+FROM begun q
+LEFT JOIN answered a
+    ON a.run_id = q.run_id AND a.activity_id = q.activity_id AND a.seq > q.seq
+LEFT JOIN given_up g
+    ON g.run_id = q.run_id AND g.activity_id = q.activity_id AND g.seq > q.seq
 LEFT JOIN store.event c
     ON c.type = 'CellStarted' AND c.run_id = q.run_id AND c.activity_id = q.detail->>'$.cell'
 LEFT JOIN store.caller k ON k.run_id = q.run_id
 LEFT JOIN runs r ON r.run_id = q.run_id
-WHERE q.type = 'ApprovalRequested'
-ORDER BY r.started_at, q.run_id, q.seq;
+ORDER BY r.started_at, q.run_id, q.first_ns, q.seq;
 
 COMMENT ON VIEW approvals IS 'One row for each question to a person, in order';
 COMMENT ON COLUMN approvals.run_id IS 'Run that waits for the answer';
