@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pydantic
 import pytest
 
+import evercell
 from evercell import step, workflow
 from evercell.engine import commands
 from evercell.errors import StepCanceledError, UsageError, WorkflowClosedError
@@ -173,3 +174,18 @@ def test_cancel_and_terminate_by_command(env: WorkflowEnvironment) -> None:
     env.worker.receiver.receive("c2", commands.Terminate(second.run_id, "enough"))
     assert first.result(30) == "cleaned up"
     assert second.status == "terminated"
+
+
+def test_workflow_code_waits_by_the_same_names(env: WorkflowEnvironment) -> None:
+    @workflow
+    async def flow() -> list[object]:
+        await evercell.sleep("3d")
+        word = await evercell.wait_signal("go", str)
+        return [word, await evercell.approval("Deploy?", timeout="1d")]
+
+    handle = flow.start()
+    env.sleep("3d")
+    handle.signal("go", "now")
+    env.sleep(1)
+    handle.answer(False)
+    assert handle.result(30) == ["now", False]

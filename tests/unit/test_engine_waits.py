@@ -122,7 +122,7 @@ GO, NUMBER, SLEEP = (
     "evercell.wait_signal('n', int)",
     "evercell.sleep('3d')",
 )
-BOTH = pytest.mark.parametrize("how", ["{}.result()", "await {}"])
+BOTH = pytest.mark.parametrize("how", ["{}", "await {}"])
 
 
 def run(notebook: Notebook, how: str, call: str, before: str = "") -> object:
@@ -148,7 +148,7 @@ def test_a_restarted_cell_sleeps_on_until_the_same_time(book: Book, how: str) ->
     notebook = book.start()
     interrupt_at(notebook, TimerStarted)
     with pytest.raises(KeyboardInterrupt):
-        run(notebook, "{}.result()", "evercell.sleep('3d')")
+        run(notebook, "{}", "evercell.sleep('3d')")
     book.die()
     book.clock.advance(2 * DAY)
     notebook = book.start()
@@ -166,7 +166,7 @@ def test_what_fell_due_meanwhile_returns_at_once(book: Book, how: str) -> None:
     notebook = book.start()
     interrupt_at(notebook, TimerStarted)
     with pytest.raises(KeyboardInterrupt):
-        run(notebook, "{}.result()", "evercell.sleep('3d')")
+        run(notebook, "{}", "evercell.sleep('3d')")
     book.die()
     book.clock.advance(4 * DAY)
     assert run(book.start(), how, "evercell.sleep('3d')") is None
@@ -220,12 +220,12 @@ def test_a_longer_time_limit_counts_from_the_beginning(book: Book) -> None:
     notebook = book.start()
     interrupt_at(notebook, SignalAwaited)
     with pytest.raises(KeyboardInterrupt):
-        run(notebook, "{}.result()", "evercell.wait_signal('go', timeout='1d')")
+        run(notebook, "{}", "evercell.wait_signal('go', timeout='1d')")
     book.die()
     book.clock.advance(2 * DAY)
     notebook = book.start()
     when(notebook, SignalAwaited, lambda _: tell(notebook, "go", "in time"))
-    assert run(notebook, "{}.result()", "evercell.wait_signal('go', timeout='3d')") == "in time"
+    assert run(notebook, "{}", "evercell.wait_signal('go', timeout='3d')") == "in time"
     first, again = events(notebook, SignalAwaited)
     assert again.expires_at - first.at == 3 * DAY * 1_000_000_000
 
@@ -314,7 +314,7 @@ def test_a_form_can_be_rejected(book: Book) -> None:
     notebook = book.start()
     notebook.cell(FORM)
     when(notebook, ApprovalRequested, lambda it: reply(notebook, it.activity_id, False))
-    assert run(notebook, "{}.result()", ASK) is None
+    assert run(notebook, "{}", ASK) is None
 
 
 @BOTH
@@ -343,7 +343,7 @@ def test_an_answer_that_came_too_late_is_refused(book: Book) -> None:
     notebook = book.start()
     interrupt_at(notebook, ApprovalRequested)
     with pytest.raises(KeyboardInterrupt):
-        run(notebook, "{}.result()", "evercell.approval('Deploy?', timeout='3d')")
+        run(notebook, "{}", "evercell.approval('Deploy?', timeout='3d')")
     book.die()
     (asked,) = events(notebook, ApprovalRequested)
     book.clock.advance(4 * DAY)
@@ -351,14 +351,14 @@ def test_an_answer_that_came_too_late_is_refused(book: Book) -> None:
     with pytest.raises(UsageError, match="too late"):
         reply(notebook, asked.activity_id, True)
     with pytest.raises(TimeoutError, match=r"Deploy\?"):
-        run(notebook, "{}.result()", "evercell.approval('Deploy?', timeout='3d')")
+        run(notebook, "{}", "evercell.approval('Deploy?', timeout='3d')")
 
 
 def test_an_answer_in_time_counts_though_no_kernel_lived(book: Book) -> None:
     notebook = book.start()
     interrupt_at(notebook, ApprovalRequested)
     with pytest.raises(KeyboardInterrupt):
-        run(notebook, "{}.result()", "evercell.approval('Deploy?', timeout='3d')")
+        run(notebook, "{}", "evercell.approval('Deploy?', timeout='3d')")
     book.die()
     (asked,) = events(notebook, ApprovalRequested)
     run_id, history = notebook.session.run_id, notebook.session.history
@@ -366,7 +366,7 @@ def test_an_answer_in_time_counts_though_no_kernel_lived(book: Book) -> None:
     notebook.session._leave_run()  # it holds the run no more, as a dead one
     c.send(history, letter)
     book.clock.advance(4 * DAY)
-    assert run(book.start(), "{}.result()", "evercell.approval('Deploy?', timeout='3d')") is True
+    assert run(book.start(), "{}", "evercell.approval('Deploy?', timeout='3d')") is True
 
 
 @BOTH
@@ -398,7 +398,7 @@ def test_a_timer_can_be_skipped_and_a_wait_for_a_signal_not(book: Book) -> None:
         session.commands.submit(c.Skip(session.run_id, begun.activity_id, value, by="me"))
 
     when(notebook, TimerStarted, skip)
-    assert run(notebook, "{}.result()", "evercell.sleep('3d')") is None
+    assert run(notebook, "{}", "evercell.sleep('3d')") is None
 
     def refused(begun: Any) -> None:
         with pytest.raises(UsageError, match="send it one"):
@@ -406,7 +406,7 @@ def test_a_timer_can_be_skipped_and_a_wait_for_a_signal_not(book: Book) -> None:
         tell(notebook, "go")
 
     done = when(notebook, SignalAwaited, refused)
-    assert run(notebook, "{}.result()", "evercell.wait_signal('go')") is None
+    assert run(notebook, "{}", "evercell.wait_signal('go')") is None
     assert done.wait(30)
 
 
@@ -471,15 +471,15 @@ def test_a_command_that_comes_twice_is_carried_out_once(book: Book) -> None:
     notebook = book.start()
     notebook.session.commands.submit(c.Signal(session.run_id, "go", payload, view), "sameid")
     tell(notebook, "go", "next")
-    two = "first = evercell.wait_signal('go').result()\n"
-    assert run(notebook, "{}.result()", "evercell.wait_signal('go')", two) == "next"
+    two = "first = evercell.wait_signal('go')\n"
+    assert run(notebook, "{}", "evercell.wait_signal('go')", two) == "next"
 
 
 def test_a_cell_tells_its_own_run_and_no_second_time(book: Book) -> None:
     notebook = book.start()
     source = (
         "evercell.signal(evercell.run_id(), 'go', n=1)\n"
-        "value = evercell.wait_signal('go', timeout='1d').result()"
+        "value = evercell.wait_signal('go', timeout='1d')"
     )
     assert notebook.cell(source).error is None
     assert notebook.live["value"] == (1,)
@@ -503,8 +503,8 @@ def test_waits_outside_of_a_recorded_cell_say_so() -> None:
 
 def test_a_wait_that_nobody_waits_for_warns(book: Book) -> None:
     notebook = book.start()
-    with pytest.warns(RuntimeWarning, match="never waited for"):
-        notebook.cell("evercell.sleep('3d'); gc.collect()")
+    with pytest.warns(RuntimeWarning, match="never awaited"):
+        notebook.cell("evercell.sleep('3d'); gc.collect(); await asyncio.sleep(0)")
 
 
 def test_a_wait_can_be_asked_twice_and_says_who_it_is(book: Book) -> None:
@@ -520,7 +520,7 @@ def test_a_wait_can_be_asked_twice_and_says_who_it_is(book: Book) -> None:
         5,
         5,
         True,
-        "<wait_signal('go'): await it, or call .result()>",
+        "<wait_signal('go'): await it>",
     ]
 
 
@@ -534,7 +534,7 @@ def test_a_new_run_ends_the_waits_of_the_one_before(book: Book) -> None:
     notebook.cell(
         "def wait():\n"
         "    try:\n"
-        "        evercell.wait_signal('go').result()\n"
+        "        evercell.wait_signal('go')\n"
         "    except evercell.errors.StepCanceledError as error:\n"
         "        seen.append(str(error))\n"
         "thread = threading.Thread(target=wait)\nthread.start()"
@@ -546,3 +546,91 @@ def test_a_new_run_ends_the_waits_of_the_one_before(book: Book) -> None:
     session.new_run()
     thread.join(30)
     assert "its run was left" in seen[0]
+
+
+WHERE = {
+    "a helper, in an async cell": (
+        "def ask(n): return evercell.wait_signal('go')\n"
+        "value = await asyncio.gather(*map(ask, range(2)))"
+    ),
+    "a helper, in a sync cell": (
+        "def ask(n): return evercell.wait_signal('go')\nvalue = [ask(1), ask(2)]"
+    ),
+    "a coroutine": (
+        "async def ask(n): return await evercell.wait_signal('go')\n"
+        "value = [await ask(1), await ask(2)]"
+    ),
+    "a lambda": "value = [await ask() for ask in [lambda: evercell.wait_signal('go')] * 2]",
+    "a step's body, from an async cell": (
+        "@evercell.step\n"
+        "def ask(n): return evercell.wait_signal('go')\n"
+        "await asyncio.sleep(0)\n"
+        "value = [ask(1), ask(2)]"
+    ),
+    "a thread": (
+        "def ask(n): return evercell.wait_signal('go')\n"
+        "value = [await asyncio.to_thread(ask, n) for n in range(2)]"
+    ),
+}
+
+
+@pytest.mark.parametrize("where", WHERE)
+def test_sync_code_blocks_and_async_code_awaits(book: Book, where: str) -> None:
+    notebook = book.start()
+    tell(notebook, "go", 1)
+    tell(notebook, "go", 2)
+    assert notebook.cell(WHERE[where]).error is None
+    assert notebook.live["value"] == [1, 2]
+
+
+def test_a_forgotten_await_is_no_yes(book: Book) -> None:
+    notebook = book.start()
+    shell = notebook.cell("await asyncio.sleep(0)\nif evercell.approval('Deploy?'): done = True\n")
+    assert isinstance(shell.error, TypeError)
+    assert "write `await`" in str(shell.error)
+    assert "done" not in notebook.live
+
+
+def test_what_a_finished_cell_gave_up_is_over(book: Book) -> None:
+    notebook = book.start()
+    notebook.live["limit"] = 0.2
+    source = (
+        "try: value = await asyncio.wait_for(evercell.approval('Deploy?'), limit)\n"
+        "except TimeoutError: value = 'no answer'"
+    )
+    status = "SELECT status FROM approvals ORDER BY requested_at"
+    assert notebook.cell(source).error is None
+    assert notebook.live["value"] == "no answer"
+    assert notebook.session.history.query(status).rows == [("canceled",)]
+    (asked,) = events(notebook, ApprovalRequested)
+    with pytest.raises(UsageError, match="over already"):
+        reply(notebook, asked.activity_id, True)
+    book.clock.advance(1)
+    notebook = book.start()
+    when(notebook, ApprovalRequested, lambda it: reply(notebook, it.activity_id, True))
+    notebook.live["limit"] = 30
+    assert notebook.cell(source).error is None
+    assert notebook.live["value"] is True
+    assert notebook.session.history.query(status).rows == [("canceled",), ("approved",)]
+
+
+def test_an_edit_that_asks_no_more_closes_the_question(book: Book) -> None:
+    notebook = book.start()
+    interrupt_at(notebook, ApprovalRequested)
+    with pytest.raises(KeyboardInterrupt):
+        run(notebook, "{}", "evercell.approval('Deploy?')")
+    book.die()
+    notebook = book.start()
+    status = "SELECT status FROM approvals"
+    assert notebook.session.history.query(status).rows == [("pending",)]
+    assert notebook.cell("value = True").error is None
+    assert notebook.session.history.query(status).rows == [("canceled",)]
+
+
+def test_a_question_asked_in_one_cell_is_awaited_in_another(book: Book) -> None:
+    notebook = book.start()
+    notebook.cell("await asyncio.sleep(0)\nquestion = evercell.approval('Deploy?')")
+    (asked,) = events(notebook, ApprovalRequested)
+    reply(notebook, asked.activity_id, True)
+    assert notebook.cell("value = await question").error is None
+    assert notebook.live["value"] is True

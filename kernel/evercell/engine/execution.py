@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -24,7 +25,7 @@ from evercell.engine import clear
 from evercell.engine.context import in_step_body
 from evercell.engine.liveness import still_running
 from evercell.engine.scope import Scope, enter_scope
-from evercell.errors import NotStorableError, PayloadError, RestoreError
+from evercell.errors import HistoryError, NotStorableError, PayloadError, RestoreError
 from evercell.events import (
     AmbientChange,
     CellCompleted,
@@ -133,6 +134,7 @@ class CellExecution:
                 self.namespace.load(waiting)
         before = self._guard(lambda: self.namespace.before(self.source))
         scope = self._scope(before)
+        cut_off = run.state.status(self.place.slot) in {"in doubt", "failed"}
         self._append(self._started(scope.cell, decision, reason))
         begin = run.clock.monotonic()
         beside = still_running(self.namespace.ns)
@@ -157,13 +159,26 @@ class CellExecution:
         if running is not None:
             self._guard(self.namespace.disturb)
         if failed:
+            self._remind(scope.cell, ran)
             self._commit(self._failed(scope.cell, ran, duration))
             return ran.reply
         capture = capture or lost_capture(self.namespace.lost or "")
         kept = () if overlay is None else self._lay_over(capture, overlay)
+        if run.waits is not None:
+            with suppress(HistoryError):  # for people only, and what is wrong shows below
+                run.waits.settle(self.place.slot, unread=cut_off)
         self._commit(self._completed(scope.cell, ran, capture, kept, duration))
         run.state.places.finished(self.place.slot)
         return ran.reply
+
+    def _remind(self, cell: str, ran: Ran) -> None:
+        """Say what an interrupted cell left waiting."""
+        if self.run.waits is None or not _interrupted(ran):
+            return
+        for wait in self.run.waits.left_open(cell):
+            self.host.note(
+                f"evercell: {wait.words} stays open. Run the cell again, and it waits on.\n"
+            )
 
     def _guard(self, look: Callable[[], T]) -> T | None:
         """What `look` gives; None once it has failed in this kernel. A fault of ours, or an object
@@ -324,7 +339,7 @@ class CellExecution:
             activity_id=activity_id,
             duration=duration,
             error=_error_info(ran),
-            interrupted=ran.reply.get("ename") == "KeyboardInterrupt",
+            interrupted=_interrupted(ran),
             outputs=self._outputs(ran),
         )
 
@@ -371,6 +386,10 @@ def _equal(names: Iterable[str], one: Mapping[str, object], other: Mapping[str, 
     except (KeyError, NotStorableError):
         return False
     return first == second
+
+
+def _interrupted(ran: Ran) -> bool:
+    return ran.reply.get("ename") == "KeyboardInterrupt"
 
 
 def _error_info(ran: Ran) -> ErrorInfo:

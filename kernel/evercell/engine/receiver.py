@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from evercell.engine.control import Control
+    from evercell.engine.pending import Pending
     from evercell.engine.run import Run
-    from evercell.engine.waitlist import Pending, WaitList
+    from evercell.engine.waitlist import WaitList
     from evercell.events import Payload
 
 __all__ = ["NotebookReceiver", "interrupt_main_thread"]

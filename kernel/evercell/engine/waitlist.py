@@ -15,10 +15,10 @@ from __future__ import annotations
 import threading
 from bisect import insort
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from evercell.engine.control import Canceled
+from evercell.engine.pending import Fired, Pending, Replied, Taken, stands
 from evercell.events import (
     ApprovalAnswered,
     ApprovalRequested,
@@ -36,78 +36,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from evercell.clock import Clock
+    from evercell.engine.pending import Begun, Key, MakeBegun, Outcome
     from evercell.events import Event
     from evercell.history import History
 
-__all__ = ["Fired", "MakeBegun", "Outcome", "Pending", "Replied", "Taken", "WaitList"]
+__all__ = ["WaitList"]
 
 _WHY = "somebody cancelled it"
-
-Begun = TimerStarted | SignalAwaited | ApprovalRequested
-
-
-@dataclass(frozen=True, slots=True)
-class Fired:
-    """Its time came: a timer's, or the time limit of a wait."""
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """It got this signal."""
-
-    signal: SignalReceived
-
-
-@dataclass(frozen=True, slots=True)
-class Replied:
-    """A person answered."""
-
-    answer: ApprovalAnswered
-
-
-Outcome = Fired | Taken | Replied | Canceled
-Key = tuple[str, bytes, int]  # slot, key, ordinal
-
-
-class MakeBegun(Protocol):
-    """Makes the event of a wait that begins, or goes on in another execution of its cell."""
-
-    def __call__(self, activity_id: str, since: int) -> Begun:
-        """`since`: when it was begun first, which its time limit counts from."""
-        ...
-
-
-@dataclass(slots=True, eq=False)
-class Pending:
-    """One wait: a timer, or a wait for a signal or an answer."""
-
-    begun: Begun
-    since: int  # nanoseconds since the epoch
-    outcome: Outcome | None = None  # recorded
-    offer: Fired | Taken | None = None  # for who waits to record
-    wakes: list[Callable[[], None]] = field(default_factory=list)  # of those who wait now
-    prevent: Callable[[], None] | None = None  # its deadline
-
-    @property
-    def activity_id(self) -> str:
-        """The wait's id, which stays the same over restarts."""
-        return self.begun.activity_id
-
-    @property
-    def due(self) -> int | None:
-        """When it ends by itself, in nanoseconds since the epoch."""
-        begun = self.begun
-        return begun.fire_at if isinstance(begun, TimerStarted) else begun.expires_at
-
-    @property
-    def over(self) -> bool:
-        """Whether nothing can reach it any more."""
-        return self.outcome is not None or self.offer is not None
-
-    def wake(self) -> None:
-        """Wake those who wait."""
-        for wake in list(self.wakes):
-            wake()
 
 
 class WaitList:
@@ -155,7 +90,7 @@ class WaitList:
         """
         with self.exclusive():
             wait = self._calls.get(call)
-            if wait is not None and not anew and _stands(wait, resuming=resuming):
+            if wait is not None and not anew and stands(wait, resuming=resuming):
                 return wait
             now = self.clock.now()
             if wait is None:
@@ -199,6 +134,25 @@ class WaitList:
         with self.exclusive():
             if isinstance(wait.outcome, Taken):
                 self.record(TimerCanceled(self.run_id, self.clock.now(), wait.activity_id))
+
+    def left_open(self, cell: str) -> list[Pending]:
+        """What the execution `cell` waited for and left as it was."""
+        with self._lock:
+            waits = self._waits.values()
+            return [wait for wait in waits if wait.begun.cell == cell and wait.outcome is None]
+
+    def settle(self, slot: str, *, unread: bool) -> None:
+        """The slot's cell has finished: what it waited for, now or before it was cut off, and gave
+        up is over. `unread`: also what an earlier kernel recorded. Raises what reading the history
+        raises, and HistoryWriteError."""
+        if not (unread or self._loaded):
+            return
+        with self.exclusive():
+            for wait in list(self._waits.values()):
+                held = wait.wakes or wait.holders
+                if wait.begun.slot == slot and wait.outcome is None and not held:
+                    now = self.clock.now()
+                    self.record(TimerCanceled(self.run_id, now, wait.activity_id))
 
     def _stand_in_line(self, wait: Pending) -> None:
         if isinstance(wait.begun, SignalAwaited):
@@ -325,6 +279,7 @@ class WaitList:
             self._calls[event.slot, event.key, event.ordinal] = wait
         elif wait.outcome is not None:  # again, from now on
             wait.since = event.at
+            self._reasons.pop(event.activity_id, None)
         wait.begun, wait.outcome = event, None
 
     def _end(self, event: Any) -> None:
@@ -345,27 +300,21 @@ class WaitList:
                 wait.outcome = Fired()
             case ApprovalAnswered():
                 wait.outcome = Replied(event)
-            case TimerCanceled() if isinstance(wait.outcome, Taken):
-                signal = wait.outcome.signal
-                entry = self._signals[signal.signal_id][0], signal.signal_id
-                if entry not in self._free[signal.name]:
-                    insort(self._free[signal.name], entry)
-                wait.outcome = None
-                self._serve(signal.name)
             case TimerCanceled():
-                wait.outcome = Canceled(self._reasons.get(wait.activity_id, _WHY))
+                self._give_up(wait)
             case _:
                 pass
 
-
-def _stands(wait: Pending, *, resuming: bool) -> bool:
-    """Whether what came of the wait is what it gives now, instead of waiting once more."""
-    match wait.outcome:
-        case None:
-            return False
-        case Taken() | Replied():
-            return True
-        case Fired():
-            return resuming or isinstance(wait.begun, TimerStarted)
-        case Canceled():
-            return resuming
+    def _give_up(self, wait: Pending) -> None:
+        if isinstance(wait.outcome, Taken):  # given back
+            signal = wait.outcome.signal
+            entry = self._signals[signal.signal_id][0], signal.signal_id
+            if entry not in self._free[signal.name]:
+                insort(self._free[signal.name], entry)
+            wait.outcome = None
+            self._serve(signal.name)
+            return
+        reason = self._reasons.get(wait.activity_id)
+        wait.outcome = Canceled(reason or "its cell gave it up")
+        if reason is None:  # nobody's word, to which the same call, made again, is bound
+            self._calls.pop((wait.begun.slot, wait.begun.key, wait.begun.ordinal), None)

@@ -1,7 +1,8 @@
 """Waiting in a cell, durably: `sleep`, `wait_signal`, `approval`, alike for sync and async code.
 
     call ─ counted and looked up as a step is (slot, key, ordinal) ─ begun, recorded ─> Wait
-    await wait | wait.result() ─ until it is over (waitlist.py) ─ recorded, durable ─> its value
+    async code: await wait ┬─ until it is over (waitlist.py) ─ recorded, durable ─> its value
+    sync code: at once ────┘
 
 A wait has an absolute deadline, and goes on over restarts. In the code of a workflow the same calls
 go to the workflow.
@@ -10,87 +11,47 @@ go to the workflow.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import sys
 import threading
 import warnings
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
 
 import msgspec
 
-from evercell.codec import canonical, values
-from evercell.engine import clear
-from evercell.engine.commands import arguments
+from evercell.codec import canonical
+from evercell.engine.awaited import Approval, AskAgainError, Head, Signal, Sleep
 from evercell.engine.context import current_attempt
 from evercell.engine.control import Canceled
-from evercell.engine.conversion import convert, json_schema
+from evercell.engine.conversion import json_schema
 from evercell.engine.current import calling_workflow
 from evercell.engine.durations import Duration, seconds
+from evercell.engine.pending import Taken
 from evercell.engine.scope import current_scope
-from evercell.engine.waitlist import Replied, Taken
 from evercell.errors import NotInKernelError, StepCanceledError, UsageError
-from evercell.events import ApprovalRequested, SignalAwaited, TimerStarted
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+    from types import FrameType
 
+    from evercell.engine.awaited import Kind
+    from evercell.engine.pending import Begun, Key, Pending
     from evercell.engine.scope import Scope
-    from evercell.engine.waitlist import Begun, Key, Outcome, Pending, WaitList
+    from evercell.engine.waitlist import WaitList
 
 __all__ = ["Wait", "approval", "sleep", "wait_signal"]
 
 T = TypeVar("T")
-_SECOND = 1_000_000_000
-
-
-class _AskAgainError(Exception):
-    """A person's answer is not what the code takes."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Head:
-    """What every beginning of a wait holds."""
-
-    run_id: str
-    at: int
-    activity_id: str
-    slot: str
-    cell: str
-    key: bytes
-    ordinal: int
-
-
-class _Kind(Protocol):
-    """What is waited for."""
-
-    @property
-    def name(self) -> str:
-        """For messages."""
-        ...
-
-    @property
-    def identity(self) -> tuple[object, ...]:
-        """What makes two waits the same."""
-        ...
-
-    def begun(self, head: _Head, since: int) -> Begun:
-        """The event of its beginning."""
-        ...
-
-    def value(self, outcome: Outcome, scope: Scope) -> Any:
-        """What the code gets, unless the wait was cancelled. Raises TimeoutError, UsageError for a
-        signal of another kind, _AskAgainError."""
-        ...
 
 
 class Wait(Generic[T]):
-    """Something that a cell waits for: `await` it, or call `result()` in code that is not async.
+    """Something that async code waits for: `await` it.
 
     It began when it was made. What came of it stays: it can be asked for again.
     """
 
-    def __init__(self, scope: Scope, waits: WaitList, kind: _Kind, pending: Pending, call: Key):
+    def __init__(self, scope: Scope, waits: WaitList, kind: Kind, pending: Pending, call: Key):
         self._scope = scope
         self._waits = waits
         self._kind = kind
@@ -98,19 +59,24 @@ class Wait(Generic[T]):
         self._call = call
         self._durable = pending.outcome is not None
         self._asked = False
+        pending.holders += 1
 
     def __repr__(self) -> str:
-        return f"<{self._kind.name}: await it, or call .result()>"
+        return f"<{self._kind.name}: await it>"
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError(f"{self._kind.name} is not awaited: write `await` before it")
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("what a cell waits for can't be stored; wait for it in its cell")
 
     def __del__(self) -> None:
-        if not getattr(self, "_asked", True) and not sys.is_finalizing():
+        if not hasattr(self, "_asked"):
+            return
+        self._pending.holders -= 1
+        if not self._asked and not sys.is_finalizing():
             warnings.warn(
-                f"{self._kind.name} was begun and never waited for: await it, or call .result().",
-                RuntimeWarning,
-                stacklevel=2,
+                f"{self._kind.name} was begun and never awaited.", RuntimeWarning, stacklevel=2
             )
 
     @property
@@ -124,8 +90,8 @@ class Wait(Generic[T]):
         return self._pending.activity_id
 
     def result(self) -> T:
-        """Block until it is over; an interrupt (Ctrl-C) ends that, and the wait itself goes on when
-        the cell is run again. Returns and raises what awaiting it does."""
+        """Block this thread until it is over, as code that is not async does. Returns and raises
+        what awaiting it does."""
         __tracebackhide__ = True
         self._asked = True
         while True:
@@ -138,7 +104,7 @@ class Wait(Generic[T]):
                 self._durable = True
             try:
                 return self._value()
-            except _AskAgainError as why:
+            except AskAgainError as why:
                 self._ask_again(why)
 
     def __await__(self) -> Generator[Any, None, T]:
@@ -160,7 +126,7 @@ class Wait(Generic[T]):
                 self._durable = True
             try:
                 return self._value()
-            except _AskAgainError as why:
+            except AskAgainError as why:
                 self._ask_again(why)
 
     def _value(self) -> T:
@@ -171,7 +137,7 @@ class Wait(Generic[T]):
             raise StepCanceledError(f"{self._kind.name} was cancelled: {outcome.reason}.")
         return cast("T", self._kind.value(outcome, self._scope))
 
-    def _ask_again(self, why: _AskAgainError) -> None:
+    def _ask_again(self, why: AskAgainError) -> None:
         self._scope.notes.append(f"{self._kind.name} asks again: {why}")
         self._durable = False
         self._pending = _enter(self._scope, self._waits, self._kind, self._call, anew=True)
@@ -198,125 +164,10 @@ class _Waking:
             self.future.set_result(None)
 
 
-# -- what is waited for ---------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Sleep:
-    name: str
-    length: float  # seconds
-
-    @property
-    def identity(self) -> tuple[object, ...]:
-        return ("sleep", self.length)
-
-    def begun(self, head: _Head, since: int) -> Begun:
-        return TimerStarted(
-            run_id=head.run_id,
-            at=head.at,
-            activity_id=head.activity_id,
-            slot=head.slot,
-            name="sleep",
-            fire_at=since + int(self.length * _SECOND),
-            cell=head.cell,
-            key=head.key,
-            ordinal=head.ordinal,
-        )
-
-    def value(self, outcome: Outcome, scope: Scope) -> None:  # noqa: ARG002 - see _Kind
-        return None
-
-
-@dataclass(frozen=True, slots=True)
-class _Signal:
-    name: str
-    signal: str
-    kind: Any
-    limit: float | None
-
-    @property
-    def identity(self) -> tuple[object, ...]:
-        return ("signal", self.signal)
-
-    def begun(self, head: _Head, since: int) -> Begun:
-        return SignalAwaited(
-            run_id=head.run_id,
-            at=head.at,
-            activity_id=head.activity_id,
-            slot=head.slot,
-            name=self.signal,
-            expires_at=_expires(since, self.limit),
-            cell=head.cell,
-            key=head.key,
-            ordinal=head.ordinal,
-        )
-
-    def value(self, outcome: Outcome, scope: Scope) -> Any:
-        match outcome:
-            case Taken(signal):
-                args, kwargs = arguments(scope.history, signal.payload, scope.live)
-                several = kwargs or len(args) > 1
-                given = (*args, *kwargs.values()) if several else next(iter(args), None)
-                return convert(given, self.kind, f"signal {self.signal!r}")
-            case _:
-                raise TimeoutError(f"no signal {self.signal!r} came in time.")
-
-
-@dataclass(frozen=True, slots=True)
-class _Approval:
-    name: str
-    prompt: str
-    schema: Any
-    form: str | None  # the schema as JSON
-    limit: float | None
-
-    @property
-    def identity(self) -> tuple[object, ...]:
-        return ("approval", self.prompt)
-
-    def begun(self, head: _Head, since: int) -> Begun:
-        return ApprovalRequested(
-            run_id=head.run_id,
-            at=head.at,
-            activity_id=head.activity_id,
-            slot=head.slot,
-            prompt=clear.text(self.prompt),
-            schema=self.form,
-            expires_at=_expires(since, self.limit),
-            cell=head.cell,
-            key=head.key,
-            ordinal=head.ordinal,
-        )
-
-    def value(self, outcome: Outcome, scope: Scope) -> Any:
-        match outcome:
-            case Replied(answer):
-                if self.schema is None:
-                    return answer.approved
-                return self._filled_in(answer.payload, scope) if answer.approved else None
-            case _:
-                raise TimeoutError(f"nobody answered {self.prompt!r} in time.")
-
-    def _filled_in(self, payload: Any, scope: Scope) -> Any:
-        if payload is None:
-            raise _AskAgainError("the form was not filled in.")
-        value = values.decode(payload.encoding, scope.history.get(payload), scope.live)
-        if isinstance(self.schema, dict):
-            return value
-        try:
-            return convert(value, self.schema, "the form")
-        except UsageError as error:  # a validator of the model, or a form that was edited since
-            raise _AskAgainError(error.message) from error
-
-
-def _expires(since: int, limit: float | None) -> int | None:
-    return None if limit is None else since + int(limit * _SECOND)
-
-
 # -- beginning ------------------------------------------------------------------------------------
 
 
-def _begin(kind: _Kind) -> Wait[Any]:
+def _begin(kind: Kind) -> Wait[Any]:
     scope = current_scope()
     waits = None if scope is None else scope.waits
     if scope is None or waits is None:
@@ -335,22 +186,42 @@ def _begin(kind: _Kind) -> Wait[Any]:
             kind.value(pending.outcome, scope)
         except UsageError:  # a signal of another kind failed the cell; its user runs it again
             pending = _enter(scope, waits, kind, call, anew=True)
-    return Wait(scope, waits, kind, pending, call)
+    wait = Wait[Any](scope, waits, kind, pending, call)
+    return wait if _can_await(sys._getframe(2)) else wait.result()
 
 
-def _enter(scope: Scope, waits: WaitList, kind: _Kind, call: Key, *, anew: bool = False) -> Pending:
+def _can_await(caller: FrameType) -> bool:
+    """Whether the code that called is async: part of a coroutine, or of a cell with an `await`.
+
+    A function that is not async counts as what calls it, so that `gather(*map(ask, names))` waits
+    for all at once; but a step's body and a thread of its own are what they are.
+    """
+    frame: FrameType | None = caller
+    while frame is not None:
+        flags = frame.f_code.co_flags
+        if flags & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR):
+            return True
+        if not flags & inspect.CO_OPTIMIZED:  # a cell's own code, or a module's
+            return False
+        if frame.f_globals.get("__name__", "").startswith("evercell.engine."):
+            return False
+        frame = frame.f_back
+    return False
+
+
+def _enter(scope: Scope, waits: WaitList, kind: Kind, call: Key, *, anew: bool = False) -> Pending:
     slot, key, ordinal = call
 
     def make(activity_id: str, since: int) -> Begun:
         now = scope.clock.now()
-        head = _Head(scope.run_id, now, activity_id, slot, scope.cell, key, ordinal)
+        head = Head(scope.run_id, now, activity_id, slot, scope.cell, key, ordinal)
         return kind.begun(head, since)
 
     return waits.enter(call, make, resuming=scope.resuming, anew=anew)
 
 
 def sleep(duration: Duration) -> Any:
-    """A durable timer: `await` what is returned, or call its `result()` in code that is not async.
+    """A durable timer: in async code `await` it, elsewhere it blocks.
 
     It ends `duration` (seconds, a timedelta, "3d") after the call, whether or not a kernel lived in
     between: a cell that is resumed sleeps on until then. Raises StepCanceledError where somebody
@@ -360,13 +231,13 @@ def sleep(duration: Duration) -> Any:
     workflow = calling_workflow()
     if workflow is not None:
         return workflow.sleep(duration)
-    return _begin(_Sleep(f"sleep({duration!r})", length))
+    return _begin(Sleep(f"sleep({duration!r})", length))
 
 
 def wait_signal(name: str, kind: Any = Any, *, timeout: Duration | None = None) -> Any:
     """The argument of the next signal of this name that no other wait took, also of one that came
-    early; a tuple for several arguments, None without any. `await` what is returned, or call its
-    `result()` in code that is not async.
+    early; a tuple for several arguments, None without any. In async code `await` it, elsewhere it
+    blocks.
 
     `kind`: what it is made into, such as a pydantic model. Raises TimeoutError after `timeout`,
     UsageError for a signal of another kind, and what `sleep` raises.
@@ -375,13 +246,13 @@ def wait_signal(name: str, kind: Any = Any, *, timeout: Duration | None = None) 
     workflow = calling_workflow()
     if workflow is not None:
         return workflow.wait_signal(name, kind, timeout)
-    return _begin(_Signal(f"wait_signal({name!r})", name, kind, limit))
+    return _begin(Signal(f"wait_signal({name!r})", name, kind, limit))
 
 
 def approval(prompt: str, schema: Any = None, *, timeout: Duration | None = None) -> Any:
     """A person's answer: True or False; with `schema` (a pydantic model, a dataclass or a JSON
-    schema) the filled-in form, or None where it was rejected. `await` what is returned, or call its
-    `result()` in code that is not async.
+    schema) the filled-in form, or None where it was rejected. In async code `await` it, elsewhere
+    it blocks.
 
     It is answered with `evercell.answer()`, with `evercell approve` in a shell, or in the widget.
     Raises TimeoutError after `timeout`, and what `sleep` raises.
@@ -391,4 +262,4 @@ def approval(prompt: str, schema: Any = None, *, timeout: Duration | None = None
     workflow = calling_workflow()
     if workflow is not None:
         return workflow.approval(prompt, schema, timeout)
-    return _begin(_Approval(f"approval({prompt!r})", prompt, schema, form, limit))
+    return _begin(Approval(f"approval({prompt!r})", prompt, schema, form, limit))
