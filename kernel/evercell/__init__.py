@@ -3,7 +3,7 @@
 step, RetryPolicy      make a function's calls durable
 workflow               durable async functions: timers, signals, children, approvals
 sleep, wait_signal, approval   wait durably in a cell, also over restarts
-answer, signal, cancel   tell a run what it waits for, from any process
+answer, signal, cancel, terminate, skip, retry_now   tell a run something, from any process
 heartbeat, current_step   say how far a step's body came; who it is
 ApplicationError       say how a failure is to be treated
 record_usage           say what a model call cost
@@ -23,7 +23,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from evercell import errors
-    from evercell.api import answer, cancel, load, progress, run_id, signal, sql
+    from evercell.api import (
+        answer,
+        cancel,
+        load,
+        progress,
+        retry_now,
+        run_id,
+        signal,
+        skip,
+        sql,
+        terminate,
+    )
     from evercell.codec.crypto import AesGcm
     from evercell.codec.secret import Secret
     from evercell.engine.config import configure
@@ -62,11 +73,14 @@ __all__ = [
     "load_ipython_extension",
     "progress",
     "record_usage",
+    "retry_now",
     "run_id",
     "signal",
+    "skip",
     "sleep",
     "sql",
     "step",
+    "terminate",
     "unload_ipython_extension",
     "wait_signal",
     "workflow",
@@ -95,10 +109,13 @@ _HOMES = {
     "progress": "evercell.api",
     "record_usage": "evercell.engine.usage",
     "run_id": "evercell.api",
+    "retry_now": "evercell.api",
     "signal": "evercell.api",
+    "skip": "evercell.api",
     "sleep": "evercell.engine.waits",
     "sql": "evercell.api",
     "step": "evercell.engine.step",
+    "terminate": "evercell.api",
     "unload_ipython_extension": "evercell.jupyter.extension",
     "wait_signal": "evercell.engine.waits",
     "workflow": "evercell.engine.workflow.namespace",

@@ -1,5 +1,6 @@
 """The functions that a notebook or a script calls: `evercell.sql`, `load`, `progress`, `run_id`;
-and `signal`, `answer`, `cancel`, which tell a run something, wherever it is."""
+and `signal`, `answer`, `cancel`, `terminate`, `skip`, `retry_now`, which tell a run something,
+wherever it is."""
 
 from __future__ import annotations
 
@@ -25,9 +26,21 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation
 
     from evercell.engine.session import Session
+    from evercell.engine.workflow.handle import WorkflowHandle
     from evercell_widgets.actions import Desk
 
-__all__ = ["answer", "cancel", "load", "progress", "run_id", "signal", "sql"]
+__all__ = [
+    "answer",
+    "cancel",
+    "load",
+    "progress",
+    "retry_now",
+    "run_id",
+    "signal",
+    "skip",
+    "sql",
+    "terminate",
+]
 
 
 def sql(query: str, parameters: Mapping[str, Any] | None = None) -> DuckDBPyRelation:
@@ -121,9 +134,7 @@ def signal(run: str, name: str, *args: Any, **kwargs: Any) -> Any:
     Raises RunNotFoundError, UsageError, NotStorableError, HistoryWriteError.
     """
     if calling_workflow() is not None:
-        from evercell.engine.workflow.handle import WorkflowHandle  # noqa: PLC0415 - rarely asked
-
-        return WorkflowHandle[Any](run).signal(name, *args, **kwargs)
+        return _handle(run).signal(name, *args, **kwargs)
 
     def make(history: History, run_id: str) -> commands.Command:
         return telling.signal_for(history, run_id, name, args, kwargs, _namespace())
@@ -133,8 +144,8 @@ def signal(run: str, name: str, *args: Any, **kwargs: Any) -> Any:
 
 def answer(run: str, value: Any = True, *, activity_id: str | None = None) -> None:
     """Answer the approval that a run waits for: True, False, or the filled-in form (JSON data, or
-    an instance of the model). `activity_id` (view approvals) chooses among several. Durable on
-    return; in a recorded cell given once for each call.
+    an instance of the model). `activity_id` (view waits; or the question) chooses among several.
+    Durable on return; in a recorded cell given once for each call.
 
     Raises UsageError where none is waited for, several are, or the form does not fit, and what
     `signal` raises.
@@ -147,28 +158,72 @@ def answer(run: str, value: Any = True, *, activity_id: str | None = None) -> No
     _tell("answer", make, run, shown, activity_id)
 
 
-def cancel(run: str, activity_id: str | None = None, *, reason: str | None = None) -> None:
-    """Cancel a workflow, or interrupt the cell that a notebook's run is at; with `activity_id`
-    only that step, timer or wait, which raises StepCanceledError. Durable on return; in a recorded
-    cell given once for each call.
+def cancel(run: str, activity_id: str | None = None, *, reason: str | None = None) -> Any:
+    """Cancel a workflow, or interrupt the cell that a notebook's run is at; with `activity_id` (or
+    a name) only that step, timer or wait, which raises StepCanceledError. Durable on return; in a
+    recorded cell given once for each call; in workflow code await what is returned.
 
     Raises UsageError for an unknown activity, and what `signal` raises.
     """
+    if calling_workflow() is not None and activity_id is None:
+        return _handle(run).cancel(reason)
 
     def make(history: History, run_id: str) -> commands.Command:
-        by = commands.user()
-        if activity_id is None:
-            return commands.CancelRun(run_id, reason, by)
-        telling.require_activity(history, run_id, activity_id)
-        return commands.CancelActivity(run_id, activity_id, reason, by)
+        return telling.cancel_of(history, run_id, activity_id, reason)
 
-    _tell("cancel", make, run, activity_id, reason)
+    return _tell("cancel", make, run, activity_id, reason)
+
+
+def terminate(run: str, *, reason: str | None = None) -> None:
+    """End a workflow's run at once, without asking its code. Durable on return.
+
+    Raises UsageError for a notebook's run, and what `signal` raises.
+    """
+
+    def make(history: History, run_id: str) -> commands.Command:
+        return telling.termination_of(history, run_id, reason)
+
+    _tell("terminate", make, run, reason)
+
+
+def skip(run: str, activity_id: str, value: Any = None) -> None:
+    """Complete a step (its activity id, or its name) with `value`, JSON data, in spite of its
+    function; or end a timer now. Durable on return; in a recorded cell done once for each call.
+
+    Raises UsageError where no such one is under way, and what `signal` raises.
+    """
+
+    def make(history: History, run_id: str) -> commands.Command:
+        return telling.skip_of(history, run_id, activity_id, value)
+
+    _tell("skip", make, run, activity_id, telling.as_json(value))
+
+
+def retry_now(run: str, activity_id: str) -> None:
+    """Have a step (its activity id, or its name) that waits for its next attempt make it now.
+    Durable on return; in a recorded cell done once for each call.
+
+    Raises UsageError where no such step is under way, and what `signal` raises.
+    """
+
+    def make(history: History, run_id: str) -> commands.Command:
+        return telling.retry_of(history, run_id, activity_id)
+
+    _tell("retry now", make, run, activity_id)
+
+
+def _handle(run: str) -> WorkflowHandle[Any]:
+    from evercell.engine.workflow.handle import WorkflowHandle  # noqa: PLC0415 - rarely asked
+
+    return WorkflowHandle(run)
 
 
 def _tell(
     name: str, make: Callable[[History, str], commands.Command], run: str, *identity: object
 ) -> None:
     """Give a run a command: a step, so that a cell that runs again gives none twice."""
+    if calling_workflow() is not None:
+        raise UsageError(f"workflow code can't do {name!r} to a run itself: do it in a step.")
 
     def send(*_: object) -> None:
         attempt = current_attempt.get()

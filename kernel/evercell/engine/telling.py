@@ -1,11 +1,11 @@
-"""Commands as people give them: to which run, to which of its waits, in which form.
+"""Commands as people give them: to which run, to which of its waits or steps, in which form.
 
-run ─ id, prefix or workflow id ─> run_id ─> which approval? ─> does the form fit? ─> Answer
+run ─ id, prefix or workflow id ─> run_id ─> which step or wait? ─> does the form fit? ─> command
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 
@@ -17,26 +17,33 @@ if TYPE_CHECKING:
     from evercell.clock import Clock
     from evercell.history import History
 
-__all__ = ["Asked", "answer_to", "as_json", "pending_approvals", "require_activity", "signal_for"]
+__all__ = [
+    "answer_to",
+    "as_json",
+    "cancel_of",
+    "retry_of",
+    "signal_for",
+    "skip_of",
+    "termination_of",
+]
 
-_PENDING = """
-SELECT activity_id, prompt, CAST(schema AS VARCHAR) FROM approvals
-WHERE run_id = $run AND status = 'pending'
+_OPEN = """
+SELECT activity_id, kind, name, CAST(schema AS VARCHAR) FROM waits WHERE run_id = $run
+UNION ALL
+SELECT activity_id, 'step', name, NULL FROM steps
+WHERE run_id = $run AND status IN ('running', 'retrying', 'in doubt')
 """
-_KNOWN = """
-SELECT count(*) FROM store.event
-WHERE run_id = $run AND activity_id = $activity AND list_contains($types, type)
-"""
-STEPS = ("StepStarted",)
-WAITS = ("TimerStarted", "SignalAwaited", "ApprovalRequested")
+
+Kind = Literal["timer", "signal", "approval", "step"]
 
 
-class Asked(NamedTuple):
-    """An approval that can be answered."""
+class _Open(NamedTuple):
+    """Something that a run waits for, or a step that has not ended."""
 
     activity_id: str
-    prompt: str
-    schema: str | None  # of the form, JSON; None: yes or no
+    kind: Kind
+    name: str  # of a step, timer or signal; the question of an approval
+    schema: str | None  # of an approval's form, JSON; None: yes or no
 
 
 def signal_for(  # noqa: PLR0917 - as the caller got them
@@ -53,20 +60,15 @@ def signal_for(  # noqa: PLR0917 - as the caller got them
     return commands.Signal(run_id, name, payload, view, commands.user())
 
 
-def pending_approvals(history: History, run_id: str) -> list[Asked]:
-    """The run's approvals that can be answered, in the order in which they were asked for."""
-    return [Asked(*row) for row in history.query(_PENDING, {"run": run_id}).rows]
-
-
 def answer_to(
-    history: History, clock: Clock, run_id: str, activity_id: str | None, value: Any
+    history: History, clock: Clock, run_id: str, which: str | None, value: Any
 ) -> commands.Answer:
     """The answer to one of the run's approvals: False rejects it, True approves it, anything else
-    is the filled-in form. `activity_id` chooses among several.
+    is the filled-in form. `which`, an activity id or the question, chooses among several.
 
     Raises UsageError where none is waited for, several are, or the form does not fit.
     """
-    asked = _chosen(run_id, pending_approvals(history, run_id), activity_id)
+    asked = _chosen(history, run_id, which, ("approval",))
     payload, view = None, None
     approved = value is not False
     form = None if isinstance(value, bool) else as_json(value)
@@ -79,32 +81,59 @@ def answer_to(
     )
 
 
-def _chosen(run_id: str, asked: list[Asked], activity_id: str | None) -> Asked:
-    found = [one for one in asked if activity_id in (None, one.activity_id)]
+def cancel_of(
+    history: History, run_id: str, which: str | None, reason: str | None
+) -> commands.CancelRun | commands.CancelActivity:
+    """The cancellation of the run, or of one of its steps or waits by activity id or name. Raises
+    UsageError where there is no such one."""
+    if which is None:
+        return commands.CancelRun(run_id, reason, commands.user())
+    found = _chosen(history, run_id, which, ("step", "timer", "signal", "approval"))
+    return commands.CancelActivity(run_id, found.activity_id, reason, commands.user())
+
+
+def retry_of(history: History, run_id: str, which: str | None) -> commands.RetryNow:
+    """The wish that a step's next attempt be made now. Raises UsageError."""
+    found = _chosen(history, run_id, which, ("step",))
+    return commands.RetryNow(run_id, found.activity_id, commands.user())
+
+
+def skip_of(history: History, run_id: str, which: str | None, value: Any) -> commands.Skip:
+    """A step's result, given by a person; a timer is skipped with None. Raises UsageError."""
+    found = _chosen(history, run_id, which, ("step", "timer"))
+    payload, view = commands.enclosed(history, as_json(value), {})
+    return commands.Skip(run_id, found.activity_id, payload, view, commands.user())
+
+
+def termination_of(history: History, run_id: str, reason: str | None) -> commands.Terminate:
+    """The end of a workflow's run. Raises UsageError for a notebook's."""
+    if history.run(run_id).workflow == "notebook":
+        raise UsageError(
+            f"Run {run_id} is a notebook's, and only a workflow's can be terminated. Cancel its "
+            "cell, or shut its kernel down."
+        )
+    return commands.Terminate(run_id, reason, commands.user())
+
+
+def _chosen(history: History, run_id: str, which: str | None, kinds: tuple[Kind, ...]) -> _Open:
+    """The one that is meant; among all of these kinds if `which` is None."""
+    rows = history.query(_OPEN, {"run": run_id}).rows
+    known = [one for one in (_Open(*row) for row in rows) if one.kind in kinds]
+    found = [one for one in known if which == one.activity_id]
+    found = found or [one for one in known if which in {None, one.name}]
     if len(found) == 1:
         return found[0]
-    listed = ", ".join(f"{one.activity_id} ({one.prompt!r})" for one in asked) or "none"
-    if activity_id is not None:
-        raise UsageError(
-            f"Run {run_id} waits for no approval {activity_id!r}. It waits for: {listed}."
-        )
+    what = " or ".join(kinds) if len(kinds) < 3 else "step or wait"
+    named = "" if which is None else f" {which!r}"
+    if not found:
+        listed = "; ".join(f"{one.kind} {one.activity_id} ({one.name})" for one in known[:20])
+        others = f" Under way are: {listed}." if listed else " Nothing of it is under way."
+        raise UsageError(f"Run {run_id} has no open {what}{named}.{others}")
+    listed = "; ".join(f"{one.activity_id} ({one.name})" for one in found[:20])
     raise UsageError(
-        f"Run {run_id} waits for {len(asked)} approvals: {listed}."
-        + (" Choose one by its id." if asked else "")
+        f"Run {run_id} has {len(found)} of what is meant, {what}{named}: {listed}. Choose one by "
+        "its id."
     )
-
-
-def require_activity(
-    history: History, run_id: str, activity_id: str, types: tuple[str, ...] = (*STEPS, *WAITS)
-) -> None:
-    """Raise UsageError unless the run has such a step, or wait."""
-    parameters = {"run": run_id, "activity": activity_id, "types": list(types)}
-    ((count,),) = history.query(_KNOWN, parameters).rows
-    if not count:
-        raise UsageError(
-            f"Run {run_id} has no {'step' if types == STEPS else 'step or wait'} {activity_id!r}. "
-            "The views steps, timers and approvals list them."
-        )
 
 
 def as_json(value: Any) -> Any:

@@ -191,7 +191,7 @@ COMMENT ON VIEW approvals IS 'One row for each question to a person, in order';
 COMMENT ON COLUMN approvals.run_id IS 'Run that waits for the answer';
 COMMENT ON COLUMN approvals.cell_index IS 'Place in the notebook of the cell that asks, or that started the workflow, from 0';
 COMMENT ON COLUMN approvals.prompt IS 'The question';
-COMMENT ON COLUMN approvals.status IS 'pending, approved, rejected, expired, or canceled (its run ended before an answer came)';
+COMMENT ON COLUMN approvals.status IS 'pending, approved, rejected, expired, or canceled (its run ended, its cell gave it up, or somebody canceled it)';
 COMMENT ON COLUMN approvals.answer IS 'What was filled in, as JSON';
 COMMENT ON COLUMN approvals.answered_by IS 'Who answered';
 COMMENT ON COLUMN approvals.requested_at IS 'When it was asked';
@@ -204,6 +204,59 @@ COMMENT ON COLUMN approvals.slot IS 'Slot of that cell; "workflow" in a workflow
 COMMENT ON COLUMN approvals.payload_id IS 'Payload id of the answer, for evercell.load';
 COMMENT ON COLUMN approvals.workflow IS 'What asks: "notebook", or the name of the workflow function';
 COMMENT ON COLUMN approvals.notebook IS 'Absolute path of the notebook';
+
+CREATE OR REPLACE VIEW waits AS
+WITH awaited AS (
+    SELECT *, min(at_ns) OVER (PARTITION BY run_id, activity_id) AS first_ns
+    FROM store.event
+    WHERE type = 'SignalAwaited'
+    QUALIFY row_number() OVER (PARTITION BY run_id, activity_id ORDER BY seq DESC) = 1
+),
+ended AS (
+    SELECT run_id, activity_id, max(seq) AS seq
+    FROM store.event
+    WHERE type IN ('SignalTaken', 'TimerFired', 'TimerCanceled')
+    GROUP BY run_id, activity_id
+)
+SELECT run_id, cell_index, 'timer' AS kind, name, started_at AS since, fires_at AS until,
+    NULL::JSON AS schema, activity_id, workflow, notebook
+FROM timers WHERE status = 'waiting'
+UNION ALL
+SELECT run_id, cell_index, 'approval', prompt, requested_at, expires_at,
+    schema, activity_id, workflow, notebook
+FROM approvals WHERE status = 'pending'
+UNION ALL
+SELECT s.run_id,
+    coalesce(CAST(c.detail->>'$.cell_index' AS INTEGER), k.cell_index),
+    'signal',
+    s.detail->>'$.name',
+    make_timestamptz(s.first_ns // 1000),
+    make_timestamptz(CAST(s.detail->>'$.expires_at' AS BIGINT) // 1000),
+    NULL,
+    s.activity_id,
+    r.workflow,
+    r.notebook
+FROM awaited s
+LEFT JOIN ended e ON e.run_id = s.run_id AND e.activity_id = s.activity_id AND e.seq > s.seq
+LEFT JOIN store.event c
+    ON c.type = 'CellStarted' AND c.run_id = s.run_id AND c.activity_id = s.detail->>'$.cell'
+LEFT JOIN store.caller k ON k.run_id = s.run_id
+LEFT JOIN runs r ON r.run_id = s.run_id
+WHERE e.seq IS NULL AND r.finished_at IS NULL
+    AND coalesce(CAST(s.detail->>'$.expires_at' AS BIGINT) > epoch_ns(now()), true)
+ORDER BY since, activity_id;
+
+COMMENT ON VIEW waits IS 'One row for each thing that is waited for now, also while no process carries the run: timers and answers, and in cells signals';
+COMMENT ON COLUMN waits.run_id IS 'Run that waits';
+COMMENT ON COLUMN waits.cell_index IS 'Place in the notebook of the cell that waits, or that started the workflow, from 0';
+COMMENT ON COLUMN waits.kind IS 'timer, signal or approval';
+COMMENT ON COLUMN waits.name IS 'Name of the timer or the signal, or the question';
+COMMENT ON COLUMN waits.since IS 'When the wait began';
+COMMENT ON COLUMN waits.until IS 'When it ends by itself: a timer fires, or the code gives up; null for never';
+COMMENT ON COLUMN waits.schema IS 'JSON schema of an answer; null for yes or no';
+COMMENT ON COLUMN waits.activity_id IS 'Id of the wait, to answer or to cancel it';
+COMMENT ON COLUMN waits.workflow IS 'What waits: "notebook", or the name of the workflow function';
+COMMENT ON COLUMN waits.notebook IS 'Absolute path of the notebook';
 
 CREATE OR REPLACE VIEW schedules AS
 WITH latest AS (
