@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from lab import SCREENSHOTS
 
 import evercell_widgets
+from browser.lab import SCREENSHOTS
 from evercell_widgets.frames import Viewers, frame_of
 from evercell_widgets.modules import joined
 from evercell_widgets.outline import Look, parse_look

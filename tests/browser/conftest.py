@@ -1,24 +1,27 @@
-"""Fixtures: Chromium once, a JupyterLab server per test."""
+"""Fixtures: one Chromium and one Jupyter server for all of these tests, which take seconds to
+start. Each test has a folder of its own, and so a history; the tab it shares has a warm cache."""
 
 from __future__ import annotations
 
+import re
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from lab import CHROMIUM_ARGUMENTS, LabPage, LabServer
+
+from browser.lab import CHROMIUM_ARGUMENTS, LabPage, LabServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """Debian's Chromium, driven by Playwright, whose event loop runs in this thread as long as it
-    lives: for other tests' `asyncio.run` it must be gone."""
+    lives: for other folders' tests, which may use `asyncio.run`, it must be gone."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
@@ -29,10 +32,27 @@ def browser() -> Iterator[Browser]:
         running.close()
 
 
+@pytest.fixture(scope="package")
+def tab(browser: Browser) -> Iterator[Page]:
+    """One tab for all notebooks: it keeps JupyterLab's ten megabytes of script compiled."""
+    page = browser.new_page()
+    yield page
+    page.close()
+
+
+@pytest.fixture(scope="package")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabServer]:
+    """Serves JupyterLab and Notebook 7, the newest."""
+    running = LabServer(tmp_path_factory.mktemp("lab"))
+    yield running
+    running.close()
+
+
 @pytest.fixture
-def open_notebook(browser: Browser, tmp_path: Path) -> Iterator[Callable[..., LabPage]]:
-    """`open_notebook(name, cells, kernel=..., theme=..., width=..., app=..., python=...)`: a
-    LabPage, kernel idle."""
+def open_notebook(request: pytest.FixtureRequest, tab: Page) -> Iterator[Callable[..., LabPage]]:
+    """`open_notebook(name, cells, kernel=..., theme=..., width=..., app=..., server=...)`: a
+    LabPage, kernel idle; one at a time. `app`: "lab", or "notebook" for Notebook 7. The
+    notebook lies in a folder of the test's, so that it has a history of its own."""
     opened: list[LabPage] = []
 
     def open_one(
@@ -40,18 +60,21 @@ def open_notebook(browser: Browser, tmp_path: Path) -> Iterator[Callable[..., La
         cells: list[str],
         *,
         kernel: str = "evercell",
-        theme: str | None = None,
+        theme: str = "JupyterLab Light",
         width: int = 1200,
-        **options: Any,
+        app: str = "lab",
+        server: LabServer | None = None,
     ) -> LabPage:
-        server = LabServer(tmp_path / f"lab{len(opened)}", theme=theme, **options)
-        page = browser.new_page(viewport={"width": width, "height": 900})
-        lab = LabPage(server, page, server.write(name, cells, kernel=kernel))
+        serving = server or request.getfixturevalue("server")
+        serving.set_theme(theme)
+        folder = re.sub(r"\W+", "-", request.node.name)
+        tab.set_viewport_size({"width": width, "height": 900})
+        notebook: Path = serving.write(f"{folder}/{name}", cells, kernel=kernel)
+        lab = LabPage(serving, tab, notebook, app)
         opened.append(lab)
         lab.open()
         return lab
 
     yield open_one
     for lab in opened:
-        lab.page.close()
-        lab.server.close()
+        lab.close()

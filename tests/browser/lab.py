@@ -6,13 +6,12 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +23,7 @@ from evercell.jupyter.kernelspec import RESOURCES
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from playwright.sync_api import Page
+    from playwright.sync_api import Locator, Page
 
 ROOT = Path(__file__).parents[2]
 LABEXTENSION = ROOT / "widgets" / "labextension"
@@ -53,27 +52,18 @@ def wait_until(what: str, ready: Callable[[], bool], timeout: float = 60) -> Non
 
 
 class LabServer:
-    """A JupyterLab server with its own port, settings and kernels, in `folder`.
+    """A Jupyter server with its own port, settings and kernels, in `folder`: for JupyterLab and
+    Notebook 7. `python`: of the environment that has them; kernels run in ours in any case."""
 
-    `app`: "lab", or "notebook" for Notebook 7. `python`: of the environment that has it; kernels
-    run in ours in any case.
-    """
-
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        theme: str | None = None,
-        app: str = "lab",
-        python: str = sys.executable,
-    ) -> None:
-        self.app, self._python = app, python
+    def __init__(self, folder: Path, *, python: str = sys.executable) -> None:
+        self._python = python
         self.folder = folder / "notebooks"
         self.folder.mkdir(parents=True)
         self._data, self._config = folder / "data", folder / "config"
         self._register_kernel()
         shutil.copytree(LABEXTENSION, folder / "share" / "labextensions" / "evercell")
-        self._write_settings(theme)
+        for name, values in _SETTINGS.items():
+            self._write_settings(name, values)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
@@ -88,13 +78,13 @@ class LabServer:
         wait_until("the server answers", self._answers)
 
     def _command(self) -> list[str]:
-        is_lab = self.app == "lab"
-        module, name = ("jupyterlab", "LabApp") if is_lab else ("notebook", "JupyterNotebookApp")
         return [
-            self._python, "-m", module, "--no-browser", "--allow-root",
+            self._python, "-m", "jupyterlab", "--no-browser", "--allow-root",
             "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={self.port}",
             "--ServerApp.port_retries=0", "--IdentityProvider.token=",
-            f"--ServerApp.root_dir={self.folder}", f"--{name}.expose_app_in_browser=True",
+            "--ServerApp.disable_check_xsrf=True", f"--ServerApp.root_dir={self.folder}",
+            "--LabApp.expose_app_in_browser=True",
+            "--JupyterNotebookApp.expose_app_in_browser=True",
             "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
             "--KernelManager.shutdown_wait_time=1",
         ]  # fmt: skip
@@ -121,14 +111,14 @@ class LabServer:
         spec["argv"][0] = sys.executable
         (target / "kernel.json").write_text(json.dumps(spec))
 
-    def _write_settings(self, theme: str | None) -> None:
-        settings: dict[str, dict[str, Any]] = dict(_SETTINGS)
-        if theme:
-            settings["apputils-extension/themes"] = {"theme": theme}
-        for name, values in settings.items():
-            path = self._config / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(values))
+    def set_theme(self, theme: str) -> None:
+        """The theme of pages that are loaded from now on."""
+        self._write_settings("apputils-extension/themes", {"theme": theme})
+
+    def _write_settings(self, name: str, values: dict[str, Any]) -> None:
+        path = self._config / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(values))
 
     def _answers(self) -> bool:
         assert self.process.poll() is None, (self.folder.parent / "server.log").read_text()
@@ -138,15 +128,18 @@ class LabServer:
             return False
         return True
 
-    def page_of(self, notebook: str) -> str:
+    def page_of(self, notebook: Path, app: str) -> str:
         """The address of an open notebook."""
-        path = "lab/tree" if self.app == "lab" else "notebooks"
-        return f"http://127.0.0.1:{self.port}/{path}/{notebook}?reset"
+        path = "lab/tree" if app == "lab" else "notebooks"
+        where = notebook.relative_to(self.folder).as_posix()
+        return f"http://127.0.0.1:{self.port}/{path}/{where}?reset"
 
-    def api(self, path: str) -> Any:
+    def api(self, path: str, method: str = "GET") -> Any:
         """What the server's REST API says at `path`."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/{path}") as answer:
-            return json.load(answer)
+        url = f"http://127.0.0.1:{self.port}/api/{path}"
+        with urllib.request.urlopen(urllib.request.Request(url, method=method)) as answer:
+            said = answer.read()
+            return json.loads(said) if said else None
 
     def write(self, name: str, cells: list[str], *, kernel: str = "evercell") -> Path:
         """A notebook with these code cells, for `kernel`."""
@@ -155,36 +148,50 @@ class LabServer:
             "name": kernel, "display_name": kernel, "language": "python",
         }  # fmt: skip
         path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(notebook, path)
         return path
 
-    def kernel_process(self) -> psutil.Process | None:
-        """The one kernel that runs now."""
-        for kernel in self.api("kernels"):
+    def sessions_of(self, notebook: Path) -> list[dict[str, Any]]:
+        """The notebook's sessions, of which there is one at most."""
+        where = notebook.relative_to(self.folder).as_posix()
+        return [it for it in self.api("sessions") if it["path"] == where]
+
+    def kernel_process(self, notebook: Path) -> psutil.Process | None:
+        """The notebook's kernel that runs now."""
+        for session in self.sessions_of(notebook):
             for child in psutil.Process(self.process.pid).children(recursive=True):
                 with contextlib.suppress(psutil.ZombieProcess, psutil.NoSuchProcess):
-                    if any(kernel["id"] in part for part in child.cmdline()):
+                    if any(session["kernel"]["id"] in part for part in child.cmdline()):
                         return child
         return None
 
+    def stop_kernel(self, notebook: Path) -> None:
+        """End the notebook's kernel at once: nobody asks what it would still do."""
+        process = self.kernel_process(notebook)
+        for session in self.sessions_of(notebook):
+            if process is not None:
+                process.kill()
+            self.api(f"sessions/{session['id']}", "DELETE")
+
     def close(self) -> None:
-        """Stop the server and its kernels."""
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(15)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        """End the server and what it started, at once: all of it is thrown away."""
+        for process in [*psutil.Process(self.process.pid).children(recursive=True), self.process]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        self.process.wait()
         self._log.close()
 
 
 @dataclass
 class LabPage:
-    """A notebook open in JupyterLab."""
+    """A notebook open in JupyterLab, or with the app "notebook" in Notebook 7."""
 
     server: LabServer
     page: Page
     notebook: Path
+    app: str = "lab"
+    _listeners: list[tuple[Any, Callable[[Any], None]]] = field(default_factory=list)
 
     def open(self) -> None:
         """Open the notebook, or load the page again, and wait for its kernel."""
@@ -193,8 +200,20 @@ class LabPage:
 
     def reload(self) -> None:
         """Load the page again, and wait for the notebook; its kernel may be busy."""
-        self.page.goto(self.server.page_of(self.notebook.name))
+        self.page.goto(self.server.page_of(self.notebook, self.app))
         self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
+
+    def close(self) -> None:
+        """Leave the page, and end the kernel."""
+        while self._listeners:
+            self.page.remove_listener(*self._listeners.pop())
+        self.page.goto("about:blank")
+        self.server.stop_kernel(self.notebook)
+
+    def on(self, event: Any, listener: Callable[[Any], None]) -> None:
+        """Listen to the page until the notebook is closed."""
+        self._listeners.append((event, listener))
+        self.page.on(event, listener)
 
     def command(self, name: str, arguments: dict[str, Any] | None = None) -> None:
         """Run one of Lab's commands to its end."""
@@ -219,7 +238,7 @@ class LabPage:
 
     def kill_kernel(self) -> None:
         """SIGKILL the kernel's process, and wait until the server has started another."""
-        old = self.server.kernel_process()
+        old = self.server.kernel_process(self.notebook)
         assert old is not None
         old.kill()
         wait_until(
@@ -227,7 +246,7 @@ class LabPage:
         )
 
         def another() -> bool:
-            new = self.server.kernel_process()
+            new = self.server.kernel_process(self.notebook)
             return new is not None and new.pid != old.pid
 
         wait_until("another kernel has started", another)
@@ -264,3 +283,41 @@ class LabPage:
 
 
 _KERNEL = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel"
+_BADGES = """[...document.querySelectorAll('.jp-Notebook .jp-CodeCell')].map(cell =>
+    [...cell.querySelectorAll('.evercell-Badge-text > *')].map(it => it.textContent).join(' '))"""
+
+
+def badges(lab: LabPage) -> list[str]:
+    """The badges' texts on one line each, cell by cell; "" for a cell without one."""
+    shown: list[str] = lab.page.evaluate(_BADGES)
+    return [" ".join(text.split()) for text in shown]
+
+
+def wait_for_badge(lab: LabPage, index: int, text: str) -> None:
+    """Until the badge of the cell at `index` holds `text`."""
+    wait_until(
+        f"cell {index} shows {text!r}: {badges(lab)}",
+        lambda: text in "".join(badges(lab)[index : index + 1]),
+        timeout=20,
+    )
+
+
+def preview(lab: LabPage) -> list[list[str]]:
+    """What the preview says, row by row: cell, code, what happens, why, what it had cost."""
+    toolbar_button(lab, "What would run?").click()
+    lab.page.wait_for_selector(".evercell-Preview")
+    rows = lab.page.locator(".evercell-Preview tbody tr").all_inner_texts()
+    return [[" ".join(text.split()) for text in row.split("\t")] for row in rows]
+
+
+def toolbar_button(lab: LabPage, name: str) -> Locator:
+    """A button of the notebook's toolbar."""
+    toolbar = lab.page.locator(".jp-NotebookPanel-toolbar")
+    return toolbar.get_by_role("button", name=name, exact=True)
+
+
+def edit(lab: LabPage, index: int, source: str) -> None:
+    """Type over a cell's code."""
+    lab.page.locator(".jp-CodeCell .cm-content").nth(index).click()
+    lab.page.keyboard.press("Control+a")
+    lab.page.keyboard.insert_text(source)

@@ -11,34 +11,33 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from test_lab_extension import badges, preview, toolbar_button, wait_for_badge
+
+from browser.lab import LabServer, badges, preview, toolbar_button, wait_for_badge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from lab import LabPage
+    from browser.lab import LabPage
 
 pytestmark = pytest.mark.browser
 
-OLDEST = str(Path(sys.prefix) / "oldest" / "bin" / "python")
+OLDEST = Path(sys.prefix) / "oldest" / "bin" / "python"
 
 
-@pytest.mark.parametrize(
-    ("app", "python"),
-    [
-        pytest.param("lab", OLDEST, id="oldest-lab"),
-        pytest.param("notebook", OLDEST, id="oldest-notebook", marks=pytest.mark.soak),
-        pytest.param("notebook", sys.executable, id="newest-notebook"),
-    ],
-)
-def test_badges_resume_and_preview(
-    open_notebook: Callable[..., LabPage], app: str, python: str
-) -> None:
-    if not Path(python).exists():
-        pytest.skip(f"{python} is missing: `make test` installs the oldest JupyterLab there")
-    lab = open_notebook("old.ipynb", ["x = 1", "x + 1"], app=app, python=python)
+@pytest.fixture(scope="module")
+def oldest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabServer]:
+    """A server of the oldest JupyterLab and Notebook 7."""
+    if not OLDEST.exists():
+        pytest.skip(f"{OLDEST} is missing: `make test` installs the oldest JupyterLab there")
+    running = LabServer(tmp_path_factory.mktemp("oldest"), python=str(OLDEST))
+    yield running
+    running.close()
+
+
+def _tour(lab: LabPage) -> None:
+    """Run, kill, resume, preview, panel: what the extension does, once."""
     errors: list[str] = []
-    lab.page.on("pageerror", lambda error: errors.append(str(error)))
+    lab.on("pageerror", lambda error: errors.append(str(error)))
     lab.run_all()
     wait_for_badge(lab, 1, "ran")
     lab.kill_kernel()
@@ -52,4 +51,27 @@ def test_badges_resume_and_preview(
     lab.page.wait_for_selector(".evercell-Runs-run[aria-current]")
     assert badges(lab)[0].startswith("restored")
     assert [it for it in errors if "evercell" in it.lower()] == []
-    lab.screenshot(f"lab-{'oldest' if python == OLDEST else 'newest'}-{app}")
+
+
+def test_notebook_7(open_notebook: Callable[..., LabPage]) -> None:
+    lab = open_notebook("new.ipynb", ["x = 1", "x + 1"], app="notebook")
+    _tour(lab)
+    lab.screenshot("lab-newest-notebook")
+
+
+def test_the_oldest_jupyterlab_shows_badges(
+    open_notebook: Callable[..., LabPage], oldest: LabServer
+) -> None:
+    lab = open_notebook("old.ipynb", ["x = 1"], server=oldest)
+    lab.run_all()
+    wait_for_badge(lab, 0, "ran")
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("app", ["lab", "notebook"])
+def test_the_oldest_jupyterlab_and_notebook_7(
+    open_notebook: Callable[..., LabPage], oldest: LabServer, app: str
+) -> None:
+    lab = open_notebook("old.ipynb", ["x = 1", "x + 1"], app=app, server=oldest)
+    _tour(lab)
+    lab.screenshot(f"lab-oldest-{app}")

@@ -7,8 +7,8 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from bare import BarePage
 
+from browser.bare import BarePage
 from evercell import events as ev
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lab import LabPage
+    from browser.lab import LabPage
 
 pytestmark = pytest.mark.browser
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from bare import BarePage
-from lab import SCREENSHOTS
-from synthetic import SyntheticRun, earlier_kernel, later_kernel
 
+from browser.bare import BarePage
+from browser.lab import SCREENSHOTS
+from browser.synthetic import SyntheticRun, earlier_kernel, later_kernel
 from evercell import events as ev
 
 if TYPE_CHECKING:
