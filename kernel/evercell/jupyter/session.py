@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import os
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from .paths import run_parameters
@@ -108,6 +109,7 @@ def open_session(
     """
     from evercell.engine.run import RunRequest  # noqa: PLC0415 - see above
     from evercell.engine.session import Session  # noqa: PLC0415
+    from evercell.engine.workflow.where import name_cells  # noqa: PLC0415
 
     request = RunRequest(
         notebook=place.notebook,
@@ -116,6 +118,7 @@ def open_session(
         fresh=fresh or os.environ.get("EVERCELL_FRESH") == "1",
     )
     shell: Any = kernel.shell
+    name_cells(partial(_cell_name, shell.compile))
     session = Session.open(place.history, request, shell.user_ns, project)
     pid = os.getpid()
 
@@ -125,6 +128,12 @@ def open_session(
 
     atexit.register(close)
     return session
+
+
+def _cell_name(compiler: Any, file: str) -> str | None:
+    """What IPython's tracebacks call the cell whose code is in `file`."""
+    named = getattr(compiler, "format_code_name", lambda _: None)(file)  # IPython 7 has it not
+    return None if named is None else " ".join(named)
 
 
 @contextmanager

@@ -10,11 +10,11 @@ out nothing.
 
 from __future__ import annotations
 
-import sys
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from evercell import events as e
+from evercell.engine.workflow.where import calling_line
 from evercell.errors import NondeterminismError
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ __all__ = [
     "SLOT",
     "Asks",
     "Identity",
-    "calling_line",
     "describe",
     "identity_of",
 ]
@@ -128,9 +127,11 @@ class Asks:
         """A recorded input reaches the code."""
         self._inputs -= 1
 
-    def ask(self, identity: Identity, make: Callable[[], e.Event]) -> tuple[e.Event, bool]:
-        """The event of the ask, and whether it is new. Raises NondeterminismError where the history
-        holds another one at this place."""
+    def ask(
+        self, identity: Identity, make: Callable[[], e.Event], where: str | None = None
+    ) -> tuple[e.Event, bool]:
+        """The event of the ask, and whether it is new. `where` the code stands, if it is not
+        calling. Raises NondeterminismError where the history holds another one at this place."""
         self.count += 1
         while self._recorded:
             recorded = self._recorded.popleft()
@@ -139,7 +140,9 @@ class Asks:
                 return recorded, False
             if isinstance(recorded, e.MarkerRecorded) and recorded.kind == "deprecate patch":
                 continue  # its code is gone, as announced
-            raise self._differs(describe(known or (), recorded), describe(identity))
+            raise self._differs(
+                describe(known or (), recorded), describe(identity), where or calling_line()
+            )
         event = make()
         self.fresh.append(event)
         return event, True
@@ -148,23 +151,29 @@ class Asks:
         """Whether the next recorded ask is this one."""
         return bool(self._recorded) and identity_of(self._recorded[0]) == identity
 
-    def finish_replay(self) -> None:
-        """The code has seen the whole history: raise NondeterminismError if it did not ask for all
-        that is recorded."""
+    def finish_replay(self, where: str | None) -> None:
+        """The code has seen the whole history, and stands at `where`: raise NondeterminismError if
+        it did not ask for all that is recorded."""
         for recorded in self._recorded:
             if isinstance(recorded, e.MarkerRecorded) and recorded.kind == "deprecate patch":
                 continue
             known = identity_of(recorded)
             assert known is not None  # noqa: S101 - see __init__
-            raise self._differs(describe(known, recorded), "nothing more")
+            raise self._differs(describe(known, recorded), "nothing more", where)
         self._recorded.clear()
 
-    def unasked(self, event: e.Event) -> NondeterminismError:
-        """The error for a recorded result of something that the code did not ask for."""
-        return self._differs(f"{type(event).__name__} of {_subject(event)}", "nothing of the kind")
+    def unasked(self, event: e.Event, where: str | None) -> NondeterminismError:
+        """The error for a recorded result of something that the code, which stands at `where`, did
+        not ask for."""
+        for recorded in self._recorded:
+            if _subject(recorded) == _subject(event):
+                known = describe(identity_of(recorded) or (), recorded)
+                return self._differs(f"the result of {known}", "nothing of the kind yet", where)
+        return self._differs(
+            f"{type(event).__name__} of {_subject(event)}", "nothing of the kind", where
+        )
 
-    def _differs(self, recorded: str, asked: str) -> NondeterminismError:
-        where = calling_line()
+    def _differs(self, recorded: str, asked: str, where: str | None) -> NondeterminismError:
         return NondeterminismError(
             f"the code of this workflow no longer fits its run {self._run_id}: at its ask number "
             f"{self.count}, the history holds {recorded}, and today's code asks for {asked}"
@@ -176,14 +185,3 @@ class Asks:
 
 def _subject(event: e.Event) -> str:
     return str(getattr(event, "activity_id", None) or getattr(event, "update_id", "?"))
-
-
-def calling_line() -> str | None:
-    """Where the user's code stands: the innermost frame that is neither ours nor asyncio's."""
-    frame = sys._getframe(1)
-    while frame is not None:
-        module = frame.f_globals.get("__name__", "")
-        if module.partition(".")[0] not in ("evercell", "asyncio", "contextlib", "threading"):
-            return f"line {frame.f_lineno} of {frame.f_code.co_filename}"
-        frame = frame.f_back  # type: ignore[assignment]
-    return None

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from evercell.engine.current import set_calling
 from evercell.engine.function import is_user_code
-from evercell.engine.workflow.asks import calling_line
+from evercell.engine.workflow.where import calling_line
 from evercell.errors import WorkflowCallError
 
 if TYPE_CHECKING:

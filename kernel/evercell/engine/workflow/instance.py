@@ -24,6 +24,7 @@ from evercell.engine.workflow.endings import ending_error
 from evercell.engine.workflow.loop import WorkflowFuture, WorkflowLoop
 from evercell.engine.workflow.messages import Messages, message_id
 from evercell.engine.workflow.recorded import RecordedValues, Services
+from evercell.engine.workflow.where import first_line, raising_line, waiting_line
 from evercell.errors import (
     NondeterminismError,
     NotStorableError,
@@ -109,7 +110,7 @@ class Instance(RecordedValues):
                 self.activate(event)
                 if self.finished is not None:
                     break
-        self.asks.finish_replay()
+        self.asks.finish_replay(self._standing())
         self.messages.remember(history)
 
     def begin(self, signals: Iterable[Event]) -> None:
@@ -135,6 +136,11 @@ class Instance(RecordedValues):
                     self.loop.run_ready()
         if self.broken is not None:
             raise self.broken
+
+    def _standing(self) -> str:
+        """Where the code waits, or what has ended."""
+        where = None if self._task is None else waiting_line(self._task.get_coro())
+        return where or f"it has ended, {first_line(self.definition.function.__code__)}"
 
     @property
     def watched(self) -> bool:
@@ -164,11 +170,11 @@ class Instance(RecordedValues):
             value = await self.definition.function(*args, **kwargs)
         except ContinueAsNew as again:
             self.again = again
-            self._finish("continued as new", self._continued)
+            self._finish("continued as new", self._continued, raising_line(again))
         except asyncio.CancelledError as stop:
             if self._canceled:
                 reason = str(stop.args[0]) if stop.args and stop.args[0] else None
-                self._finish("canceled", lambda: self._end_as_canceled(reason))
+                self._finish("canceled", lambda: self._end_as_canceled(reason), raising_line(stop))
             else:
                 self.fail(WorkflowFailedError("the workflow's code cancelled its own task."))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the run's result
@@ -191,7 +197,7 @@ class Instance(RecordedValues):
             return e.RunFinished(self.run_id, self.at, "completed", result, view)
 
         try:
-            self._finish("completed", make)
+            self._finish("completed", make, first_line(self.definition.function.__code__))
         except NotStorableError as why:
             self.fail(
                 NotStorableError(
@@ -208,12 +214,13 @@ class Instance(RecordedValues):
             self._finish(
                 "failed",
                 lambda: e.RunFinished(self.run_id, self.at, "failed", error=self.describe(error)),
+                f"{raising_line(error) or 'its handler'}: {type(error).__name__}: {error!s:.200}",
             )
 
-    def _finish(self, status: e.RunEnd, make: Callable[[], Event]) -> None:
+    def _finish(self, status: e.RunEnd, make: Callable[[], Event], where: str | None) -> None:
         if self.finished is not None or self.broken is not None:
             return
-        event = self.tell(("end", status), make)
+        event = self.ask(("end", status), make, waits=False, where=where).event
         assert isinstance(event, e.RunFinished)  # noqa: S101 - identity says so
         self.finished = event
 
@@ -255,7 +262,7 @@ class Instance(RecordedValues):
     def _arrived(self, event: Any) -> Pending | None:
         pending = self.pending.pop(event.activity_id, None)
         if pending is None and event.activity_id not in self.messages.dropped:
-            raise self.asks.unasked(event)
+            raise self.asks.unasked(event, self._standing())
         return pending
 
     def failure(self, event: Any) -> BaseException | None:
@@ -287,9 +294,11 @@ class Instance(RecordedValues):
         *,
         work: Any = None,
         waits: bool = True,
+        where: str | None = None,
     ) -> Pending:
         """Ask for something: the recorded ask, or a new one to be carried out. `waits`: something
-        will come of it, for the future of what is returned."""
+        will come of it, for the future of what is returned. `where` the code stands, if it is not
+        calling."""
         if self._closed:
             raise asyncio.CancelledError("the run let go of its code")
         if self.querying is not None:
@@ -299,7 +308,7 @@ class Instance(RecordedValues):
         if self.finished is not None:
             raise asyncio.CancelledError("the run is over")
         try:
-            event, _ = self.asks.ask(identity, make)
+            event, _ = self.asks.ask(identity, make, where)
         except NondeterminismError as error:
             self.broken = self.broken or error
             raise

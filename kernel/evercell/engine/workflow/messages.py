@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from evercell import events as e
 from evercell.engine.conversion import convert_arguments
+from evercell.engine.workflow.where import first_line
 from evercell.errors import (
     HandlerNotFoundError,
     NotStorableError,
@@ -190,8 +191,10 @@ class Messages:
 
     def _updated(self, update_id: str, value: Any = None, error: Exception | None = None) -> None:
         instance = self._instance
-        if self._updating.pop(update_id, None) is None:
+        accepted = self._updating.pop(update_id, None)
+        if accepted is None:
             return
+        handler = self.updates.get(accepted.name)
 
         def make() -> Event:
             nonlocal error
@@ -205,7 +208,8 @@ class Messages:
             info = instance.describe(error)
             return e.UpdateCompleted(instance.run_id, instance.at, update_id, error=info)
 
-        instance.tell(("end of update", update_id), make)
+        where = None if handler is None else first_line(handler.function.__code__)
+        instance.ask(("end of update", update_id), make, waits=False, where=where)
 
     @property
     def idle(self) -> bool:
