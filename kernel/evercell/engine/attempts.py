@@ -20,7 +20,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
+import msgspec
+
 from evercell.engine.body import (
+    UNLIMITED,
     TimeLimits,
     admit,
     admit_async,
@@ -56,8 +59,6 @@ __all__ = [
     "Wait",
     "drive",
     "drive_async",
-    "performer",
-    "performer_async",
 ]
 
 _SECOND = 1_000_000_000
@@ -74,9 +75,17 @@ class StepOptions:
     heartbeat_timeout: float | None = None
     gate: Gate | None = None
 
+    @property
+    def limits_attempts(self) -> bool:
+        """Whether an attempt has any limit of time."""
+        return not (
+            self.start_to_close_timeout is None
+            and self.schedule_to_close_timeout is None
+            and self.heartbeat_timeout is None
+        )
 
-@dataclass(frozen=True, slots=True)
-class Admit:
+
+class Admit(msgspec.Struct, frozen=True):  # effects are made at each call: five times as quick
     """Wait for a place, at the latest for the limit's seconds."""
 
     gate: Gate
@@ -84,23 +93,20 @@ class Admit:
     limit: tuple[float, TimeoutKind] | None
 
 
-@dataclass(frozen=True, slots=True)
-class RunBody:
+class RunBody(msgspec.Struct, frozen=True):
     """Call the user's function within limits, with this attempt as context."""
 
     context: AttemptContext
     limits: TimeLimits
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(msgspec.Struct, frozen=True):
     """Make the events durable."""
 
     events: tuple[Event, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(msgspec.Struct, frozen=True):
     """Let `seconds` pass."""
 
     seconds: float
@@ -129,8 +135,8 @@ class Recorder(Protocol):
         """What the body of an attempt sees."""
         ...
 
-    def started(self, attempt: int) -> Generator[Effect, Any, None]:
-        """An attempt begins."""
+    def started(self, attempt: int) -> Commit | None:
+        """An attempt begins; what has to be durable before its body runs."""
         ...
 
     def completed(self, attempt: int, value: object, duration: int) -> Generator[Effect, Any, Any]:
@@ -156,14 +162,8 @@ class Recorder(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Done:
+class _Done(msgspec.Struct, frozen=True):
     value: Any
-
-
-@dataclass(frozen=True, slots=True)
-class _Raised:
-    error: Exception
 
 
 @dataclass(slots=True)
@@ -201,54 +201,56 @@ class Attempts:
     def _attempt(self, attempt: int, tried: int) -> Generator[Effect, Any, _Done | Retry]:
         __tracebackhide__ = True
         recorder, control = self.recorder, self.control
-        ticket = yield from self._admit(attempt)
-        context = recorder.context(control, attempt, self.options.heartbeat_timeout)
+        options, monotonic = self.options, recorder.clock.monotonic
+        ticket = None if options.gate is None else (yield from self._admit(options.gate, attempt))
+        context = recorder.context(control, attempt, options.heartbeat_timeout)
+        raised = None
         try:
-            yield from recorder.started(attempt)
-            begin = recorder.clock.monotonic()
-            outcome = yield from self._body(context)
+            if (begun := recorder.started(attempt)) is not None:
+                yield begun
+            begin = monotonic()
+            try:
+                value = yield RunBody(context, self._limits())
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is recorded
+                raised = error
+            except BaseException as stop:
+                self._stopped(context, stop)
+                raise
+            context.close(flush=raised is not None)
         finally:
-            if ticket is not None and self.options.gate is not None:
-                self.options.gate.leave(ticket)
-        duration = int((recorder.clock.monotonic() - begin) * _SECOND)
-        if isinstance(outcome, _Raised):
-            return (yield from self._after(outcome.error, attempt, tried, duration))
+            if ticket is not None and options.gate is not None:
+                options.gate.leave(ticket)
+        duration = int((monotonic() - begin) * _SECOND)
+        if raised is not None:
+            return (yield from self._after(raised, attempt, tried, duration))
         if isinstance(order := control.close(), Skipped):
             return _Done(recorder.skipped(attempt, order.result))
-        if not context.reported and (usage := usage_of(outcome.value)):
+        if not context.reported and (usage := usage_of(value)):
             context.book.usage(attempt, usage)
-        return _Done((yield from recorder.completed(attempt, outcome.value, duration)))
+        return _Done((yield from recorder.completed(attempt, value, duration)))
 
-    def _body(self, context: AttemptContext) -> Generator[Effect, Any, _Done | _Raised]:
-        """What the function returned or raised."""
-        __tracebackhide__ = True
+    def _limits(self) -> TimeLimits:
         options = self.options
-        limits = TimeLimits(
+        if not options.limits_attempts:
+            return UNLIMITED
+        return TimeLimits(
             options.start_to_close_timeout, self._remaining(), options.heartbeat_timeout
         )
-        try:
-            value = yield RunBody(context, limits)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is recorded
-            context.close(flush=True)
-            return _Raised(error)
-        except BaseException as stop:
-            context.close(flush=True)
-            if isinstance(order := self.control.close(), Skipped):
-                self.recorder.skipped(context.attempt, order.result)
-            else:
-                self.recorder.canceled(context.attempt, type(stop).__name__)
-            raise
-        context.close(flush=False)
-        return _Done(value)
 
-    def _admit(self, attempt: int) -> Generator[Effect, Any, Ticket | None]:
-        gate = self.options.gate
-        if gate is None:
-            return None
+    def _stopped(self, context: AttemptContext, stop: BaseException) -> None:
+        """The body was cancelled or interrupted from outside."""
+        context.close(flush=True)
+        if isinstance(order := self.control.close(), Skipped):
+            self.recorder.skipped(context.attempt, order.result)
+        else:
+            self.recorder.canceled(context.attempt, type(stop).__name__)
+
+    def _admit(self, gate: Gate, attempt: int) -> Generator[Effect, Any, Ticket]:
         try:
             ticket: Ticket = yield Admit(gate, self.priority, self._start_limit())
         except StepTimeoutError as error:
-            yield from self.recorder.started(attempt)
+            if (begun := self.recorder.started(attempt)) is not None:
+                yield begun
             yield from self._give_up(error, attempt, f"{error.kind}_timeout", 0)
         return ticket
 
@@ -302,66 +304,31 @@ class Attempts:
         return min(limits, default=None)
 
 
-def performer(
-    attempts: Attempts, body: Callable[[], Any], commit: Callable[..., None]
-) -> Callable[[Effect], Any]:
-    """What performs a sync step's effects on the calling thread."""
-    control, clock = attempts.control, attempts.recorder.clock
-
-    def perform(effect: Effect) -> Any:
-        __tracebackhide__ = True
-        match effect:
-            case RunBody(context, limits):
-                return call(body, limits, context)
-            case Commit(events):
-                return commit(*events)
-            case Wait(seconds):
-                return pause(control, clock, seconds)
-            case Admit(gate, priority, limit):
-                return admit(gate, priority, limit, control)
-
-    return perform
-
-
 def drive(attempts: Attempts, body: Callable[[], Any], commit: Callable[..., None]) -> Any:
     """Perform a sync step's effects on the calling thread."""
     __tracebackhide__ = True
-    perform = performer(attempts, body, commit)
+    control, clock = attempts.control, attempts.recorder.clock
     steps = attempts.run()
     try:
         effect = next(steps)
         while True:
+            done = None
             try:
-                done = perform(effect)
+                match effect:
+                    case RunBody(context, limits):
+                        done = call(body, limits, context)
+                    case Commit(events):
+                        commit(*events)
+                    case Wait(seconds):
+                        pause(control, clock, seconds)
+                    case Admit(gate, priority, limit):
+                        done = admit(gate, priority, limit, control)
             except BaseException as error:  # noqa: BLE001 - handed on, not swallowed
                 effect = steps.throw(error)
             else:
                 effect = steps.send(done)
     except StopIteration as stop:
         return stop.value
-
-
-def performer_async(
-    attempts: Attempts,
-    body: Callable[[], Awaitable[Any]],
-    commit: Callable[..., Awaitable[None]],
-) -> Callable[[Effect], Awaitable[Any]]:
-    """What performs an async step's effects on the running event loop."""
-    control, clock = attempts.control, attempts.recorder.clock
-
-    async def perform(effect: Effect) -> Any:
-        __tracebackhide__ = True
-        match effect:
-            case RunBody(context, limits):
-                return await call_async(body, limits, context)
-            case Commit(events):
-                return await commit(*events)
-            case Wait(seconds):
-                return await pause_async(control, clock, seconds)
-            case Admit(gate, priority, limit):
-                return await admit_async(gate, priority, limit, control)
-
-    return perform
 
 
 async def drive_async(
@@ -371,13 +338,22 @@ async def drive_async(
 ) -> Any:
     """Perform an async step's effects on the running event loop."""
     __tracebackhide__ = True
-    perform = performer_async(attempts, body, commit)
+    control, clock = attempts.control, attempts.recorder.clock
     steps = attempts.run()
     try:
         effect = next(steps)
         while True:
+            done = None
             try:
-                done = await perform(effect)
+                match effect:
+                    case RunBody(context, limits):
+                        done = await call_async(body, limits, context)
+                    case Commit(events):
+                        await commit(*events)
+                    case Wait(seconds):
+                        await pause_async(control, clock, seconds)
+                    case Admit(gate, priority, limit):
+                        done = await admit_async(gate, priority, limit, control)
             except BaseException as error:  # noqa: BLE001 - handed on, not swallowed
                 effect = steps.throw(error)
             else:

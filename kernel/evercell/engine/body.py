@@ -11,18 +11,21 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from contextvars import copy_context
-from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from evercell.engine.context import AttemptContext, current_attempt, current_step
 from evercell.engine.interceptors import around_step, has_interceptors
 from evercell.errors import StepTimeoutError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable
+    from contextlib import AbstractContextManager
+    from contextvars import Token
     from types import TracebackType
 
     from evercell.clock import Clock
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from evercell.errors import TimeoutKind
 
 __all__ = [
+    "UNLIMITED",
     "Interrupted",
     "Interruptible",
     "TimeLimits",
@@ -47,8 +51,7 @@ class Interrupted(Exception):  # noqa: N818 - not an error: an order ended the b
     """The body ended, or was left alone, because of an order."""
 
 
-@dataclass(frozen=True, slots=True)
-class TimeLimits:
+class TimeLimits(msgspec.Struct, frozen=True):
     """An attempt's time limits in seconds from its start; `heartbeat` from its latest one."""
 
     start_to_close: float | None = None
@@ -87,6 +90,9 @@ class TimeLimits:
         )
 
 
+UNLIMITED = TimeLimits()
+
+
 def queued_too_long(kind: TimeoutKind) -> StepTimeoutError:
     """The error of a call that did not get a place in time."""
     return StepTimeoutError(
@@ -96,17 +102,36 @@ def queued_too_long(kind: TimeoutKind) -> StepTimeoutError:
     )
 
 
-@contextmanager
-def _attempt(context: AttemptContext) -> Iterator[None]:
-    token = current_attempt.set(context)
-    try:
-        if not has_interceptors():
-            yield
-            return
-        with around_step(current_step()):
-            yield
-    finally:
-        current_attempt.reset(token)
+class _Attempt:
+    """The time of a body: the attempt is current, the interceptors are around it. A class, for each
+    step comes through here, and a generator costs several times as much."""
+
+    __slots__ = ("_around", "_context", "_token")
+
+    def __init__(self, context: AttemptContext) -> None:
+        self._context = context
+        self._around: AbstractContextManager[Any] | None = None
+
+    def __enter__(self) -> None:
+        self._token: Token[AttemptContext | None] = current_attempt.set(self._context)
+        if has_interceptors():
+            try:
+                self._around = around_step(current_step())
+                self._around.__enter__()
+            except BaseException:
+                current_attempt.reset(self._token)
+                raise
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool | None:
+        try:
+            return None if self._around is None else self._around.__exit__(kind, error, trace)
+        finally:
+            current_attempt.reset(self._token)
 
 
 # -- on a thread ----------------------------------------------------------------------------------
@@ -115,8 +140,8 @@ def _attempt(context: AttemptContext) -> Iterator[None]:
 def call(body: Callable[[], Any], limits: TimeLimits, context: AttemptContext) -> Any:
     """Run `body` within `limits`. Raises StepTimeoutError, Interrupted."""
     __tracebackhide__ = True
-    with _attempt(context):
-        if limits.next_due(0, 0) is None:
+    with _Attempt(context):
+        if limits == UNLIMITED:
             return body()
         return _supervise(body, limits, context)
 
@@ -184,19 +209,23 @@ def admit(
 
 
 class Interruptible:
-    """An async block in the caller's task that `expire`, or an order, ends; `expired` tells."""
+    """A block in the caller's task that `expire`, or an order, ends with TimeoutError; `expired`
+    tells. It is `asyncio.timeout`, which each step would need anew, without its timer."""
 
-    __slots__ = ("_backoff", "_control", "_limit", "_loop", "_open")
+    __slots__ = ("_backoff", "_before", "_control", "_ending", "_loop", "_open", "_task", "expired")
 
     def __init__(self, control: Control, *, backoff: bool = False) -> None:
         self._control = control
         self._backoff = backoff
-        self._limit = asyncio.timeout(None)
-        self._open = False
+        self._open = self._ending = False
+        self.expired = False
 
-    async def __aenter__(self) -> Interruptible:
+    def __enter__(self) -> Interruptible:
         self._loop = asyncio.get_running_loop()
-        await self._limit.__aenter__()
+        task = asyncio.current_task(self._loop)
+        assert task is not None  # noqa: S101 - steps are driven by tasks
+        self._task = task
+        self._before = task.cancelling()
         self._open = True
         self._control.listen(self._wake, backoff=self._backoff)
         return self
@@ -206,17 +235,17 @@ class Interruptible:
             self._loop.call_soon_threadsafe(self.expire)
 
     def expire(self) -> None:
-        """End the block now; on the loop's thread."""
+        """End the block soon; on the loop's thread."""
+        if self._open and not self._ending:
+            self._ending = True
+            self._loop.call_soon(self._end)  # later: a task can't be cancelled while it runs
+
+    def _end(self) -> None:
         if self._open:
-            self._open = False
-            self._limit.reschedule(self._loop.time())
+            self.expired = True
+            self._task.cancel()
 
-    @property
-    def expired(self) -> bool:
-        """Whether the block was ended, and did not end by itself."""
-        return self._limit.expired()
-
-    async def __aexit__(
+    def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
@@ -224,7 +253,10 @@ class Interruptible:
     ) -> None:
         self._open = False
         self._control.unlisten()
-        await self._limit.__aexit__(kind, error, trace)
+        # Who else cancelled the task meanwhile wins.
+        alone = self.expired and self._task.uncancel() <= self._before
+        if alone and isinstance(error, asyncio.CancelledError):
+            raise TimeoutError from error
 
 
 async def call_async(
@@ -233,19 +265,18 @@ async def call_async(
     """Await `body()` within `limits`. Raises StepTimeoutError, Interrupted."""
     __tracebackhide__ = True
     block = Interruptible(context.control)
-    watch = _Watch(limits, context, block)
-    with _attempt(context):
+    watch = None if limits == UNLIMITED else _Watch(limits, context, block)
+    with _Attempt(context):
         try:
-            async with block:
-                watch.begin()
-                try:
+            with block:
+                if watch is None:
                     return await body()
-                finally:
-                    watch.end()
+                with watch:
+                    return await body()
         except TimeoutError as error:
             if not block.expired:  # the body's own
                 raise
-            if context.control.order is not None or watch.exceeded is None:
+            if context.control.order is not None or watch is None or watch.exceeded is None:
                 raise Interrupted from error
             raise limits.exceeded(watch.exceeded) from error
 
@@ -262,14 +293,13 @@ class _Watch:
         self._handle: asyncio.TimerHandle | None = None
         self.exceeded: TimeoutKind | None = None
 
-    def begin(self) -> None:
+    def __enter__(self) -> None:
         self._begun = monotonic()
-        if self._limits.next_due(0, 0) is not None:
-            self._look()
+        self._look()
 
     def _look(self) -> None:
         due = self._limits.next_due(self._begun, self._context.beat_at)
-        assert due is not None  # noqa: S101 - begin() asked
+        assert due is not None  # noqa: S101 - there are limits
         left = due[0] - monotonic()
         if left > 0:
             self._handle = asyncio.get_running_loop().call_later(left, self._look)
@@ -277,7 +307,7 @@ class _Watch:
             self.exceeded = due[1]
             self._block.expire()
 
-    def end(self) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._handle is not None:
             self._handle.cancel()
 
@@ -286,7 +316,7 @@ async def pause_async(control: Control, clock: Clock, seconds: float) -> None:
     """Let `seconds` pass, unless an order comes."""
     block = Interruptible(control, backoff=True)
     try:
-        async with block:
+        with block:
             await clock.sleep_async(seconds)
     except TimeoutError:
         if not block.expired:
@@ -311,7 +341,7 @@ async def admit_async(
     ticket: Ticket = gate.enter(priority, admitted)
     block = Interruptible(control)
     try:
-        async with block:
+        with block:
             async with asyncio.timeout(None if limit is None else limit[0]):
                 await place
     except TimeoutError as error:

@@ -44,9 +44,8 @@ class Unrecorded:
         """What the body of an attempt sees."""
         return AttemptContext(self, control, self.clock, "", self._name, attempt, heartbeat_timeout)
 
-    def started(self, attempt: int) -> Generator[Effect, Any, None]:
+    def started(self, attempt: int) -> None:
         """Nothing."""
-        yield from ()
 
     def completed(self, attempt: int, value: object, duration: int) -> Generator[Effect, Any, Any]:
         """The value itself."""

@@ -109,7 +109,7 @@ class Recorded:
             self, control, self.clock, run_id, self._name, attempt, heartbeat_timeout
         )
 
-    def started(self, attempt: int) -> Generator[Effect, Any, None]:
+    def started(self, attempt: int) -> Commit | None:
         """StepStarted, or AttemptStarted for a later one."""
         scope, call, now = self._scope, self._call, self.clock.now()
         event: Event
@@ -129,9 +129,9 @@ class Recorded:
         else:
             event = AttemptStarted(scope.run_id, now, call.activity_id, scope.cell, attempt)
         if self.once:
-            yield Commit((event,))  # whether it was started must be known for certain
-        else:
-            scope.history.append(event)
+            return Commit((event,))  # whether it was started must be known for certain
+        scope.history.append(event)
+        return None
 
     def completed(self, attempt: int, value: object, duration: int) -> Generator[Effect, Any, Any]:
         """StepCompleted; the value as a replay gives it."""

@@ -68,8 +68,7 @@ class Raised:
     error: BaseException
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """A durable call whose body must run, from attempt number `attempt` on."""
 
     activity_id: str
@@ -208,6 +207,8 @@ class Scope:
 
     def flush(self) -> None:
         """Append what the history answered since the last flush."""
+        if not self._answered:
+            return
         ids: list[str] = []
         with suppress(IndexError):  # other threads may take from it, too
             while True:

@@ -18,9 +18,11 @@ from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from evercell import events as e
 from evercell.codec import exceptions
-from evercell.engine.attempts import Attempts, Commit, performer, performer_async
+from evercell.engine.attempts import Attempts, Commit, drive, drive_async
 from evercell.engine.control import Control
 from evercell.engine.failures import recorded_error
 from evercell.engine.recorder import Recorded
@@ -35,10 +37,9 @@ from evercell.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Sequence
 
     from evercell.clock import Clock
-    from evercell.engine.attempts import Effect
     from evercell.engine.workflow.context import StepWork
     from evercell.events import ErrorInfo, Event, Payload
     from evercell.history import History, StepRecord
@@ -49,6 +50,10 @@ __all__ = ["Job", "RunScope", "StepRunner"]
 
 _THREADS = 64
 _FINAL = (e.StepCompleted, e.StepFailed)
+
+
+class _HandedOn(BaseException):
+    """Ends the driving of a step that has nothing to do any more."""
 
 
 @dataclass(slots=True)
@@ -84,18 +89,16 @@ class RunScope:
 class _Recorded(Recorded):
     """A workflow records itself that it asked for the step, and that it no longer wants it."""
 
-    def started(self, attempt: int) -> Generator[Effect, Any, None]:
+    def started(self, attempt: int) -> Commit | None:
         if attempt > 1:
-            yield from super().started(attempt)
-        elif self.once:
-            yield Commit(())  # that it was asked for must be known for certain
+            return super().started(attempt)
+        return Commit(()) if self.once else None  # that it was asked for must be known for certain
 
     def canceled(self, attempt: int, reason: str) -> None:
         pass
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(msgspec.Struct, frozen=True):
     """One step of one run, to be carried out."""
 
     scope: RunScope
@@ -250,27 +253,19 @@ class StepRunner:
             task.cancel()
 
     async def _run_async(self, job: Job) -> None:
-        step = job.work.step
-        body = functools.partial(step.__wrapped__, *job.work.args, **job.work.kwargs)
+        async def commit(*events: Event) -> None:
+            if not self._handed_on(job, events):
+                await job.scope.history.commit_async(*events)
 
-        attempts = job.attempts()
-        perform = performer_async(attempts, body, job.scope.history.commit_async)
-        steps = attempts.run()
+        work = job.work
+        body = functools.partial(work.step.__wrapped__, *work.args, **work.kwargs)
         try:
-            effect = next(steps)
-            while not self._is_final(job, effect):
-                try:
-                    done = await perform(effect)
-                except asyncio.CancelledError:
-                    return
-                except BaseException as error:  # noqa: BLE001 - handed on, not swallowed
-                    effect = steps.throw(error)
-                else:
-                    effect = steps.send(done)
-        except (StopIteration, StepCanceledError, HistoryError) as end:
+            await drive_async(job.attempts(), body, commit)
+        except (_HandedOn, asyncio.CancelledError):
+            pass
+        except (StepCanceledError, HistoryError) as end:
             self._ended(job, end)
         finally:
-            steps.close()
             self._tasks.pop(job.activity_id, None)
 
     # -- sync steps -----------------------------------------------------------------------------
@@ -281,37 +276,32 @@ class StepRunner:
         context.run(self._perform_sync, job)
 
     def _perform_sync(self, job: Job) -> None:
-        step = job.work.step
-        body = functools.partial(step.__wrapped__, *job.work.args, **job.work.kwargs)
+        def commit(*events: Event) -> None:
+            if not self._handed_on(job, events):
+                job.scope.history.commit(*events)
 
-        attempts = job.attempts()
-        perform = performer(attempts, body, job.scope.history.commit)
-        steps = attempts.run()
+        work = job.work
+        body = functools.partial(work.step.__wrapped__, *work.args, **work.kwargs)
+        if job.activity_id in self._canceled:
+            return
         try:
-            effect = next(steps)
-            while not self._is_final(job, effect) and job.activity_id not in self._canceled:
-                try:
-                    done = perform(effect)
-                except BaseException as error:  # noqa: BLE001 - handed on, not swallowed
-                    effect = steps.throw(error)
-                else:
-                    effect = steps.send(done)
-        except (StopIteration, StepCanceledError, HistoryError) as end:
+            drive(job.attempts(), body, commit)
+        except _HandedOn:
+            pass
+        except (StepCanceledError, HistoryError) as end:
             self._ended(job, end)
-        finally:
-            steps.close()
 
     # -- both -----------------------------------------------------------------------------------
 
-    def _is_final(self, job: Job, effect: Effect) -> bool:
-        """Whether the effect records the step's end; then it is recorded and delivered."""
-        if not isinstance(effect, Commit) or not effect.events:
+    def _handed_on(self, job: Job, events: Sequence[Event]) -> bool:
+        """False for events that are to be durable before the step goes on. Its last event is
+        recorded and delivered from here; then, and for a step that nobody wants any more, raises
+        _HandedOn."""
+        if events and isinstance(events[-1], _FINAL):
+            self._commit(job, events)
+        elif job.activity_id not in self._canceled:
             return False
-        if not isinstance(effect.events[-1], _FINAL):
-            return False
-        if not self._closed:  # else it stays in doubt: a body that is dropped ends in odd ways
-            self._commit(job, effect.events)
-        return True
+        raise _HandedOn
 
     def _ended(self, job: Job, end: Exception) -> None:
         """The step ended by an order: skipped, which is recorded, or cancelled; or the history
