@@ -25,6 +25,7 @@ class Settings:
     compress: bool = True  # zstd where it pays
     interceptors: tuple[Any, ...] = ()  # around steps, the outermost first
     lazy_from: int | None = 8 << 20  # bytes from which a restored value is loaded when needed
+    output_limit: int | None = 32 << 20  # bytes of a cell's outputs that are recorded
 
     @property
     def in_clear(self) -> bool:
@@ -116,5 +117,6 @@ _READERS: dict[str, tuple[str, Callable[[str, Any], Any]]] = {
     "compress": ("compress", _flag),
     "interceptors": ("interceptors", _interceptors),
     "lazy_from": ("lazy_from", _size),
+    "output_limit": ("output_limit", _size),
 }
 OPTIONS = tuple(_READERS)

@@ -137,7 +137,8 @@ def test_widget_is_stored_without_its_live_view(k):
     assert "application/vnd.jupyter.widget-view+json" in answer.messages[-1][1]["data"]
     (kind, content), *rest = k.recorded()
     assert (kind, rest) == ("execute_result", [])
-    assert list(content["data"]) == ["text/plain"]
+    assert list(content["data"]) == ["text/plain", "text/html"]
+    assert "<b>7</b>" in content["data"]["text/html"]
 
 
 def test_forked_process_pool_is_captured_and_does_not_record(k):

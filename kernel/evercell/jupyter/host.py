@@ -34,6 +34,12 @@ if TYPE_CHECKING:
 __all__ = ["Call", "KernelHost"]
 
 
+_CAPPED = (
+    "[Evercell: {:.1f} MB of this output are not recorded, and will not be shown again after a "
+    "restart: evercell.configure(output_limit=...)]\n"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """An execute_request for a cell that belongs to the run."""
@@ -81,6 +87,8 @@ class KernelHost:
             self._forget(on_post_run_cell)
             fence((self._kernel._stdout, self._kernel._stderr))
             messages = self._capture.end()
+        if self._capture.left_out:
+            self.note(_CAPPED.format(self._capture.left_out / 1e6))
         result = finished[-1] if finished else None  # a cell may run cells; its own ends last
         error = interrupt or _error_of(result, reply)
         shown = result.result if result is not None and error is None else None

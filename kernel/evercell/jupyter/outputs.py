@@ -3,7 +3,7 @@
 All IOPub messages - from the shell, from threads, from the streams, from forked children through
 ipykernel's pipe - end in one place, `IOPubThread.send_multipart`, and leave in the order in which
 the IOPub thread takes them from its queue. There each one whose parent is the running cell is
-kept, as bytes; they are decoded when the cell has ended.
+kept, as bytes (kept.py); they are decoded when the cell has ended.
 """
 
 from __future__ import annotations
@@ -14,7 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_client.session import DELIM
 
+from evercell import settings
 from evercell.cell.outputs import VIEW_PREFIX, Message
+
+from .kept import Kept, shortened
+from .snapshots import static_widgets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -22,24 +26,12 @@ if TYPE_CHECKING:
     from ipykernel.iostream import IOPubThread
     from jupyter_client.session import Session
 
-__all__ = ["OutputCapture", "join_streams", "without_live_view"]
+__all__ = ["OutputCapture", "join_streams"]
 
 SEND_LIMIT = 10.0
 """Seconds after which a thread that sends nothing is not waited for."""
 
-_RECORDED = frozenset(
-    {
-        "stream",
-        "display_data",
-        "update_display_data",
-        "execute_result",
-        "error",
-        "clear_output",
-    }
-)
 _VIEW = f'"{VIEW_PREFIX}'.encode()
-_WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-_STATIC_VIEWS = ("text/html", "text/plain")
 
 
 class OutputCapture:
@@ -50,23 +42,33 @@ class OutputCapture:
         self._thread = thread
         self._pid = os.getpid()
         self._parent: bytes | None = None
-        self._frames: list[list[bytes]] = []
+        self._limit: int | None = None  # bytes
+        self._kept = Kept(None)
+        self.left_out = 0
+        """Bytes of the last cell's outputs that are not recorded."""
         self.uncaptured = _Uncaptured(thread)
         # All ways to the frontend lead through this method of this one object.
         vars(thread)["send_multipart"] = self._send_multipart
 
     def begin(self, msg_id: str) -> None:
         """Keep from now on what has the message `msg_id` as its parent."""
-        self._frames = []
+        self._limit = settings.current().output_limit
+        self._kept = Kept(self._limit)
         self._parent = msg_id.encode()
 
     def end(self) -> tuple[Message, ...]:
         """Stop, and give what was kept. The streams must have been flushed before."""
         self._wait_for_thread()
         self._parent = None
-        frames, self._frames = self._frames, []
-        messages = (self._decode(message) for message in frames)
-        return join_streams(without_live_view(m) for m in messages if m.msg_type in _RECORDED)
+        kept, self._kept = self._kept, Kept(None)
+        self.left_out = kept.left_out
+        messages = join_streams(static_widgets(kept.messages(self._decode)))
+        return tuple(map(self._shortened, messages))
+
+    def _shortened(self, message: Message) -> Message:
+        short, cut = shortened(message, self._limit)
+        self.left_out += cut
+        return short
 
     def _wait_for_thread(self) -> None:
         """Until the IOPub thread has sent what it was given. A flush of a stream does not tell:
@@ -88,7 +90,7 @@ class OutputCapture:
             and _has_parent(frames, parent)
             and not _updates_own_view(frames)
         ):
-            self._frames.append(frames)
+            self._kept.add(frames)
         self._thread._really_send(frames, *args, **kwargs)
 
     def _decode(self, frames: list[bytes]) -> Message:
@@ -140,17 +142,3 @@ def join_streams(messages: Iterable[Message]) -> tuple[Message, ...]:
         texts.append(message.content["text"])
     close()
     return tuple(joined)
-
-
-def without_live_view(message: Message) -> Message:
-    """The message without the view of a live widget, whose model does not outlive the kernel, if
-    something static stands in for it."""
-    data = message.content.get("data")
-    if not isinstance(data, dict) or _WIDGET_VIEW not in data:
-        return message
-    if not any(mime in data for mime in _STATIC_VIEWS):
-        return message
-    content = dict(message.content)
-    for part in ("data", "metadata"):
-        content[part] = {k: v for k, v in content.get(part, {}).items() if k != _WIDGET_VIEW}
-    return Message(message.msg_type, content, message.metadata, message.buffers)
