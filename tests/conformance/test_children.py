@@ -297,6 +297,31 @@ def test_open_children_go_on_with_their_parent_after_a_restart(world: WorkflowEn
     assert sorted(calls) == [0, 1, 2, 10, 11, 12]
 
 
+def test_a_child_goes_on_though_its_parent_is_replayed_before_it_is_defined(
+    world: WorkflowEnvironment,
+) -> None:
+    """The parent's replay starts the child, by which its definition is met for the first time."""
+    children = []
+
+    @workflow
+    async def parent() -> int:
+        result: int = await children[0].run(20)
+        return 2 * result
+
+    @workflow
+    async def child(n: int) -> int:
+        await asyncio.sleep(10)
+        return n + 1
+
+    children.append(child)
+    handle = parent.start()
+    settle(world)
+    world.restart(define=False)
+    world.worker.define(parent)
+    world.worker.define(child)
+    assert handle.result(LIMIT) == 42
+
+
 def test_a_child_is_described_with_its_parent(world: WorkflowEnvironment) -> None:
     @workflow
     async def child() -> str | None:

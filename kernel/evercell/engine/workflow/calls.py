@@ -260,7 +260,7 @@ def start_child(
     assert isinstance(event, e.ChildStarted)  # noqa: S101 - identity says so
     request = replace(request, workflow_id=event.workflow_id)
     pending.work = ChildWork(request, options.conflict, options.reuse)
-    worker.definitions.setdefault(definition.name, definition)
+    worker.meet(definition)
     return ChildHandle(event.child, watched(instance, pending, _cancel_child))
 
 

@@ -55,6 +55,10 @@ class _Services:
     def new_run_id(self) -> str:
         return "not-started"
 
+    def meet(self, definition: Workflow[..., Any]) -> None:
+        """Its runs can be replayed, too."""
+        self.definitions.setdefault(definition.name, definition)
+
     def notice(self, _: str) -> None:
         """Its user looks at what comes of the replay."""
 

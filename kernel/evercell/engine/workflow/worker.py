@@ -124,6 +124,17 @@ class WorkflowWorker(Runs):
         if self.definitions.get(definition.name) is not definition:
             self.call(partial(loading.define, self, definition)).result()
 
+    def meet(self, definition: Workflow[..., Any]) -> None:
+        """Workflow code starts runs of this definition. If its name is new here, its open runs go
+        on with it, too: later, because the code that starts it may be in the midst of a replay."""
+
+        def define() -> None:
+            if definition.name not in self.definitions:
+                loading.define(self, definition)
+
+        if definition.name not in self.definitions:
+            self.call(define)
+
     def close(self) -> None:
         """Stop where everything stands; open runs go on in the next process. Idempotent."""
         with self._wake:
