@@ -33,6 +33,21 @@ def test_they_fire_in_the_order_of_their_times(world: WorkflowEnvironment) -> No
     assert flow.start().result(LIMIT) == [10, 20, 30, 40, 50]
 
 
+def test_a_timer_is_called_what_its_author_says(world: WorkflowEnvironment) -> None:
+    @workflow
+    async def flow() -> None:
+        await workflow.sleep(0, summary="no timer")
+        await asyncio.sleep(1)
+        await workflow.sleep("1m", summary="cooling off")
+        async with asyncio.timeout(5):
+            await asyncio.sleep(1)
+
+    handle = flow.start()
+    handle.result(LIMIT)
+    names = [it.name for it in handle.history() if isinstance(it, e.TimerStarted)]
+    assert names == ["sleep", "cooling off", "timeout", "sleep"]
+
+
 def test_equal_times_fire_in_the_order_of_asking(world: WorkflowEnvironment) -> None:
     @workflow
     async def flow() -> list[int]:

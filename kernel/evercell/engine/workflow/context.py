@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ContinueAsNew", "StepWork", "ask_approval", "ask_signal", "ask_step", "continue_as_new",
     "deprecate_patch", "instance_here", "json_text", "now", "patched", "send_cancel", "send_signal",
-    "set_attributes", "side_effect", "unsafe", "uuid4", "wait_condition", "watched",
+    "set_attributes", "side_effect", "sleep", "unsafe", "uuid4", "wait_condition", "watched",
 ]  # fmt: skip
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -77,6 +77,14 @@ def now(instance: Instance) -> datetime:
 def uuid4(instance: Instance) -> UUID:
     """A random UUID that a replay repeats."""
     return UUID(int=instance.random.getrandbits(128), version=4)
+
+
+async def sleep(instance: Instance, duration: Duration, summary: str | None) -> None:
+    """A timer that is called `summary`."""
+    delay = seconds(duration)
+    if delay > 0:
+        instance.timer_name = summary  # for the timer that the next line starts, at once
+    await asyncio.sleep(delay)
 
 
 # -- steps --------------------------------------------------------------------------------------

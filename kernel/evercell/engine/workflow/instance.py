@@ -85,6 +85,7 @@ class Instance(RecordedValues):
         self.edited = False  # its code is not what its run began with
         self.broken: NondeterminismError | WorkflowCallError | None = None
         self.querying: str | None = None  # name of the query whose handler runs
+        self.timer_name: str | None = None  # what the next timer is to be called
         self.patches: dict[str, bool] = {}
         self.versions: dict[FunctionVersion, Reached] = {}
         self.step_versions: dict[tuple[str, bytes], bytes] | None = None  # of each call, if asked
@@ -342,7 +343,8 @@ class Instance(RecordedValues):
 
     def timer_started(self, handle: asyncio.TimerHandle, delay: float) -> None:
         callback = getattr(getattr(handle, "_callback", None), "__name__", "")
-        name = "timeout" if "timeout" in callback else "sleep"
+        name = self.timer_name or ("timeout" if "timeout" in callback else "sleep")
+        self.timer_name = None
         fire_at = self.at + int(delay * _SECOND)
 
         def make() -> Event:

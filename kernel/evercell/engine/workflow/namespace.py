@@ -108,9 +108,10 @@ class _Workflow:
 
     # -- waiting --------------------------------------------------------------------------------
 
-    def sleep(self, duration: Duration) -> Awaitable[None]:
-        """A durable timer: seconds, a timedelta, or text such as "3d"."""
-        return context.instance_here("sleep()").sleep(duration)
+    def sleep(self, duration: Duration, *, summary: str | None = None) -> Awaitable[None]:
+        """A durable timer: seconds, a timedelta, or text such as "3d"; `summary` is what the
+        history calls it."""
+        return context.sleep(context.instance_here("sleep()"), duration, summary)
 
     def wait_condition(
         self, predicate: Callable[[], object], *, timeout: Duration | None = None
