@@ -28,6 +28,16 @@ STATE = {
         "RR",
         None,
     ),
+    "library settings": Case(
+        (
+            "import xarray as xr\nfrom sympy import init_printing, sqrt",
+            "xr.set_options(display_style='text');",
+            "init_printing(use_unicode=False)",
+        ),
+        "RCC",
+        "(xr.get_options()['display_style'],"
+        " get_ipython().display_formatter.formatters['text/plain'](sqrt(2)))",
+    ),
     "alias": Case(
         ("a1=[1]; a2={'k':a1}", "a3=a1", "a3.append(2)", "a2['k'].append(3)"),
         "RRRR",

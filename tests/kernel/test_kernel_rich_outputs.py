@@ -85,6 +85,7 @@ def test_bundles_come_back_whole(runs, name, mime):
     before, after = runs.before_and_after(name)
     assert after == before
     assert [m for _, c in after for m in c["data"] if m.startswith(mime)]
+    assert runs.decided[runs.names.index("renderer")] == "recomputed"
     runs.restored(name)
 
 

@@ -20,6 +20,7 @@ from evercell.cell.patches import patched
 from evercell.cell.products import join_circles, make_products, unknowable
 from evercell.cell.quiet import untouched
 from evercell.cell.reach import Reach
+from evercell.cell.setups import setups
 from evercell.codec.canonical import SCALARS
 
 if TYPE_CHECKING:
@@ -317,6 +318,7 @@ class Recording:
             self._before.reach.attributes_set | self._source.facts.attributes_set,
         )
         names += [name for name in watch.changes(self._before.count) if name not in names]
+        names += setups(self._source.setups, self._space.ns)
         if names:
             reason = f"it changed {', '.join(names[:3])}"
             version = blake3(b"by cell" + key + MODULES.encode()).digest(16)

@@ -38,6 +38,7 @@ from evercell.cell.bytecode import (
     touches_anything,
 )
 from evercell.cell.magics import Magic, read_magic, without_magics
+from evercell.cell.setups import setups_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -74,6 +75,7 @@ class Source:
     # the decorator made a step of them.
     decorated: tuple[tuple[str, frozenset[str]], ...] = ()
     submodules: tuple[str, ...] = ()  # "a.b" that it imports itself, which sets an attribute of a
+    setups: tuple[tuple[str, ...], ...] = ()  # dotted paths that may set up a library
 
     @property
     def reads(self) -> frozenset[str]:
@@ -145,6 +147,7 @@ def parse_source(source: str, transformed: str) -> Source:
         direct | extra,
         decorated,
         tuple(dict.fromkeys(n for each in trees for n in _imported(each) if "." in n)),
+        setups_in([statement for each in trees for statement in each.body]),
     )
 
 

@@ -15,7 +15,7 @@ from evercell.errors import NotStorableError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["check_class", "function_state", "importable", "is_users"]
+__all__ = ["check_class", "function_state", "importable", "is_users", "is_users_module"]
 
 _METACLASSES = frozenset({type, abc.ABCMeta, enum.EnumMeta, type(typing.Protocol)})
 _METACLASS_NAMES = frozenset({"pydantic._internal._model_construction:ModelMetaclass"})
@@ -46,8 +46,13 @@ def importable(obj: Any, live: Mapping[str, object] | None) -> bool:
 
 def is_users(kind: type) -> bool:
     """Whether a class was written in the notebook or beside it, not in an installed package."""
-    module = sys.modules.get(kind.__module__)
-    if module is None or kind.__module__ == "__main__":
+    return is_users_module(kind.__module__)
+
+
+def is_users_module(name: str) -> bool:
+    """Whether a module is the notebook or lies beside it, not in an installed package."""
+    module = sys.modules.get(name)
+    if module is None or name == "__main__":
         return True
     file = getattr(module, "__file__", None)
     if file is None:
