@@ -238,7 +238,7 @@ class _Found:
         self.outputs.extend(output_rows(event, row.writer, row.position, payloads.get))
         if type(event) in READABLE:
             event = viewed(event, payloads.readable)
-        shape = shape_of(event)
+        shape = shape_of(type(event))
         tag = bytes.fromhex(row.tag) if row.tag is not None else None
         base = (
             row.writer, row.position, row.generation, row.seq, event.run_id, event.at, row.type,

@@ -15,38 +15,17 @@ from __future__ import annotations
 
 import socket
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from evercell.errors import HistoryError, JournalDamagedError
-from evercell.events import (
-    CellCompleted,
-    CellFailed,
-    Event,
-    Payload,
-    RunAttached,
-    RunStarted,
-    StepCompleted,
-    decode_event,
-    decode_events,
-)
+from evercell.errors import JournalDamagedError
 from evercell.history import failpoints
 from evercell.history.applied import Applied, load_applied, save_applied
 from evercell.history.database import translated
 from evercell.history.disk import sync_folder, write_error
 from evercell.history.locks import is_held
-from evercell.history.outputs import OutputRow, output_rows, remove_orphans
-from evercell.history.rows import (
-    GENERATION_SHIFT,
-    READABLE,
-    Columns,
-    Group,
-    Shape,
-    shape_of,
-    viewed,
-)
+from evercell.history.making import load_rows
+from evercell.history.outputs import remove_orphans
 from evercell.history.segments import (
     SegmentHeader,
     check_successor,
@@ -64,21 +43,14 @@ if TYPE_CHECKING:
     import duckdb
 
     from evercell.history.keys import UserKey
+    from evercell.history.making import Rows
     from evercell.history.payloads import PayloadStore
 
-__all__ = [
-    "Fingerprint",
-    "Rows",
-    "fingerprint",
-    "fold",
-    "load_rows",
-]
+__all__ = ["Fingerprint", "fingerprint", "fold"]
 
 _ABANDONED = 7 * 86_400  # seconds without a write: another machine's process is gone
 
 Fingerprint = frozenset[tuple[str, int, int, bool]]
-# What is looked at before it becomes a row.
-_LEARNED = frozenset({RunStarted, RunAttached, CellCompleted, CellFailed, *READABLE})
 
 
 def fingerprint(journal: Path) -> Fingerprint:
@@ -279,109 +251,6 @@ def _enter(path: Path, header: SegmentHeader, state: Applied | None) -> Applied:
             f"{path.name} out of {path.parent} to go on without it."
         )
     return replace(state, segment=header.segment, offset=0)
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Makes rows of events; knows which generation a writer is in, by (writer, run), and which
-    notebook's run carries a workflow's, where that is not attached itself."""
-
-    generations: dict[tuple[str, str], int]
-    hosts: dict[str, str]
-    payloads: PayloadStore
-    key: UserKey
-    outputs: list[OutputRow] = field(default_factory=list)  # of the cells' ends so far
-    known: dict[str, set[int]] = field(default_factory=dict)  # positions to skip, by writer
-
-    def of(self, after: Applied, bodies: list[bytes], *, tagged: bool) -> list[Columns]:
-        """The rows of the events in `bodies`, the last of which leads to `after`."""
-        writer = after.writer
-        known = self.known.get(writer, ())
-        groups: dict[Shape, Group] = {}
-        of_kind: dict[type[Event], Group] = {}
-        run_id, generation = "", 0
-        first = after.position - len(bodies) + 1
-        pairs = zip(_decode(bodies, writer, first), bodies, strict=True)
-        for position, (event, body) in enumerate(pairs, start=first):
-            kind = type(event)
-            if kind in _LEARNED:
-                event = self._learn(writer, position, event)  # noqa: PLW2901 - with more in it
-                if kind is RunAttached or kind is RunStarted:
-                    run_id = ""  # it has another generation
-            if position in known:
-                continue
-            if event.run_id != run_id:
-                run_id = event.run_id
-                generation = self._generation(writer, run_id) << GENERATION_SHIFT
-            group = of_kind.get(kind)
-            if group is None:
-                shape = shape_of(event)
-                group = of_kind[kind] = groups.setdefault(shape, Group(shape, [], [], [], []))
-            group.events.append(event)
-            group.bodies.append(body)
-            group.positions.append(position)
-            group.seqs.append(generation | position)
-        key = self.key if tagged else None
-        return [group.columns(writer, key) for group in groups.values()]
-
-    def _generation(self, writer: str, run_id: str) -> int:
-        generation = self.generations.get((writer, run_id))
-        if generation is None:
-            generation = self.generations.get((writer, self.hosts.get(run_id, "")), 0)
-        return generation
-
-    def take_outputs(self) -> list[OutputRow]:
-        """The rows of the outputs of what `of` was given since the last call."""
-        taken = self.outputs[:]
-        self.outputs.clear()
-        return taken
-
-    def _learn(self, writer: str, position: int, event: Event) -> Event:
-        match event:
-            case StepCompleted(view=None, result=Payload(codec="json", data=bytes())):
-                pass  # as nearly all are: SQL reads it as it is
-            case RunStarted(start=start):
-                if start is not None:
-                    self.hosts[event.run_id] = start.host
-            case RunAttached():
-                self.generations[writer, event.run_id] = event.generation
-            case CellCompleted() | CellFailed():
-                if position not in self.known.get(writer, ()):
-                    self.outputs.extend(output_rows(event, writer, position, self.payloads.get))
-            case _:
-                event = viewed(event, self.payloads.readable)
-        return event
-
-
-def _decode(bodies: list[bytes], writer: str, first: int) -> list[Event]:
-    """The events in `bodies`, the first of which is number `first` of its journal."""
-    try:
-        return decode_events(bodies)
-    except msgspec.DecodeError:
-        pass  # which one?
-    events = []
-    for position, body in enumerate(bodies, start=first):
-        try:
-            events.append(decode_event(body))
-        except msgspec.DecodeError as error:
-            raise HistoryError(
-                f"Event {position} of journal {writer} can't be decoded ({error}): another release "
-                "of Evercell wrote it. Install the newest one: pip install -U evercell."
-            ) from error
-    return events
-
-
-def load_rows(connection: duckdb.DuckDBPyConnection, payloads: PayloadStore, key: UserKey) -> Rows:
-    """What makes rows, with the generations and hosts that are in the database."""
-    rows = connection.execute(
-        """SELECT writer, run_id, arg_max(generation, position) FROM store.event
-        WHERE type = 'RunAttached' GROUP BY ALL"""
-    ).fetchall()
-    generations = {(writer, run_id): generation for writer, run_id, generation in rows}
-    hosts = connection.execute(
-        "SELECT run_id, host_run FROM store.event WHERE type = 'RunStarted' AND host_run <> ''"
-    ).fetchall()
-    return Rows(generations, dict(hosts), payloads, key)
 
 
 def _delete(journal: Path, finished: Iterable[Path]) -> None:

@@ -33,7 +33,6 @@ __all__ = [
     "READABLE",
     "VIEWED",
     "Columns",
-    "Group",
     "Shape",
     "insert_rows",
     "row_message",
@@ -58,61 +57,30 @@ _IN_COLUMNS = frozenset({"run_id", "at", "activity_id", "view"})
 
 
 Getter = Callable[[Any], object]
+_BODY = ("body",)
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # looked up by identity, for each event
 class Shape:
-    """The columns behind BASE and how to get their values from an event; what its tag covers."""
+    """The columns behind BASE and how to get their values from an event."""
 
-    getters: Mapping[str, Getter]
-    covered: Callable[[Any], tuple[object, ...]] | None  # None: its encoded form, kept in `body`
+    getters: Mapping[str, Getter]  # without `body`, which is the event's encoded form
+    covered: tuple[str, ...]  # columns that the tag covers, behind the run, the order and the type
+
+    @property
+    def whole(self) -> bool:
+        """Whether the row keeps the event's encoded form, in `body`."""
+        return self.covered == _BODY
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Their names."""
-        return (*self.getters, "body") if self.covered is None else tuple(self.getters)
+        return (*self.getters, *_BODY) if self.whole else tuple(self.getters)
 
     def values(self, event: e.Event, body: bytes) -> tuple[object, ...]:
         """The columns' values of `event`, whose encoded form is `body`."""
         values = tuple([get(event) for get in self.getters.values()])
-        return (*values, body) if self.covered is None else values
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Events that fill the same columns, with what places each in the history."""
-
-    shape: Shape
-    events: list[e.Event]
-    bodies: list[bytes]  # the same, encoded
-    positions: list[int]
-    seqs: list[int]
-
-    def columns(self, writer: str, key: UserKey | None) -> Columns:
-        """Their columns; with tags under `key`."""
-        events, shape = self.events, self.shape
-        columns: dict[str, Sequence[Any]] = {
-            "writer": [writer] * len(events),
-            "position": self.positions,
-            "generation": [seq >> GENERATION_SHIFT for seq in self.seqs],
-            "seq": self.seqs,
-            "run_id": [event.run_id for event in events],
-            "at_ns": [event.at for event in events],
-            "type": [type(event).__name__ for event in events],
-            "tag": [None] * len(events) if key is None else self._tags(key),
-        }
-        for name, get in shape.getters.items():
-            columns[name] = [get(event) for event in events]
-        if shape.covered is None:
-            columns["body"] = self.bodies
-        return columns
-
-    def _tags(self, key: UserKey) -> list[bytes]:
-        places = zip(self.events, self.seqs, self.bodies, strict=True)
-        covered = self.shape.covered
-        if covered is None:
-            return key.tags((it.run_id, seq, type(it).__name__, body) for it, seq, body in places)
-        return key.tags((it.run_id, seq, type(it).__name__, *covered(it)) for it, seq, _ in places)
+        return (*values, body) if self.whole else values
 
 
 def _error_payload(field: str) -> Getter:
@@ -161,8 +129,9 @@ def _readable(value: object) -> object:
 
 def row_message(seq: int, event: e.Event, body: bytes) -> tuple[object, ...]:
     """What the tag of the event's row says; `body` is its encoded form, for those kept whole."""
-    covered = shape_of(event).covered
-    trusted = (body,) if covered is None else covered(event)
+    shape = shape_of(type(event))
+    values = dict(zip(shape.columns, shape.values(event, body), strict=True))
+    trusted = [values[column] for column in shape.covered]
     return (event.run_id, seq, type(event).__name__, *trusted)
 
 
@@ -171,7 +140,7 @@ def row_tag(key: UserKey, seq: int, event: e.Event, body: bytes) -> bytes:
     return key.tag(row_message(seq, event, body))
 
 
-def _shape(covered: Callable[[Any], tuple[object, ...]] | None, **fields: str | Getter) -> Shape:
+def _shape(covered: tuple[str, ...], /, **fields: str | Getter) -> Shape:
     """Columns by name, each with the attribute that fills it, or a function of the event."""
     return Shape(
         {
@@ -191,16 +160,12 @@ _ERROR: dict[str, str | Getter] = {
 }  # fmt: skip
 
 
-def _covered_error(event: Any) -> tuple[object, ...]:
-    payload = [get(event) for get in map(_error_payload, ("codec", "id", "size"))]
-    error = event.error
-    return (
-        event.activity_id, event.attempt, *payload, error.type, error.message, error.traceback,
-    )  # fmt: skip
-
-
+_COVERED_ERROR = (
+    *_ATTEMPT, "codec", "payload_id", "payload_size", "error_type", "error_message",
+    "error_traceback",
+)  # fmt: skip
 _WHOLE = _shape(
-    None,
+    _BODY,
     activity_id=lambda event: getattr(event, "activity_id", None),
     slot=lambda event: getattr(event, "slot", None),
     detail=_detail,
@@ -215,7 +180,7 @@ READABLE = (e.StepCompleted, *VIEWED)
 """Event types whose rows have JSON for people."""
 
 _VIEWED = _shape(
-    None,
+    _BODY,
     activity_id=lambda event: getattr(event, "activity_id", None),
     view="view",
     detail=_detail,
@@ -223,39 +188,32 @@ _VIEWED = _shape(
 _SHAPES: dict[type[e.Event], Shape] = {
     **dict.fromkeys(VIEWED, _VIEWED),
     e.RunStarted: _shape(
-        None,
+        _BODY,
         host_run=lambda event: None if event.start is None else event.start.host,
         detail=_detail,
     ),
     e.StepStarted: _shape(
-        attrgetter("activity_id", "slot", "key", "ordinal", "at_most_once"),
+        ("activity_id", "slot", "key", "ordinal", "at_most_once"),
         activity_id="activity_id", cell="cell", slot="slot", name="name", key="key",
         ordinal="ordinal", arguments="arguments", at_most_once="at_most_once",
         attempt=lambda _: 1,
     ),
-    e.AttemptStarted: _shape(attrgetter("activity_id", "attempt"), **_ATTEMPT, cell="cell"),
+    e.AttemptStarted: _shape(tuple(_ATTEMPT), **_ATTEMPT, cell="cell"),
     e.StepCompleted: _shape(
-        attrgetter("activity_id", "attempt", "result.codec", "result.id", "result.size"),
+        (*_ATTEMPT, "codec", "payload_id", "payload_size"),
         **_ATTEMPT, duration_ns="duration", codec="result.codec", payload_id="result.id",
         payload_size="result.size", payload_data="result.data", view="view", reason="reason",
     ),
     e.StepFailed: _shape(
-        _covered_error, **_ATTEMPT, duration_ns="duration", reason="reason", **_ERROR
+        _COVERED_ERROR, **_ATTEMPT, duration_ns="duration", reason="reason", **_ERROR
     ),
-    e.AttemptFailed: _shape(_covered_error, **_ATTEMPT, retry_delay_ns="retry_delay", **_ERROR),
-    e.StepCanceled: _shape(attrgetter("activity_id", "attempt"), **_ATTEMPT, reason="reason"),
-    e.StepsAnswered: _shape(
-        attrgetter("cell", "activity_ids"), cell="cell", answered="activity_ids"
-    ),
-    e.UsageRecorded: _shape(
-        lambda event: (event.activity_id, event.attempt, _detail(event)),
-        **_ATTEMPT, detail=_detail,
-    ),
+    e.AttemptFailed: _shape(_COVERED_ERROR, **_ATTEMPT, retry_delay_ns="retry_delay", **_ERROR),
+    e.StepCanceled: _shape(tuple(_ATTEMPT), **_ATTEMPT, reason="reason"),
+    e.StepsAnswered: _shape(("cell", "answered"), cell="cell", answered="activity_ids"),
+    e.UsageRecorded: _shape((*_ATTEMPT, "detail"), **_ATTEMPT, detail=_detail),
 }  # fmt: skip
 
-KEPT_WHOLE = tuple(
-    kind for kind in e.EVENT_TYPES.values() if _SHAPES.get(kind, _WHOLE).covered is None
-)
+KEPT_WHOLE = tuple(kind for kind in e.EVENT_TYPES.values() if _SHAPES.get(kind, _WHOLE).whole)
 """Event types whose payloads are found in the row's `body` alone."""
 
 
@@ -279,6 +237,6 @@ def insert_rows(connection: duckdb.DuckDBPyConnection, columns: Columns) -> None
         connection.execute(sql, constants)
 
 
-def shape_of(event: e.Event) -> Shape:
-    """How `event` becomes a row; all but steps are kept whole."""
-    return _SHAPES.get(type(event), _WHOLE)
+def shape_of(kind: type[e.Event]) -> Shape:
+    """How events of this type become rows; all but steps' are kept whole."""
+    return _SHAPES.get(kind, _WHOLE)

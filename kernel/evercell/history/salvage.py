@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from evercell.errors import HistoryError
 from evercell.history.applied import Applied, load_applied, save_applied
 from evercell.history.disk import make_folder, sync_folder, write_error
-from evercell.history.fold import Rows, load_rows
 from evercell.history.frames import valid_frames
 from evercell.history.locks import is_held
+from evercell.history.making import Rows, load_rows
 from evercell.history.segments import HEADER_SIZE, read_header, segments
 from evercell.history.transaction import Transaction
 from evercell.history.verify import Finding, check_journals, missing_events

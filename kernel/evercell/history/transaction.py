@@ -3,13 +3,15 @@
     with Transaction(connection) as transaction:
         transaction.add(after, rows) ...          a segment each; committed at the end
 
-Many segments share a transaction: DuckDB writes whole row groups (122,880 rows) straight to the
+DuckDB works on the rows of one segment, on a thread of its own, while those of the next are made.
+Many segments share a transaction: it writes whole row groups (122,880 rows) straight to the
 file, while what a small transaction brings is written twice, first to the log. Their number is
 bounded, so that a fold that is cut short has not worked for nothing.
 """
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from evercell.errors import JournalDamagedError
@@ -19,7 +21,7 @@ from evercell.history.outputs import insert_outputs
 from evercell.history.rows import insert_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from types import TracebackType
 
     import duckdb
@@ -44,6 +46,8 @@ class Transaction:
         self._connection = connection
         self._after: Applied | None = None  # where the rows lead to; None: nothing is begun
         self._rows = 0
+        self._worker = ThreadPoolExecutor(1, "evercell-fold")
+        self._inserting: Future[None] | None = None
 
     def __enter__(self) -> Transaction:
         return self
@@ -51,35 +55,45 @@ class Transaction:
     def __exit__(
         self, kind: type[BaseException] | None, error: object, trace: TracebackType | None
     ) -> None:
-        if kind is None or issubclass(kind, JournalDamagedError):
-            self.commit()
-        elif self._after is not None:
-            self._connection.rollback()
+        try:
+            with self._worker:  # what it was given has ended when this has
+                if kind is None or issubclass(kind, JournalDamagedError):
+                    self.commit()
+        finally:
+            if self._after is not None:
+                self._connection.rollback()
 
     def add(
-        self, after: Applied, rows: Iterable[Columns], outputs: Sequence[OutputRow] = ()
+        self, after: Applied, rows: Sequence[Columns], outputs: Sequence[OutputRow] = ()
     ) -> None:
         """Append rows, which lead to `after`, and those of what their cells showed."""
+        self._wait()
         if self._after is None:
             self._connection.begin()
         self._after = after
-        for columns in rows:
-            insert_rows(self._connection, columns)
-            self._rows += len(columns["position"])
-        insert_outputs(self._connection, outputs)
+        self._rows += sum(len(columns["position"]) for columns in rows)
+        self._inserting = self._worker.submit(self._insert, rows, outputs)
         if self._rows >= _ROWS:
             self.commit()
 
+    def _insert(self, rows: Sequence[Columns], outputs: Sequence[OutputRow]) -> None:
+        for columns in rows:
+            insert_rows(self._connection, columns)
+        insert_outputs(self._connection, outputs)
+
+    def _wait(self) -> None:
+        """Until DuckDB has the rows of the last `add`; raise what it raised."""
+        inserting, self._inserting = self._inserting, None
+        if inserting is not None:
+            inserting.result()
+
     def commit(self) -> None:
         """Make what was added durable."""
-        after, self._after, self._rows = self._after, None, 0
-        if after is None:
+        self._wait()
+        if self._after is None:
             return
-        try:
-            failpoints.reach("fold")
-            save_applied(self._connection, after)
-        except BaseException:
-            self._connection.rollback()
-            raise
+        failpoints.reach("fold")
+        save_applied(self._connection, self._after)
+        self._after, self._rows = None, 0
         self._connection.commit()
         failpoints.reach("folded")

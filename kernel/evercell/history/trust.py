@@ -75,7 +75,9 @@ def trust(
         outputs += output_rows(mine, stored.writer, stored.position, payloads.get)
         if type(mine) in READABLE:
             mine = viewed(mine, payloads.readable)
-        values = dict(zip(shape_of(mine).columns, shape_of(mine).values(mine, body), strict=True))
+        values = dict(
+            zip(shape_of(type(mine)).columns, shape_of(type(mine)).values(mine, body), strict=True)
+        )
         batch.append(
             (
                 stored.writer,
