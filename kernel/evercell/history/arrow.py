@@ -16,7 +16,7 @@ from __future__ import annotations
 import ctypes
 from array import array
 from ctypes import CFUNCTYPE, POINTER, Structure, c_char_p, c_int, c_int64, c_void_p
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from evercell.errors import HistoryError
@@ -216,6 +216,20 @@ class Items(NamedTuple):
     def at(self, row: int) -> bytes:
         """The item in this row."""
         return self.data[self.ends[row] : self.ends[row + 1]]
+
+    def cut(self, first: int, end: int) -> list[bytes]:
+        """The items from row `first` on, up to the one before `end`."""
+        data = self.data
+        return [data[begin:stop] for begin, stop in pairwise(self.ends[first : end + 1])]
+
+    def texts(self, first: int, end: int) -> list[str]:
+        """The same of texts."""
+        begin = self.ends[first]
+        text = self.data[begin : self.ends[end]].decode()
+        if not text.isascii():  # characters are not bytes
+            return [item.decode() for item in self.cut(first, end)]
+        places = pairwise(self.ends[first : end + 1])
+        return [text[start - begin : stop - begin] for start, stop in places]
 
 
 class Chunk:

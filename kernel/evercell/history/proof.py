@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from evercell.history.keys import UserKey
-    from evercell.history.payloads import PayloadStore
 
 __all__ = ["KeyProof"]
 
@@ -22,24 +21,18 @@ class KeyProof:
         self,
         folder: Path,
         key: UserKey,
-        payloads: PayloadStore,
         *,
         foreign: bool,
         tell: Callable[[str], None],
     ) -> None:
         self._folder = folder
         self._key = key
-        self._payloads = payloads
         self._foreign = foreign
         self._tell = tell
 
     def tags(self, messages: Iterable[tuple[object, ...]]) -> list[bytes]:
         """The right tags of many rows."""
         return self._key.tags(messages)
-
-    def identities(self, values: Iterable[bytes], codec: str) -> list[bytes]:
-        """The right ids of many payloads."""
-        return [self._payloads.identify(value, codec) for value in values]
 
     def holds(self, tag: bytes | None, message: tuple[object, ...]) -> bool:
         """Whether the tag of a row is right; if not, its user will be told."""

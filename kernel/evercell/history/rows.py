@@ -3,8 +3,9 @@
 Types that fill the same columns share one `Shape`, so that a fold appends few, large batches.
 
 Each row that comes from a journal of this user carries a tag under the user's key. It covers what
-resuming relies on: whose result, of which call, in which order. A payload's bytes are covered by
-its id. Texts that are there for people only (arguments, names, views, times) are not covered.
+resuming relies on: whose result, of which call, in which order. The bytes of a step's inline result
+are covered, too; those of other payloads by their keyed id. Texts that are there for people only
+(arguments, names, views, times) are not covered.
 """
 
 from __future__ import annotations
@@ -200,7 +201,7 @@ _SHAPES: dict[type[e.Event], Shape] = {
     ),
     e.AttemptStarted: _shape(tuple(_ATTEMPT), **_ATTEMPT, cell="cell"),
     e.StepCompleted: _shape(
-        (*_ATTEMPT, "codec", "payload_id", "payload_size"),
+        (*_ATTEMPT, "codec", "payload_id", "payload_size", "payload_data"),
         **_ATTEMPT, duration_ns="duration", codec="result.codec", payload_id="result.id",
         payload_size="result.size", payload_data="result.data", view="view", reason="reason",
     ),

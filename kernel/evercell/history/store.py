@@ -304,7 +304,7 @@ class History:
 
     def _proof(self, connection: duckdb.DuckDBPyConnection) -> KeyProof:
         foreign = bool(queries.foreign_keys(connection, self._key))
-        return KeyProof(self.folder, self._key, self._payloads, foreign=foreign, tell=self.notice)
+        return KeyProof(self.folder, self._key, foreign=foreign, tell=self.notice)
 
     def notice(self, line: str) -> None:
         """Have the user told `line`, once, at the end of the next cell."""
