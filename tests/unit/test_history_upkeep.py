@@ -243,7 +243,7 @@ def test_collecting_gives_space_back(tmp_path: Path) -> None:
     for number in range(3):
         recorder = Recorder(before, f"run000000{number}").start().attach()
         cell = recorder.cell()
-        for step in range(20):
+        for step in range(60):
             text = os.urandom(30_000).hex().encode()
             recorder.complete_step(recorder.step(cell, ordinal=step), data=b'"%s"' % text)
     before.close()
@@ -254,7 +254,7 @@ def test_collecting_gives_space_back(tmp_path: Path) -> None:
     found = history.upkeep.collect(Retention(runs=("run0000000", "run0000001"), keep=0))
     assert found.size_after < found.size_before
     assert database.stat().st_size < before_bytes
-    assert history.query("SELECT count(*) FROM steps").rows == [(20,)]
+    assert history.query("SELECT count(*) FROM steps").rows == [(60,)]
 
 
 # -- export and import -----------------------------------------------------------------------------
