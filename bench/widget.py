@@ -46,6 +46,8 @@ class Source:
         self.events, self.listener = begin(), None
     def events_so_far(self):
         return list(self.events)
+    def is_over(self):
+        return False
     def subscribe(self, listener):
         self.listener = listener
         return lambda: setattr(self, "listener", None)

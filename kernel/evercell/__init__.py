@@ -12,6 +12,7 @@ configure, AesGcm      options of this process; encryption
 sql                    query the history
 load                   a step's recorded result, as the value that it was
 progress               show the run live
+show                   show any run, or a workflow by its handle
 run_id                 the current run
 errors                 everything that can be raised
 """
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         progress,
         retry_now,
         run_id,
+        show,
         signal,
         skip,
         sql,
@@ -75,6 +77,7 @@ __all__ = [
     "record_usage",
     "retry_now",
     "run_id",
+    "show",
     "signal",
     "skip",
     "sleep",
@@ -110,6 +113,7 @@ _HOMES = {
     "record_usage": "evercell.engine.usage",
     "run_id": "evercell.api",
     "retry_now": "evercell.api",
+    "show": "evercell.api",
     "signal": "evercell.api",
     "skip": "evercell.api",
     "sleep": "evercell.engine.waits",

@@ -1,6 +1,6 @@
-"""The functions that a notebook or a script calls: `evercell.sql`, `load`, `progress`, `run_id`;
-and `signal`, `answer`, `cancel`, `terminate`, `skip`, `retry_now`, which tell a run something,
-wherever it is."""
+"""The functions that a notebook or a script calls: `evercell.sql`, `load`, `progress`, `show`,
+`run_id`; and `signal`, `answer`, `cancel`, `terminate`, `skip`, `retry_now`, which tell a run
+something, wherever it is."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from evercell.clock import SystemClock
 from evercell.engine import commands, telling
 from evercell.engine.context import current_attempt
 from evercell.engine.current import calling_workflow
+from evercell.engine.feed import feed_of
 from evercell.engine.session import current_session
 from evercell.engine.step import Step
 from evercell.engine.stored import decode_stored
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from duckdb import DuckDBPyRelation
 
+    from evercell.engine.feed import Feed
     from evercell.engine.session import Session
     from evercell.engine.workflow.handle import WorkflowHandle
     from evercell_widgets.actions import Desk
@@ -36,6 +38,7 @@ __all__ = [
     "progress",
     "retry_now",
     "run_id",
+    "show",
     "signal",
     "skip",
     "sql",
@@ -250,11 +253,12 @@ def _named(history: History, run: str) -> str:
     return history.find(run)
 
 
-def _desk(session: Session) -> Desk:
-    """Who carries out what people want done, from this kernel's widget."""
-    from evercell_widgets.desk import CommandDesk  # noqa: PLC0415 - with the widget
+def _desk(session: Session, feed: Feed) -> Desk:
+    """Who carries out what people want done to the run that is shown."""
+    from evercell_widgets.desk import CommandDesk, Letters  # noqa: PLC0415 - with the widget
 
-    return CommandDesk(session.history, session.commands, session.cells.namespace.ns)
+    takes = Letters(session.commands, feed.is_over)
+    return CommandDesk(session.history, takes, session.cells.namespace.ns)
 
 
 def progress() -> None:
@@ -263,9 +267,28 @@ def progress() -> None:
 
     Raises NotInKernelError outside a recording kernel.
     """
-    from evercell_widgets import progress as show  # noqa: PLC0415 - widgets load when one is shown
-
     session = current_session()
     session.cells.mark_volatile("it shows the run live")
+    _show(session, session.feed())
+
+
+def show(run: str | WorkflowHandle[Any]) -> None:
+    """Show a run below the cell, as `progress` shows the notebook's: a workflow's by its handle,
+    any run of this history by its id, the beginning of it, or a workflow id. Live while a process
+    works on it. The cell that shows it runs each time.
+
+    Raises NotInKernelError outside a recording kernel, RunNotFoundError for none, or for several.
+    """
+    session = current_session()
+    session.cells.mark_volatile("it shows a run live")
+    run_id = session.history.find(run) if isinstance(run, str) else run.run_id
+    feed, subject = feed_of(session.history, run_id, session.feed())
+    _show(session, feed, name=run_id, subject=subject)
+
+
+def _show(session: Session, feed: Feed, name: str = "", subject: str = "") -> None:
+    from evercell_widgets import progress  # noqa: PLC0415 - widgets load when one is shown
+
     live = os.environ.get("EVERCELL_HEADLESS") != "1"
-    show(session.feed(), live=live, desk=_desk(session) if live else None)
+    desk = _desk(session, feed) if live else None
+    progress(feed, live=live, desk=desk, name=name, subject=subject)

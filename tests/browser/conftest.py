@@ -12,10 +12,22 @@ import pytest
 from browser.lab import CHROMIUM_ARGUMENTS, LabPage, LabServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
 
     from playwright.sync_api import Browser, Page
+
+
+_failed = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    item.stash[_failed] = item.stash.get(_failed, False) or report.failed
+    return report
 
 
 @pytest.fixture(scope="package")
@@ -77,4 +89,6 @@ def open_notebook(request: pytest.FixtureRequest, tab: Page) -> Iterator[Callabl
 
     yield open_one
     for lab in opened:
+        if request.node.stash.get(_failed, False):
+            lab.screenshot(f"failed-{request.node.name}")
         lab.close()

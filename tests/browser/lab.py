@@ -298,7 +298,6 @@ def wait_for_badge(lab: LabPage, index: int, text: str) -> None:
     wait_until(
         f"cell {index} shows {text!r}: {badges(lab)}",
         lambda: text in "".join(badges(lab)[index : index + 1]),
-        timeout=20,
     )
 
 

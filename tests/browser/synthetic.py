@@ -29,6 +29,9 @@ class SyntheticRun:
     def events_so_far(self) -> list[ev.Event]:
         return list(self._events)
 
+    def is_over(self) -> bool:
+        return False
+
     def subscribe(self, listener: Callable[[tuple[ev.Event, ...]], None]) -> Callable[[], None]:
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)

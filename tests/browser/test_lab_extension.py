@@ -74,8 +74,12 @@ def test_the_panel_lists_runs_and_the_picker_begins_another(
     first = page.inner_text(".evercell-Picker")
     assert first.startswith("run ")
     page.focus(".evercell-Picker")
-    for key in ("Enter", "ArrowDown", "ArrowDown", "ArrowDown", "Enter"):  # by keyboard
+    page.keyboard.press("Enter")  # all by keyboard
+    page.wait_for_selector(".evercell-Menu:focus-within")
+    for key in ("ArrowDown", "ArrowDown", "ArrowDown"):
         page.keyboard.press(key)
+    page.wait_for_selector(".evercell-Menu .lm-mod-active:has-text('New Run')")
+    page.keyboard.press("Enter")
     page.get_by_role("button", name="New Run").click()
     wait_until("another run began", lambda: page.inner_text(".evercell-Picker") != first)
     wait_for_badge(lab, 1, "ran")  # not restored: it is a new run
@@ -92,6 +96,17 @@ def test_the_panel_lists_runs_and_the_picker_begins_another(
     assert serious(lab, ".evercell-Runs") == []
     assert serious(lab, ".jp-NotebookPanel-toolbar .evercell-Picker") == []
     lab.screenshot("lab-5-runs")
+    runs.nth(1).click()  # the earlier run, which no kernel has
+    first_run = page.locator(".evercell-RunView .evercell-run")
+    first_run.locator(".ec-line", has_text="x = 1").wait_for()
+    runs.first.click()
+    own = page.locator(".evercell-RunView:visible .evercell-run[data-state=idle]")
+    own.wait_for()
+    lab.page.locator(".jp-Notebook").first.click()
+    lab.run_all()  # which the tab follows
+    own.locator(".ec-elapsed").wait_for()
+    assert serious(lab, ".evercell-RunView:not(.lm-mod-hidden) .evercell-run") == []
+    lab.screenshot("lab-7-run-in-a-tab")
     lab.command("apputils:change-theme", {"theme": "JupyterLab Dark"})
     page.wait_for_selector("body[data-jp-theme-light=false]", state="attached")
     assert serious(lab, ".evercell-Runs") == []

@@ -50,6 +50,13 @@ def _tour(lab: LabPage) -> None:
     lab.page.get_by_text("All Runs of This Folder").click()
     lab.page.wait_for_selector(".evercell-Runs-run[aria-current]")
     assert badges(lab)[0].startswith("restored")
+    lab.page.click(".evercell-Runs-run[aria-current]")
+    shown = lab.page.locator(".evercell-RunView .evercell-run")
+    shown.locator(".ec-line", has_text="x + 1").wait_for()
+    box = shown.bounding_box()
+    assert box is not None
+    assert box["height"] > 100
+    assert box["width"] > 400
     assert [it for it in errors if "evercell" in it.lower()] == []
 
 

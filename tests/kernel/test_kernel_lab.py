@@ -91,6 +91,15 @@ def test_a_page_is_told_what_becomes_of_each_cell(k, home):
         ("b", "running"),
     ]
     page.receive(status_of("b", "completed"))
+    frame = page.ask("open", view="v", run=run["run_id"])["result"]
+    assert [row["label"] for row in frame["rows"]] == ["x = 1", "threading.Event().wait(3)"]
+    look = {"type": "look", "page": "p", "fresh": True, "search": "x ="}
+    page.post("comm_msg", {"id": 8, "method": "tell", "params": {"view": "v", "content": look}})
+    shown = page.receive(lambda data: data["type"] == "view")
+    assert shown["content"] == {"type": "frame", "page": "p"}
+    page.receive(lambda data: data["type"] == "reply")
+    assert page.ask("close", view="v")["result"] is None
+    assert "evercell-run" in page.ask("widget")["result"]["esm"]
     assert "another release" in page.ask("dance")["error"]
 
     before = state["run"]["run_id"]

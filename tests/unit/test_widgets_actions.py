@@ -12,7 +12,7 @@ from evercell.engine import commands
 from evercell.errors import UsageError
 from evercell.history import History
 from evercell_widgets.actions import Action, parse_action
-from evercell_widgets.desk import CommandDesk, check
+from evercell_widgets.desk import CommandDesk, Letters
 from evercell_widgets.view import RunView, apply_all
 
 if TYPE_CHECKING:
@@ -91,8 +91,8 @@ def test_an_answer_carries_the_form(counter: Counter) -> None:
 @pytest.mark.parametrize(
     ("value", "says"),
     [
-        ('{"budget": 30}', "budget: 30 is greater than"),
-        ('{"budget": 3, "who": "eve"}', "who: 'eve' is not one of"),
+        ('{"budget": 30}', "at 'budget': 30 is greater than"),
+        ('{"budget": 3, "who": "eve"}', "at 'who': 'eve' is not one of"),
         ("{}", "'budget' is a required property"),
         ("[]", "is not of type 'object'"),
     ],
@@ -168,7 +168,11 @@ def test_a_value_is_told_from_none() -> None:
     assert parse_action({"deed": "skip", "run": "r"}) == Action("skip", "r")
 
 
-def test_a_field_is_named_where_it_does_not_fit() -> None:
-    nested = '{"properties": {"a": {"properties": {"b": {"type": "integer"}}}}}'
-    with pytest.raises(UsageError, match=r"a\.b: 'x' is not of type 'integer'"):
-        check({"a": {"b": "x"}}, nested)
+def test_what_another_process_has_is_told_by_letter(counter: Counter) -> None:
+    over = False
+    letters = Letters(counter.taker, lambda: over)
+    desk = CommandDesk(counter.history, letters, {})
+    desk.act(parse_action({"deed": "cancel", "run": "elsewhere"}), counter.pending)
+    assert counter.taker.taken == [commands.CancelRun("elsewhere", by=commands.user())]
+    over = True
+    assert (letters.takes("elsewhere"), letters.takes("w1")) == (False, True)

@@ -89,6 +89,9 @@ class Source:
         self.listener(self.during)
         return [*self.past, *self.during]
 
+    def is_over(self) -> bool:
+        return False
+
     def subscribe(self, listener: Callable[[tuple[ev.Event, ...]], None]) -> Callable[[], None]:
         self.listener = listener
 

@@ -26,12 +26,16 @@ class Source:
 
     def __init__(self, *past: ev.Event, during: tuple[ev.Event, ...] = ()) -> None:
         self.past, self.during = list(past), during
+        self.over = False
         self.listener: Callable[[tuple[ev.Event, ...]], None] | None = None
 
     def events_so_far(self) -> list[ev.Event]:
         if self.during:
             self.emit(*self.during)
         return list(self.past)
+
+    def is_over(self) -> bool:
+        return self.over
 
     def subscribe(self, listener: Callable[[tuple[ev.Event, ...]], None]) -> Callable[[], None]:
         self.listener = listener
@@ -190,6 +194,22 @@ def test_a_prompt_feeder_shows_the_end_of_a_cell_before_the_source_goes_on() -> 
     source.emit(*steps(0, 2), e.cell_completed("c1"))
     assert screen.stills[-1]["cells"][0]["status"] == "completed"
     feeder.close()
+
+
+def test_what_nobody_has_is_in_doubt_from_when_its_process_let_go() -> None:
+    source, screen = Source(e.attached(), e.cell_started("c1")), Screen()
+    source.over = True
+    feeder = feed(source, screen)
+    first, _ = feeder.start()
+    assert first["header"]["state"] == "stopped"
+    source.over = False
+    source.emit(e.attached(generation=2), e.cell_started("c1"), *steps(0, 1))
+    assert screen.wait_for(pictures, 1)["header"]["state"] == "running"
+    source.over = True
+    source.emit()  # it says only that
+    last = feeder.close()
+    assert last["header"]["state"] == "stopped"
+    assert last["cells"][0]["status"] == "in doubt"
 
 
 def test_it_sleeps_while_nothing_happens() -> None:

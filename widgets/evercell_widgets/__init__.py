@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["close_all", "progress", "show_status"]
 
-_open: list[RunDisplay] = []
+_MOST = 8  # live displays at once; the oldest becomes static
+_open: dict[str, RunDisplay] = {}
 
 
 def progress(
@@ -28,19 +29,25 @@ def progress(
     live: bool = True,
     clock: Clock | None = None,
     desk: Desk | None = None,
+    name: str = "",
+    subject: str = "",
 ) -> None:
     """Show `source`'s run in this cell's output and keep it current, also while cells block.
 
-    A display that an earlier call began becomes static. With `live=False` only the table is
-    shown and updated, for a run that nobody watches in a browser. `desk` carries out what people
-    want done to the run; without one, pages offer nothing.
+    A display that an earlier call began under the same `name` becomes static. With `live=False`
+    only the table is shown and updated, for a run that nobody watches in a browser. `desk` carries
+    out what people want done to the run; without one, pages offer nothing. `subject`: see
+    `RunView`.
     """
     from evercell_widgets.widget import RunDisplay  # noqa: PLC0415 - costs 70 ms
 
-    close_all()
     if not _open:
         atexit.register(close_all)
-    _open.append(RunDisplay(source, clock=clock or SystemClock(), live=live, desk=desk))
+    for stale in {name, *list(_open)[: len(_open) + 1 - _MOST]} & _open.keys():
+        _open.pop(stale).close()
+    _open[name] = RunDisplay(
+        source, clock=clock or SystemClock(), live=live, desk=desk, subject=subject
+    )
 
 
 def show_status(source: EventSource, *, clock: Clock | None = None) -> None:
@@ -57,4 +64,4 @@ def show_status(source: EventSource, *, clock: Clock | None = None) -> None:
 def close_all() -> None:
     """Make every open display static: before another one, and when the kernel ends."""
     while _open:
-        _open.pop().close()
+        _open.popitem()[1].close()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Protocol
 
 from evercell.engine import commands
+from evercell.engine.forms import check_answer
 from evercell.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from evercell_widgets.actions import Action
     from evercell_widgets.state import Wait
 
-__all__ = ["CommandDesk", "Commands"]
+__all__ = ["CommandDesk", "Commands", "Letters"]
 
 
 class Commands(Protocol):
@@ -29,6 +29,22 @@ class Commands(Protocol):
     def submit(self, command: commands.Command) -> str:
         """Have it carried out; durable when this returns its id. Raises EvercellError."""
         ...
+
+
+class Letters:
+    """Commands for a run that another process may have: it finds them in the history's inbox."""
+
+    def __init__(self, commands: Commands, is_over: Callable[[], bool]) -> None:
+        """`is_over`: whether no process has the run."""
+        self._commands, self._is_over = commands, is_over
+
+    def takes(self, run_id: str) -> bool:
+        """See `Commands`; or soon, by the process that has it."""
+        return self._commands.takes(run_id) or not self._is_over()
+
+    def submit(self, command: commands.Command) -> str:
+        """See `Commands`."""
+        return self._commands.submit(command)
 
 
 class CommandDesk:
@@ -87,20 +103,9 @@ class CommandDesk:
         by, approved = commands.user(), action.deed == "approve"
         if not approved or wait.schema is None:
             return commands.Answer(wait.run_id, wait.activity_id, approved, by=by)
-        check(action.value, wait.schema)
+        check_answer(wait.schema, action.value)
         payload, view = self._enclosed(action.value)
         return commands.Answer(wait.run_id, wait.activity_id, approved, payload, view, by)
 
     def _enclosed(self, value: object) -> tuple[Payload, str | None]:
         return commands.enclosed(self._history, value, self._live)
-
-
-def check(value: object, schema: str) -> None:
-    """Raises UsageError where `value` does not fit the JSON schema, naming the field."""
-    import jsonschema  # noqa: PLC0415 - costs 60 ms, and an answer is rare
-
-    try:
-        jsonschema.validate(value, json.loads(schema))
-    except jsonschema.ValidationError as error:
-        path = ".".join(str(part) for part in error.absolute_path)
-        raise UsageError(f"{path}: {error.message}" if path else error.message) from None

@@ -21,7 +21,7 @@ from evercell_widgets.frames import Acts, Frame, Viewers, frame_of, nothing
 from evercell_widgets.outline import Look
 from evercell_widgets.past import Past
 from evercell_widgets.snapshot import Snapshot, snapshot
-from evercell_widgets.view import RunView, apply_all
+from evercell_widgets.view import RunView, apply_all, stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -47,7 +47,12 @@ class EventSource(Protocol):
 
     def subscribe(self, listener: Callable[[tuple[Event, ...]], None], /) -> Callable[[], None]:
         """Have `listener` called with each new batch, quickly, on any one thread. Returns what
-        ends the subscription. A batch may also be among `events_so_far`."""
+        ends the subscription. A batch may also be among `events_so_far`. An empty one says that
+        `is_over` has changed."""
+        ...
+
+    def is_over(self) -> bool:
+        """Whether no process has the run: what it left unfinished is in doubt."""
         ...
 
 
@@ -73,7 +78,7 @@ class Feeder:
     Pictures go out on the feeder's thread, or on one that calls `settle` or `close`. Intervals
     are in seconds. With `prompt`, the end of a cell is shown before the source goes on, on the
     source's thread: who runs a notebook headless stops listening when the last cell has ended.
-    `acts` says to which runs pages may offer actions.
+    `acts` says to which runs pages may offer actions. `subject`: see `RunView`.
     """
 
     def __init__(
@@ -86,11 +91,12 @@ class Feeder:
         still_interval: float = 1.0,
         prompt: bool = False,
         acts: Acts = nothing,
+        subject: str = "",
     ) -> None:
-        self._screen, self._clock, self._acts = screen, clock, acts
+        self._source, self._screen, self._clock, self._acts = source, screen, clock, acts
         self._frame_interval, self._still_interval = frame_interval, still_interval
         self._frame_rest = frame_interval
-        self._view = RunView()
+        self._view = RunView(subject=subject)
         self._viewers = Viewers(self._view, now=clock.now, monotonic=clock.monotonic, acts=acts)
         self._queue: deque[tuple[Event, ...]] = deque()
         self._prompt, self._prompt_from_start = False, prompt
@@ -102,6 +108,8 @@ class Feeder:
         past = list(source.events_so_far())
         self._past = Past(past, clock.now())
         apply_all(self._view, past)
+        if source.is_over():
+            stop(self._view)
         self._shown = self._view.revision  # by the last frame
         self._thread = threading.Thread(target=self._run, name="evercell-view", daemon=True)
 
@@ -148,7 +156,7 @@ class Feeder:
 
     def _notify(self, events: tuple[Event, ...]) -> None:
         self._queue.append(events)
-        if self._prompt and isinstance(events[-1], _CELL_ENDS):
+        if self._prompt and events and isinstance(events[-1], _CELL_ENDS):
             self.settle()
         elif not self._wake.is_set():
             self._wake.set()
@@ -171,7 +179,10 @@ class Feeder:
 
     def _fold(self) -> None:
         while self._queue:
-            apply_all(self._view, self._past.unseen(self._queue.popleft()))
+            events = self._queue.popleft()
+            apply_all(self._view, self._past.unseen(events))
+            if not events and self._source.is_over():
+                stop(self._view)
 
     def _show_frames(self) -> bool:
         """Fold what came and show it. Returns whether anything came."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
+from pathlib import PurePath
 from typing import TYPE_CHECKING, TypedDict
 
 from evercell_widgets.counts import Counts, counted, counts_of, remaining
@@ -21,6 +22,7 @@ class Header(TypedDict):
     """The run as a whole. Times are nanoseconds; `*_at` and `now` since the epoch."""
 
     run_id: str
+    name: str  # the notebook's, or of the workflow that this is about
     notebook: str | None
     state: str
     generation: int
@@ -139,10 +141,23 @@ def _place(row: Execution) -> tuple[int, int]:
 
 def header_of(view: RunView, now: int) -> Header:
     """The run as a whole, at `now`."""
+    header = _header_of_notebook(view, now)
+    if (run := view.workflows.get(view.subject)) is not None:
+        is_open = run.status == "running"
+        header["name"], header["state"] = run.workflow or "", run.status
+        header["began_at"] = run.started_at
+        header["last_at"] = run.started_at + run.duration
+        header["busy"] = run.duration
+        header["running_since"] = run.started_at if is_open else None
+    return header
+
+
+def _header_of_notebook(view: RunView, now: int) -> Header:
     rows = view.rows.values()
     started = [row.started_at for row in rows if row.status == "running"]
     return {
         "run_id": view.run_id,
+        "name": PurePath(view.notebook).name if view.notebook else f"run {view.run_id}",
         "notebook": view.notebook,
         "state": view.state,
         "generation": view.generation,

@@ -181,8 +181,12 @@ class Execution:
 
 @dataclass(slots=True)
 class RunView:
-    """Everything that a view of one run is drawn from."""
+    """Everything that a view of one run is drawn from.
 
+    `subject`: the run_id of the one workflow that the view is about; empty for a notebook's run.
+    """
+
+    subject: str = ""
     run_id: str = ""
     notebook: str | None = None
     state: RunState = "idle"

@@ -17,7 +17,6 @@ from evercell_widgets.words import (
     run_line,
     step_counts,
     summary,
-    title,
 )
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ def html_table(snapshot: Snapshot) -> str:
     )
     return (
         f'<div style="font-size:13px;line-height:1.45;margin:2px 0 6px">'
-        f"<strong>{escape(title(header))}</strong> {escape(header['state'])}"
+        f"<strong>{escape(header['name'])}</strong> {escape(header['state'])}"
         f'<br><span style="{_FAINT}">{facts}</span>{asks}</div>'
         f'<div style="overflow-x:auto"><table style="{_TABLE}"><thead><tr>'
         + "".join(
@@ -122,7 +121,7 @@ def _step_line(step: StepData) -> str:
 def text_table(snapshot: Snapshot, width: int = 100) -> str:
     """The picture as lines of at most `width` characters."""
     header = snapshot["header"]
-    lines = [f"{title(header)}  {header['state']}", "  " + " · ".join(summary(header))]
+    lines = [f"{header['name']}  {header['state']}", "  " + " · ".join(summary(header))]
     for cell in snapshot["cells"]:
         label = f"{mark(cell['status'])} {cell_label(cell)}"
         time = "" if cell["status"] == "running" else duration(cell["duration"])

@@ -10,17 +10,8 @@ the widget's MIME type wins over the HTML beside it. So the output holds HTML on
 happens to kernel, script or page, a saved notebook has a readable table, at most a second old.
 Display id and comm ids begin with `VIEW_PREFIX`, so that recording a cell can leave them out.
 
-Messages on the comm, JSON objects (`static/link.js` is the other side):
-
-    page -> kernel   {type: "look", page, fresh, first, count, open, status, search, inspect}
-                     {type: "leave", page}
-                     {type: "act", page, request, deed, run, activity, name, value}
-    kernel -> page   {type: "frame", page}, with the Frame as JSON in the one buffer
-                     {type: "answer", page, request, error}: durable, unless there is an error
-
-The kernel answers a look on the thread that it comes on, a subshell's in JupyterLab: it does so
-while a cell blocks. Where a frontend's looks wait behind the running cell, the pages follow the
-trait `picture`, which shows the beginning of the run.
+What pages and the kernel say to each other is in `talk.py`. Where a frontend's looks wait behind
+the running cell, the pages follow the trait `picture`, which shows the beginning of the run.
 """
 
 from __future__ import annotations
@@ -29,19 +20,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anywidget
-import msgspec
 import traitlets
 from IPython.core.getipython import get_ipython
 from ipywidgets import Layout
 
 from evercell.cell.outputs import VIEW_PREFIX
-from evercell.errors import EvercellError
-from evercell_widgets.actions import parse_action
 from evercell_widgets.feeder import EventSource, Feeder
 from evercell_widgets.frames import nothing
 from evercell_widgets.modules import joined
-from evercell_widgets.outline import parse_look
 from evercell_widgets.static import html_table, text_table
+from evercell_widgets.talk import Talk
 
 if TYPE_CHECKING:
     from evercell.clock import Clock
@@ -68,13 +56,21 @@ class RunDisplay:
     """One place on the page that follows a run until it is closed."""
 
     def __init__(
-        self, source: EventSource, *, clock: Clock, live: bool = True, desk: Desk | None = None
+        self,
+        source: EventSource,
+        *,
+        clock: Clock,
+        live: bool = True,
+        desk: Desk | None = None,
+        subject: str = "",
     ) -> None:
         self.key = VIEW_PREFIX + clock.new_id()
         self._widget: RunWidget | None = None
-        self._desk = desk
         acts = nothing if desk is None else desk.takes
-        self._feeder = Feeder(source, self, clock=clock, prompt=not live, acts=acts)
+        self._feeder = Feeder(
+            source, self, clock=clock, prompt=not live, acts=acts, subject=subject
+        )
+        self._talk = Talk(self._feeder, desk, self._send)
         picture, still = self._feeder.start()
         if live:
             layout = Layout(model_id=f"{self.key}-layout")
@@ -96,8 +92,7 @@ class RunDisplay:
 
     def frame(self, page: str, frame: Frame) -> None:
         """Send what `page` looks at."""
-        if (widget := self._widget) is not None:
-            widget.send({"type": "frame", "page": page}, [msgspec.json.encode(frame)])
+        self._talk.frame(page, frame)
 
     def picture(self, frame: Frame) -> None:
         """Keep the beginning of the run for pages that have not spoken."""
@@ -110,30 +105,11 @@ class RunDisplay:
 
     def _heard(self, _: Any, message: Any, __: Any) -> None:
         """A page spoke: on a subshell's thread, where the frontend uses one."""
-        match message:
-            case {"type": "look", "page": str(page)}:
-                look, fresh = parse_look(message), message.get("fresh") is True
-                self.frame(page, self._feeder.look(page, look, fresh=fresh))
-            case {"type": "leave", "page": str(page)}:
-                self._feeder.leave(page)
-            case {"type": "act", "page": str(page), "request": request}:
-                self._answer(page, request, self._act(message))
+        self._talk.hear(message)
 
-    def _act(self, message: dict[str, Any]) -> str | None:
-        """Have an action carried out. Returns what went wrong, for the person."""
-        if self._desk is None:
-            return "Nothing can be done from here: this run has no kernel of its own."
-        try:
-            self._desk.act(parse_action(message), self._feeder.approval)
-        except EvercellError as error:
-            return error.message
-        except ValueError as error:
-            return str(error)
-        return None
-
-    def _answer(self, page: str, request: Any, error: str | None) -> None:
+    def _send(self, content: dict[str, Any], buffers: list[bytes]) -> None:
         if (widget := self._widget) is not None:
-            widget.send({"type": "answer", "page": page, "request": request, "error": error})
+            widget.send(content, buffers)
 
 
 def bundle(picture: Snapshot, key: str = "") -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "cell_label", "cell_word", "duration", "facts", "mark", "moment", "number", "progress",
-    "roughly", "run_line", "spent", "step_counts", "step_word", "summary", "ticking", "title",
+    "roughly", "run_line", "spent", "step_counts", "step_word", "summary", "ticking",
 ]  # fmt: skip
 
 _MARKS = {
@@ -130,12 +129,6 @@ def run_line(run: RunData) -> str:
     if run["error"]:
         words.append(run["error"])
     return " · ".join(words)
-
-
-def title(header: Header) -> str:
-    """What the picture is of: the notebook's name, or the run's id."""
-    notebook = header["notebook"]
-    return PurePath(notebook).name if notebook else f"run {header['run_id']}"
 
 
 def summary(header: Header) -> list[str]:

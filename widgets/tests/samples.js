@@ -22,7 +22,7 @@ export function row(id, some = {}) {
 /** @param {Partial<import("../evercell_widgets/static/types.js").Header>} some */
 export function header(some = {}) {
   return {
-    run_id: "r", notebook: null, state: "running", generation: 1, now: 5e9, began_at: 1e9,
+    run_id: "r", name: "a.ipynb", notebook: null, state: "running", generation: 1, now: 5e9, began_at: 1e9,
     last_at: 4e9, busy: 0, running_since: 1e9, eta: null, steps: counts(), cells: 1,
     cells_restored: 0, runs: counts(), waiting: 0, approvals: 0, input_tokens: 0, output_tokens: 0, cost: 0, saved: 0, saved_tokens: 0,
     saved_cost: 0, ...some,

@@ -27,7 +27,6 @@ from evercell_widgets.words import (
     spent,
     step_counts,
     ticking,
-    title,
 )
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ def _head(snapshot: Snapshot, width: int) -> list[Text]:
     header = snapshot["header"]
     state = header["state"]
     line = _line()
-    line.append(title(header), style="bold")
+    line.append(header["name"], style="bold")
     line.append(f"  {mark(state)} ", style=STYLES.get(state, "dim"))
     line.append(state)
     line.append(f"   {' · '.join(spent(header))}", style="dim")

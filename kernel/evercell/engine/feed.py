@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import threading
+from typing import TYPE_CHECKING, Protocol
 
-from evercell.events import RunStarted
+from evercell.events import RunAttached, RunDetached, RunStarted
+from evercell.history.locks import is_held
+from evercell.history.tail import Tail
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -12,7 +15,29 @@ if TYPE_CHECKING:
     from evercell.events import Event
     from evercell.history import History
 
-__all__ = ["Family", "RunFeed"]
+__all__ = ["Branch", "Family", "Feed", "RecordedFeed", "RunFeed", "feed_of"]
+
+_KERNELS = frozenset({RunStarted, RunAttached, RunDetached})  # who has a notebook's run
+_INTERVAL, _REST = 0.25, 1.0  # seconds between looks at a run that a process has, or none has
+
+
+class Feed(Protocol):
+    """A run's events. Subscribe first, then ask for the past."""
+
+    run_id: str
+
+    def events_so_far(self) -> Iterable[Event]:
+        """What is recorded up to now, each run's in order."""
+        ...
+
+    def subscribe(self, listener: Callable[[tuple[Event, ...]], None], /) -> Callable[[], None]:
+        """Call `listener` with what comes, and with nothing when `is_over` changes. Returns what
+        ends it."""
+        ...
+
+    def is_over(self) -> bool:
+        """Whether no process has the run."""
+        ...
 
 
 class Family:
@@ -58,3 +83,103 @@ class RunFeed:
                 listener(ours)
 
         return self.history.subscribe(only_ours)
+
+    def is_over(self) -> bool:
+        """Whether no process has the run; this one has."""
+        return False
+
+
+class RecordedFeed:
+    """A notebook's run that another process records, or recorded: read from the history, and on
+    from its journals. With the workflows' runs that it carries."""
+
+    def __init__(self, history: History, run_id: str) -> None:
+        """`history` is asked here and not needed later. Raises what reading it raises."""
+        self.run_id = run_id
+        self._lock = history.folder / "runs" / f"{run_id}.lock"
+        self._tail = Tail(history.folder)
+        self._tail.read()  # the history holds it, too
+        self._past = history.events(run_id, hosted=True)
+        self._family = Family(run_id)
+        self._family.of(self._past)
+
+    def events_so_far(self) -> Iterable[Event]:
+        """What was recorded when this was made. Once: it is not kept."""
+        past, self._past = self._past, []
+        return past
+
+    def subscribe(self, listener: Callable[[tuple[Event, ...]], None]) -> Callable[[], None]:
+        """Call `listener` with the events as another process records them, and with none when one
+        takes the run or lets go of it; on a thread of its own. Returns what ends it."""
+        ended = threading.Event()
+
+        def follow() -> None:
+            was_over = self.is_over()
+            while not ended.wait(_REST if was_over else _INTERVAL):
+                over = self.is_over()
+                came = self._family.of(self._tail.read())
+                if came:
+                    listener(came)
+                if over != was_over:
+                    listener(())
+                was_over = over
+            self._tail.close()
+
+        threading.Thread(target=follow, name="evercell-tail", daemon=True).start()
+        return ended.set
+
+    def is_over(self) -> bool:
+        """Whether no process has the run now."""
+        return not is_held(self._lock)
+
+
+class Branch:
+    """One workflow's run and its children, out of the feed of the notebook's run that carries
+    them. Of the notebook it holds only which kernel has it."""
+
+    def __init__(self, feed: Feed, run_id: str) -> None:
+        self._feed, self.run_id = feed, run_id
+        self._members = {run_id}
+
+    def events_so_far(self) -> Iterable[Event]:
+        """See `RunFeed`."""
+        return self._ours(self._feed.events_so_far())
+
+    def subscribe(self, listener: Callable[[tuple[Event, ...]], None]) -> Callable[[], None]:
+        """See `RunFeed`."""
+
+        def only_ours(events: tuple[Event, ...]) -> None:
+            ours = self._ours(events)
+            if ours or not events:
+                listener(ours)
+
+        return self._feed.subscribe(only_ours)
+
+    def is_over(self) -> bool:
+        """Whether no process has the notebook's run."""
+        return self._feed.is_over()
+
+    def _ours(self, events: Iterable[Event]) -> tuple[Event, ...]:
+        return tuple(event for event in events if self._is_ours(event))
+
+    def _is_ours(self, event: Event) -> bool:
+        members = self._members
+        if type(event) is RunStarted and event.start is not None and event.start.parent in members:
+            members.add(event.run_id)
+        if event.run_id in members:
+            return True
+        return event.run_id == self._feed.run_id and type(event) in _KERNELS
+
+
+def feed_of(history: History, run_id: str, own: RunFeed | None) -> tuple[Feed, str]:
+    """The feed in which a run is seen, and the run_id of the workflow that it is about; empty for
+    a notebook's run. `own` is the feed of this process's run, if it has one.
+
+    Raises RunNotFoundError and what reading the history raises.
+    """
+    run_id = history.run(run_id).run_id
+    started = next((it for it in history.events(run_id) if isinstance(it, RunStarted)), None)
+    start = None if started is None else started.start
+    host = run_id if start is None else start.host
+    feed: Feed = own if own is not None and own.run_id == host else RecordedFeed(history, host)
+    return (feed, "") if start is None else (Branch(feed, run_id), run_id)

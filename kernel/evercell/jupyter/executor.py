@@ -54,6 +54,12 @@ class CellExecutor:
         """The engine's session; None before the first cell, or if it can't be opened."""
         return self._session
 
+    @property
+    def namespace(self) -> dict[str, Any]:
+        """The notebook's variables."""
+        variables: dict[str, Any] = self._shell.user_ns
+        return variables
+
     def place(self) -> Place:
         """Where this kernel's notebook and history are."""
         parent: Any = self._kernel.parent

@@ -5,6 +5,7 @@
                      ├─ CellFeed ─> {"type": "cells", "run", "cells"}      what changed, some times
                      │                                                     a second
     {"id", "method", "params"} ─> {"type": "reply", "id", "result" | "error"}
+    a run in a tab: "open" ─> {"type": "view", "view", "content" | "picture"}   lab_view.py
 
 A page opens one comm to the target "evercell", on a subshell where the kernel has them, so that it
 is answered while a cell blocks. Nothing is kept here: what is shown is a fold of the history.
@@ -19,11 +20,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from evercell.clock import SystemClock
+from evercell.engine.feed import feed_of
 from evercell.errors import EvercellError, UsageError
 from evercell_widgets.badges import Badges, facts_of
+from evercell_widgets.desk import CommandDesk, Letters
 from evercell_widgets.follow import Followed
 
-from . import lab_runs
+from . import lab_runs, lab_view
 from .preview import WrittenCell
 from .session import reading
 
@@ -87,11 +90,16 @@ class LabChannel:
         self._cells = cells
         self._clock = clock or SystemClock()
         self._feed: CellFeed | None = None
+        self._windows: dict[str, lab_view.RunWindow] = {}  # by the page's name for it
         self._is_closed = False
         self._following = threading.Lock()  # one thread at a time changes what is followed
         self._methods: dict[str, Callable[[Mapping[str, Any]], Any]] = {
             "preview": self._preview,
             "runs": self._runs,
+            "widget": lambda _: lab_view.widget_files(),
+            "open": self._open_run,
+            "tell": self._tell_window,
+            "close": self._close_run,
         }
         # Not ipykernel's own way, which triggers the shell's events on the comm's thread:
         # matplotlib would show and close the figures that the running cell is still drawing.
@@ -105,6 +113,8 @@ class LabChannel:
         with self._following:
             self._is_closed = True
             self._leave()
+        for view in list(self._windows):
+            self._close_run({"view": view})
 
     def _leave(self) -> None:
         feed, self._feed = self._feed, None
@@ -138,8 +148,8 @@ class LabChannel:
         cells = [] if view is None else Badges().changed(view)
         self._send(type="state", run=run, cells=cells, attached=False)
 
-    def _send(self, **data: Any) -> None:
-        self._comm.send(data)
+    def _send(self, *, buffers: list[bytes] | None = None, **data: Any) -> None:
+        self._comm.send(data, buffers=buffers)
 
     def _handle(self, message: Mapping[str, Any]) -> None:
         """Answer one request; its sender waits for a reply, so there is one in any case."""
@@ -164,6 +174,32 @@ class LabChannel:
         if session is not None:
             return msgspec.to_builtins(session.preview(cells))
         return msgspec.to_builtins(lab_runs.foretell(self._cells.place(), cells))
+
+    def _open_run(self, params: Mapping[str, Any]) -> Any:
+        """Show a run in a tab of the page; returns the beginning of it."""
+        view, session = params["view"], self._cells.session
+        own = None if session is None else session.feed()
+        with reading(session, self._cells.place()) as history:
+            feed, subject = feed_of(history, params["run"], own)
+        desk = None
+        if session is not None:
+            takes = Letters(session.commands, feed.is_over)
+            desk = CommandDesk(session.history, takes, self._cells.namespace)
+        self._close_run(params)
+        send = partial(self._send, type="view", view=view)
+        window = lab_view.RunWindow(feed, send, self._clock, desk=desk, subject=subject)
+        self._windows[view] = window
+        return window.first
+
+    def _tell_window(self, params: Mapping[str, Any]) -> None:
+        window = self._windows.get(params["view"])
+        if window is not None:
+            window.heard(params["content"])
+
+    def _close_run(self, params: Mapping[str, Any]) -> None:
+        window = self._windows.pop(params["view"], None)
+        if window is not None:
+            window.close()
 
     def _runs(self, _params: Mapping[str, Any]) -> list[dict[str, Any]]:
         place = self._cells.place()

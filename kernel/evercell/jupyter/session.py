@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
     from evercell.engine.accept import Accepted
     from evercell.engine.explain import Explanation
+    from evercell.engine.feed import RunFeed
     from evercell.engine.host import CellRequest, Host
+    from evercell.engine.post import Post
     from evercell.engine.preview import CellPreview, NotebookCell
     from evercell.engine.state import RunState
     from evercell.events import CellForgotten
@@ -37,6 +39,7 @@ class CellSession(Protocol):
     """What the kernel needs of `engine.session.Session`."""
 
     history: History
+    commands: Post
 
     @property
     def run_id(self) -> str:
@@ -90,7 +93,7 @@ class CellSession(Protocol):
         """(run_id, workflow, how it ended) of each open workflow run, as they end."""
         ...
 
-    def feed(self) -> Any:
+    def feed(self) -> RunFeed:
         """The run's events, past and coming, for a display."""
         ...
 

@@ -52,7 +52,7 @@ export class Header {
   draw(data) {
     this.data = data;
     const { steps } = data;
-    say(this.name, runName(data));
+    say(this.name, data.name);
     say(this.state, data.state);
     this.bar.hidden = !steps.total;
     drawBar(this.bar, steps);
@@ -70,7 +70,7 @@ export class Header {
     say(this.rest, rest(data).join(" · "));
     const failed = steps.failed ? `, ${steps.failed} failed` : "";
     const after = data.state !== "running" && steps.total ? `, ${ended(steps)} of ${steps.total} steps` : "";
-    say(this.spoken, `${runName(data)}: ${data.state}${failed}${after}`);
+    say(this.spoken, `${data.name}: ${data.state}${failed}${after}`);
   }
 
   /** @param {number} now the kernel's clock */
@@ -89,11 +89,6 @@ const KINDS = [
   ["restored", "restored", "--ec-restored"], ["ran", "ran", "--ec-ran"],
   ["running", "running", "--ec-ran"], ["waiting", "waiting", "--ec-doubt"], ["failed", "failed", "--ec-failed"],
 ];
-
-/** @param {HeaderData} data */
-export function runName(data) {
-  return data.notebook?.split(/[\\/]/).pop() || `run ${data.run_id}`;
-}
 
 /** The facts that are only read. @param {HeaderData} data */
 export function rest(data) {

@@ -4,7 +4,7 @@ import { Asks } from "./asks.js";
 import { DetailsPane } from "./details.js";
 import { h } from "./dom.js";
 import { Grid } from "./grid.js";
-import { Header, runName } from "./header.js";
+import { Header } from "./header.js";
 import { Link } from "./link.js";
 import { Store } from "./store.js";
 import { Tools } from "./tools.js";
@@ -59,7 +59,7 @@ export class Picture {
     const { header } = frame;
     this.grid.offset = header.now - Date.now() * 1e6;
     this.el.dataset.state = header.state;
-    this.el.setAttribute("aria-label", `Evercell run of ${runName(header)}`);
+    this.el.setAttribute("aria-label", `Evercell run of ${header.name}`);
     this.header.draw(header);
     this.asks.draw(frame.approvals, header.approvals);
     this.grid.draw();

@@ -5,7 +5,7 @@
  * @typedef {{total: number, completed: number, restored: number, running: number,
  *   retrying: number, failed: number, canceled: number, in_doubt: number, planned: number}} Counts
  *
- * @typedef {{run_id: string, notebook: string | null, state: string, generation: number,
+ * @typedef {{run_id: string, name: string, notebook: string | null, state: string, generation: number,
  *   now: number, began_at: number, last_at: number, busy: number, running_since: number | null,
  *   eta: number | null, steps: Counts, cells: number, cells_restored: number, runs: Counts,
  *   waiting: number, approvals: number,

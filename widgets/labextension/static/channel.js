@@ -12,6 +12,7 @@ import { services, signaling } from "./shared.js";
 /** @typedef {import("@jupyterlab/services").Kernel.IKernelConnection} Kernel */
 /** @typedef {import("@jupyterlab/apputils").ISessionContext} SessionContext */
 /** @typedef {import("@jupyterlab/notebook").NotebookPanel} NotebookPanel */
+/** @typedef {"preview" | "runs" | "widget" | "open" | "tell" | "close"} Method */
 /** @typedef {{resolve: (value: any) => void, reject: (error: Error) => void}} Waiting */
 
 const TARGET = "evercell";
@@ -39,6 +40,8 @@ export class Channel {
     this.subshell = null;
     this.isRefused = false; // the kernel does not know Evercell, whatever the notebook says
     this.requests = 0;
+    /** @type {Map<string, (data: any, buffers: DataView[]) => void>} who takes what is for a view */
+    this.views = new Map();
     /** @type {Map<number, Waiting>} */
     this.waiting = new Map();
     this.isDisposed = false;
@@ -80,17 +83,27 @@ export class Channel {
 
   /**
    * Ask the kernel, also while a cell blocks.
-   * @param {"preview" | "runs"} method
+   * @param {Method} method
    * @param {Record<string, any>} [params]
    * @returns {Promise<any>}
    */
   ask(method, params = {}) {
     if (!this.isOpen) return Promise.reject(new Error("No Evercell kernel is connected."));
-    const id = ++this.requests;
     return new Promise((resolve, reject) => {
-      this.waiting.set(id, { resolve, reject });
-      this.post("comm_msg", { id, method, params });
+      this.waiting.set(this.tell(method, params), { resolve, reject });
     });
+  }
+
+  /**
+   * Ask without waiting for the answer.
+   * @param {Method} method
+   * @param {Record<string, any>} params
+   * @returns {number} the request's id
+   */
+  tell(method, params) {
+    const id = ++this.requests;
+    this.post("comm_msg", { id, method, params });
+    return id;
   }
 
   /** Open a comm with the kernel that there is now, if it is one that records. */
@@ -193,7 +206,7 @@ export class Channel {
       const ended = /** @type {any} */ (message.parent_header).msg_type === "execute_request";
       if (ended && !this.kernel && this.isEvercell) this.connect();
     } else if (this.isOpen && content.comm_id === this.commId) {
-      if (type === "comm_msg") this.take(content.data);
+      if (type === "comm_msg") this.take(content.data, /** @type {any} */ (message.buffers ?? []));
       if (type === "comm_close") {
         this.disconnect();
         this.isRefused = true;
@@ -202,8 +215,15 @@ export class Channel {
     }
   }
 
-  /** @param {any} data see kernel/evercell/jupyter/lab.py */
-  take(data) {
+  /**
+   * @param {any} data see kernel/evercell/jupyter/lab.py
+   * @param {DataView[]} buffers
+   */
+  take(data, buffers) {
+    if (data.type === "view") {
+      this.views.get(data.view)?.(data, buffers);
+      return;
+    }
     if (data.type === "reply") {
       const waiting = this.waiting.get(data.id);
       this.waiting.delete(data.id);

@@ -6,6 +6,7 @@ import { application, apputils, notebook, settingregistry } from "./shared.js";
 import { beginRun, preview, resume } from "./actions.js";
 import { Foresight } from "./foresight.js";
 import { RunsPanel } from "./runs.js";
+import { openRun } from "./viewer.js";
 import { previewButton, resumeButton, runPicker } from "./toolbar.js";
 
 /** @typedef {import("@jupyterlab/application").JupyterFrontEnd} App */
@@ -58,10 +59,11 @@ function activate(app, tracker, settings, toolbars, palette, restorer) {
   toolbars?.addFactory("Notebook", "evercell-preview", (panel) => previewButton(target(panel)));
   toolbars?.addFactory("Notebook", "evercell-run", (panel) => runPicker(target(panel), showRuns));
   addCommands(app, tracker, palette);
-  const runs = new RunsPanel(
-    () => tracker.currentWidget && channelOf(tracker.currentWidget),
-    () => {},
-  );
+  const current = () => tracker.currentWidget && channelOf(tracker.currentWidget);
+  const runs = new RunsPanel(current, (run) => {
+    const channel = current();
+    if (channel) openRun(app, channel, run);
+  });
   const refresh = () => runs.isVisible && void runs.refresh();
   tracker.currentChanged.connect(refresh);
   tracker.widgetAdded.connect((_, panel) => {
