@@ -23,6 +23,7 @@ SUBJECTS = (
     "sequential",
     "concurrent",
     "resume",
+    "history",
     "empty_cell",
     "kernel_start",
     "large",

@@ -33,15 +33,20 @@ PHASES = {  # mark -> what took the time up to it
     "reached": "replay",
 }
 UNCHANGED = {"joblib", "diskcache"}  # resuming only reads; joblib's files take long to copy
-LIMIT = 180  # seconds that recording or resuming may take
+LIMIT = 180  # seconds that recording or resuming may take, and
+LIMIT_EACH = 0.001  # for each step
 
 
 def _lanes(settings: Settings) -> tuple[Lane, ...]:
     peers = settings.choose(quick=300, full=1000)
     caches = settings.choose(quick=1000, full=10_000)
+    million = Lane(
+        "Evercell, 1,000,000", "evercell", {"steps": 1_000_000}, target=Target(8, "value", "s")
+    )
     return (
         Lane("Evercell, 10,000", "evercell", {"steps": 10_000}),
         Lane("Evercell, 100,000", "evercell", {"steps": 100_000}, target=Target(1, "value", "s")),
+        *(() if settings.quick else (million,)),
         Lane(f"DBOS, {peers:,}", "dbos", {"steps": peers}, needs="dbos"),
         Lane(
             f"LangGraph, {peers:,}",
@@ -55,7 +60,7 @@ def _lanes(settings: Settings) -> tuple[Lane, ...]:
 
 
 def measure(settings: Settings) -> Section:
-    """Seconds; the notes say how they divide."""
+    """Seconds; the notes say how they divide, and the process's peak memory."""
     divided: dict[str, list[dict[str, float]]] = {}
 
     def one(lane: Lane, number: int) -> float:
@@ -68,7 +73,7 @@ def measure(settings: Settings) -> Section:
             marks = _run(lane, place, "resume")
             shutil.rmtree(place)
         if number >= 0:
-            divided.setdefault(lane.label, []).append(_phases(marks))
+            divided.setdefault(lane.label, []).append(_phases(marks) | {"peak": marks["peak"]})
         return marks["reached"] - marks["process"]
 
     section = race(SUBJECT, _lanes(settings), settings.choose(quick=3, full=5), one, settings)
@@ -98,7 +103,7 @@ def _run(lane: Lane, place: Path, mode: str) -> dict[str, float]:
             folder=place,
             log=log,
         )
-        limit = Timer(LIMIT, process.kill)
+        limit = Timer(LIMIT + lane.arguments["steps"] * LIMIT_EACH, process.kill)
         limit.start()
         with answers:
             line = answers.readline()  # ends when the process does, however it ends
@@ -133,4 +138,5 @@ def _with_notes(section: Section, divided: dict[str, list[dict[str, float]]]) ->
 
 def _note(rounds: list[dict[str, float]]) -> str:
     parts = {phase: median(each[phase] for each in rounds) for phase in rounds[0]}
-    return ", ".join(f"{phase} {seconds:.2f}" for phase, seconds in parts.items())
+    peak = f"peak {parts.pop('peak') / 1e6:,.0f} MB"
+    return ", ".join([*(f"{phase} {seconds:.2f}" for phase, seconds in parts.items()), peak])

@@ -2,7 +2,8 @@
 
 `python -m bench.resumer ANSWER_FD CONTENDER STEPS prepare|resume`: both run the same program,
 `steps` steps and one more. When the body of that last one is reached, `prepare` kills the process
-(SIGKILL, as if the machine had), `resume` answers the times it passed and ends.
+(SIGKILL, as if the machine had), `resume` answers the times it passed, and its peak memory in
+bytes, and ends.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ def main() -> None:
     """See above. Times are of the system-wide monotonic clock, in seconds."""
     import json
     import os
+    import resource
     import signal
     import sys
     from importlib import import_module
@@ -31,6 +33,8 @@ def main() -> None:
         mark("reached")
         if mode == "prepare":
             os.kill(os.getpid(), signal.SIGKILL)
+        unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
+        marks["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
         os.write(int(descriptor), json.dumps(marks).encode() + b"\n")
         os._exit(0)
 
