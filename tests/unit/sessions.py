@@ -98,6 +98,10 @@ class Notebook:
             self.session.history.query(f"SELECT * FROM {view}").rows
             for view in ("runs", "cells", "steps", "attempts", "events")
         ]
+        self.stop()
+        return [repr(tables), repr(views)]
+
+    def stop(self) -> None:
+        """The kernel ends in good order."""
         self.session.close()
         self._runner.close()
-        return [repr(tables), repr(views)]

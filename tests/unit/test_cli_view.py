@@ -7,16 +7,20 @@ from pathlib import Path
 
 import pytest
 
+from evercell import events as ev
 from evercell.cli.view import RunView, first_line, resume_command, summary
 from evercell.jupyter.headless import (
+    Awaited,
     CellEnded,
     CellFailure,
     CellScheduled,
     Counted,
     Noted,
+    Recorded,
     RunBegan,
     RunOutcome,
     Tally,
+    Waits,
 )
 
 NOTEBOOK = Path("/lab/exp.ipynb")
@@ -141,3 +145,35 @@ def test_a_cell_is_named_by_its_first_line_of_code(source: str, shown: str) -> N
 )
 def test_the_exit_code_follows_from_the_outcome(outcome: RunOutcome, code: int) -> None:
     assert outcome.exit_code == code
+
+
+def test_what_is_waited_for_comes_with_the_commands_that_answer() -> None:
+    schema = '{"properties": {"env": {"type": "string"}, "n": {}}, "required": ["env"]}'
+    begun = (
+        ev.ApprovalRequested("r1", 1, "a-1", "id:a", "Deploy\nnow?", None, cell="c-1"),
+        ev.ApprovalRequested("r1", 1, "a-2", "id:a", "Where?", schema, cell="c-1"),
+        ev.SignalAwaited("r1", 1, "a-3", "id:a", "it's", None, cell="c-1"),
+        ev.TimerStarted("r1", 1, "a-4", "id:a", "sleep", 86_400 * 10**9, cell="c-1"),
+        ev.TimerStarted("r1", 1, "a-5", "id:a", "sleep", 10**9, cell="c-1"),
+        ev.TimerStarted("w1", 1, "a-6", "workflow", "sleep", 86_400 * 10**9),
+    )
+    lines = RunView("--history /h").apply(Recorded(begun))
+    assert all(line.whole for line in lines)
+    texts = [line.text for line in lines]
+    assert texts[:-1] == [
+        "waiting for you: Deploy now?",
+        "  say yes: evercell approve r1 --history /h",
+        "  say no:  evercell reject r1 --history /h",
+        "waiting for you: Where?",
+        """  say yes: evercell approve r1 --value '{"env": ..., "n": ...}' --history /h""",
+        "  say no:  evercell reject r1 --history /h",
+        'waiting for signal "it\'s"',
+        """  send it: evercell signal r1 'it'"'"'s' --history /h""",
+    ]
+    assert texts[-1].startswith("waiting until 197")
+    left = Waits((Awaited("approval", "Publish?", "w1", None),))
+    assert [line.text for line in RunView().apply(left)] == [
+        "waiting for you: Publish?",
+        "  say yes: evercell approve w1",
+        "  say no:  evercell reject w1",
+    ]

@@ -4,19 +4,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - typer reads it at run time
 from typing import Annotated, Optional
 
 import typer
 
+from evercell.cli import tell
 from evercell.cli.console import reports_errors
+from evercell.cli.options import EXIT_CODES, History, Json, Run
 
 __all__ = ["app"]
-
-EXIT_CODES = """\
-Exit codes: 0 done; 1 a cell failed, the kernel died, or the history could not be used or is \
-damaged; \
-2 usage: nothing was run; 130 interrupted by Ctrl-C (143 by SIGTERM), resumable."""
 
 app = typer.Typer(
     name="evercell",
@@ -27,17 +24,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-History = Annotated[
-    Optional[Path],  # noqa: UP045 - typer reads this at run time
-    typer.Option(
-        "--history",
-        metavar="DIR",
-        envvar="EVERCELL_HOME",
-        help="The history's folder. [default: .evercell/ beside the notebook, or here]",
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for programs.")]
 
 
 def _show_version(value: bool) -> None:
@@ -135,7 +121,7 @@ def ls(as_json: Json = False, history: History = None) -> None:
 @app.command(epilog=EXIT_CODES)
 @reports_errors
 def show(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or the beginning of it.")],
+    run: Run,
     as_json: Json = False,
     history: History = None,
 ) -> None:
@@ -148,7 +134,7 @@ def show(
 @app.command(epilog=EXIT_CODES)
 @reports_errors
 def watch(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or the beginning of it.")],
+    run: Run,
     history: History = None,
 ) -> None:
     """Show a run while another process works on it; Ctrl-C ends the watching, not the run."""
@@ -214,6 +200,10 @@ def replay(
     from evercell.cli.workflows import replay_command
 
     replay_command(run, source, history, as_json=as_json)
+
+
+for _name, _command in tell.COMMANDS.items():
+    app.command(_name, epilog=EXIT_CODES)(reports_errors(_command))
 
 
 @app.command("install-kernel", epilog=EXIT_CODES)
@@ -319,7 +309,7 @@ app.add_typer(files, epilog=EXIT_CODES)
 @files.command("export", epilog=EXIT_CODES)
 @reports_errors
 def export_run(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or the beginning of it.")],
+    run: Run,
     output: Annotated[
         Path,
         typer.Option(

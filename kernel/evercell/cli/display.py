@@ -47,17 +47,18 @@ class Display(Protocol):
     ) -> None: ...
 
 
-def make_display(console: Console) -> Display:
-    """The display that fits where `console` writes."""
-    return LiveDisplay(console) if console.is_terminal else PlainDisplay(console)
+def make_display(console: Console, where: str = "") -> Display:
+    """The display that fits where `console` writes. `where`: see `view.RunView`."""
+    lines = RunView(where)
+    return LiveDisplay(console, lines) if console.is_terminal else PlainDisplay(console, lines)
 
 
 class PlainDisplay:
     """Line by line."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, lines: RunView | None = None) -> None:
         self._console = console
-        self._view = RunView()
+        self._view = lines or RunView()
         self._spoke = time.monotonic()
 
     def __call__(self, event: Progress) -> None:
@@ -86,11 +87,11 @@ class PlainDisplay:
 class LiveDisplay:
     """With what goes on now below the final lines: the view state that the widget shows, too."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, lines: RunView | None = None) -> None:
         from rich.live import Live
 
         self._console = console
-        self._lines = RunView()
+        self._lines = lines or RunView()
         self._view = view.RunView()
         self._clock = SystemClock()
         self._began = time.monotonic()
@@ -104,6 +105,9 @@ class LiveDisplay:
         if isinstance(event, Recorded):
             view.apply_all(self._view, event.events)
         for line in self._lines.apply(event):
+            if line.whole:
+                self._console.print(Text(line.text, style=line.style), soft_wrap=True)
+                continue
             self._console.print(
                 Text(line.text, style=line.style, no_wrap=True, overflow="ellipsis")
             )

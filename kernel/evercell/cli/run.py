@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evercell.cli.console import make_console, print_json
@@ -14,8 +16,6 @@ from evercell.cli.view import Line, resume_command, summary
 from evercell.jupyter.headless import RunOutcome, run_notebook
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from rich.console import Console
 
 __all__ = ["as_document", "run_command"]
@@ -44,7 +44,7 @@ def run_command(
             notebook, output=output, parameters=parameters, fresh=fresh, history=history
         )
     else:
-        with make_display(console) as display:
+        with make_display(console, _where(notebook, history)) as display:
             outcome = run_notebook(
                 notebook,
                 output=output,
@@ -58,6 +58,14 @@ def run_command(
     else:
         _say(console, outcome, resume)
     return outcome.exit_code
+
+
+def _where(notebook: Path, history: Path | None) -> str:
+    """The option with which other commands, given here, find the history."""
+    folder = history or notebook.parent / ".evercell"
+    if folder.absolute() == Path.cwd() / ".evercell":
+        return ""
+    return shlex.join(["--history", str(folder)])
 
 
 def _say(console: Console, outcome: RunOutcome, resume: str) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from evercell.cli.console import as_duration
+from evercell.cli.waiting import awaited_of, waiting_lines
 from evercell.jupyter.headless import (
     CellEnded,
     CellScheduled,
@@ -21,10 +22,14 @@ from evercell.jupyter.headless import (
     RunBegan,
     RunOutcome,
     Tally,
+    Waits,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
+
+    from evercell.jupyter.headless import Awaited
 
 __all__ = ["Line", "RunView", "first_line", "resume_command", "summary"]
 
@@ -42,12 +47,17 @@ class Line:
 
     text: str
     style: str = ""
+    whole: bool = False  # wrapped rather than cut: it holds a command to copy
 
 
 @dataclass(slots=True)
 class RunView:
-    """The run as far as it has gone. `apply` returns the lines that have become final."""
+    """The run as far as it has gone. `apply` returns the lines that have become final.
 
+    `where`: the option that names the history in commands for people, if one is needed.
+    """
+
+    where: str = ""
     cells: int = 0
     done: int = 0
     running: CellScheduled | None = None
@@ -61,20 +71,30 @@ class RunView:
             case RunBegan(notebook=notebook, cells=cells):
                 self.cells = cells
                 return [Line(f"{notebook.name}: {_count(cells, 'cell')}", "bold")]
-            case KernelReady() | Recorded():
-                return []
-            case CellScheduled():
-                self.running, self.before = event, self.tally
+            case Recorded() | Waits():
+                return self._waiting(event)
+            case KernelReady() | CellScheduled():
+                if isinstance(event, CellScheduled):
+                    self.running, self.before = event, self.tally
                 return []
             case Counted(tally=tally):
                 self.tally = tally
                 return self._name_run()
             case CellEnded():
-                self.running = None
-                self.done += 1
                 return [self._ended(event)]
             case Noted(text=text):
                 return [Line(f"note: {text}", "yellow")]
+
+    def _waiting(self, event: Recorded | Waits) -> list[Line]:
+        awaited: Iterable[Awaited | None] = (
+            map(awaited_of, event.events) if isinstance(event, Recorded) else event.awaited
+        )
+        return [
+            Line(text, "bold yellow", whole=True)
+            for each in awaited
+            if each is not None
+            for text in waiting_lines(each, self.where)
+        ]
 
     def _name_run(self) -> list[Line]:
         if self._named or self.tally.run_id is None:
@@ -84,6 +104,8 @@ class RunView:
         return [Line(f"run {self.tally.run_id}{resumed}", "dim")]
 
     def _ended(self, event: CellEnded) -> Line:
+        self.running = None
+        self.done += 1
         verb, style = _VERBS.get(event.decision or "", ("ran", "green"))
         if not event.ok:
             verb, style = "stopped", "red"

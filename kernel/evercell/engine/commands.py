@@ -31,6 +31,7 @@ __all__ = [
     "CancelActivity",
     "CancelRun",
     "Command",
+    "Fork",
     "Receiver",
     "RetryNow",
     "Signal",
@@ -111,7 +112,18 @@ class Terminate(Command, frozen=True):
     by: str | None = None
 
 
-AnyCommand = Signal | Answer | CancelRun | CancelActivity | RetryNow | Skip | Terminate
+class Fork(Command, frozen=True):
+    """Fork a workflow's run; `run_id` is that of the notebook whose kernel carries it."""
+
+    origin: str  # run_id of the run whose history is shared
+    new_run: str  # run_id of the fork
+    at: str | None = None
+    overrides: Payload | None = None  # dict: step -> JSON data
+    accept_edits: bool = False
+    workflow_id: str | None = None
+
+
+AnyCommand = Signal | Answer | CancelRun | CancelActivity | RetryNow | Skip | Terminate | Fork
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[AnyCommand] = msgspec.msgpack.Decoder(AnyCommand)

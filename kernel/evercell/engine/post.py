@@ -26,7 +26,9 @@ from evercell.errors import (
     HistoryLockedError,
     HistoryWriteError,
     PayloadError,
+    WorkflowNotDefinedError,
 )
+from evercell.history.inbox import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,6 +88,11 @@ class Post:
         """Whether a command for the run is carried out here, at once."""
         return run_id in self._receivers
 
+    def look_again(self) -> None:
+        """Have letters delivered that found nobody who could carry them out."""
+        self._history.inbox.look_again()
+        self._wake.set()
+
     def submit(self, command: Command, command_id: str | None = None) -> str:
         """Have a command carried out by who has its run; durable when this returns its id.
         `command_id`: its own, where it may be submitted twice and is to be carried out once.
@@ -119,6 +126,8 @@ class Post:
     def _hand_over(self, letter: Letter, receiver: Receiver) -> None:
         try:
             receiver.receive(letter.letter_id, decode_command(letter.body))
+        except WorkflowNotDefinedError:
+            return  # for when it is
         except (HistoryWriteError, HistoryLockedError):
             self._history.inbox.look_again()
             raise
@@ -135,6 +144,8 @@ class Post:
                 self._history.notice(error.message)
                 return
             self._history.notice(f"A command for run {letter.run_id} was refused: {error.message}")
+            self._history.inbox.refuse(letter, Refusal(error.code, error.message))
+            return
         except Exception as error:  # noqa: BLE001 - a fault of ours must not end the thread
             self._refused.add(letter.letter_id)
             lines = "".join(traceback.format_exception(error))

@@ -50,17 +50,23 @@ class NotebookReceiver:
         *,
         running: Callable[[], bool],
         interrupt: Callable[[], None],
+        fork: Callable[[commands.Fork], None],
     ) -> None:
-        """`running`: whether a cell runs; `interrupt` breaks it off, from any thread."""
+        """`running`: whether a cell runs; `interrupt` breaks it off, from any thread; `fork` forks
+        a workflow's run, once."""
         self._run = run
         self._waits = waits
         self._live = live
         self._running = running
         self._interrupt = interrupt
+        self._fork = fork
 
     def receive(self, command_id: str, command: commands.Command) -> None:
         """See `engine.commands.Receiver`. Raises UsageError, PayloadError, HistoryWriteError, and
         what reading the history raises."""
+        if isinstance(command, commands.Fork):
+            self._fork(command)
+            return
         after: Callable[[], None] | None = None
         with self._waits.exclusive():
             if not self._waits.knows(command_id):

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from evercell.clock import Clock
     from evercell.engine.accept import Accepted
+    from evercell.engine.commands import Fork
     from evercell.engine.explain import Explanation
     from evercell.engine.host import CellRequest, Host
     from evercell.engine.preview import CellPreview, NotebookCell
@@ -107,6 +108,7 @@ class Session:
             self._live,
             running=lambda: cells.running,
             interrupt=interrupt_main_thread,
+            fork=self._fork,
         )
         unregister = self.commands.register(run.run_id, receiver)
 
@@ -159,8 +161,16 @@ class Session:
             return
         kind = module.Workflow
         found = {v.name: v for v in list(self._live.values()) if type(v) is kind}
+        before = len(self.workflows.definitions)
         for definition in {**module.DEFINED, **found}.values():
             self.workflows.define(definition)
+        if len(self.workflows.definitions) > before:
+            self.commands.look_again()
+
+    def _fork(self, command: Fork) -> None:
+        from evercell.engine.workflow.outside import fork_for  # noqa: PLC0415 - few need it
+
+        fork_for(self.workflows, command)
 
     def _stop_workflows(self) -> None:
         worker, self._worker = self._worker, None

@@ -11,7 +11,7 @@ import msgspec
 
 from evercell.engine import commands
 from evercell.engine.forms import check_answer
-from evercell.errors import UsageError
+from evercell.errors import UsageError, WorkflowClosedError
 
 if TYPE_CHECKING:
     from evercell.clock import Clock
@@ -21,29 +21,60 @@ __all__ = [
     "answer_to",
     "as_json",
     "cancel_of",
+    "carried",
+    "fork_of",
     "retry_of",
     "signal_for",
     "skip_of",
     "termination_of",
 ]
 
+# A notebook's run stands for its workflows' runs, too.
 _OPEN = """
-SELECT activity_id, kind, name, CAST(schema AS VARCHAR) FROM waits WHERE run_id = $run
+WITH here AS (SELECT run_id FROM runs WHERE run_id = $run OR notebook_run = $run)
+SELECT run_id, activity_id, kind, name, CAST(schema AS VARCHAR)
+FROM waits SEMI JOIN here USING (run_id)
 UNION ALL
-SELECT activity_id, 'step', name, NULL FROM steps
-WHERE run_id = $run AND status IN ('running', 'retrying', 'in doubt')
+SELECT run_id, activity_id, 'step', name, NULL FROM steps SEMI JOIN here USING (run_id)
+WHERE status IN ('running', 'retrying', 'in doubt')
+"""
+_HOST = """
+SELECT coalesce(notebook_run, run_id), workflow, finished_at IS NOT NULL
+FROM runs WHERE run_id = $run
 """
 
 Kind = Literal["timer", "signal", "approval", "step"]
 
 
+class Carried(NamedTuple):
+    """Whose kernel carries a run."""
+
+    host: str  # run_id of the notebook's run
+    workflow: str  # "notebook" for the host itself
+    closed: bool  # a notebook's run that is finished is opened again
+
+
 class _Open(NamedTuple):
     """Something that a run waits for, or a step that has not ended."""
 
+    run_id: str
     activity_id: str
     kind: Kind
     name: str  # of a step, timer or signal; the question of an approval
     schema: str | None  # of an approval's form, JSON; None: yes or no
+
+
+def carried(history: History, run_id: str) -> Carried:
+    """Whose kernel carries the run, which exists."""
+    ((host, workflow, closed),) = history.query(_HOST, {"run": run_id}).rows
+    return Carried(host, workflow, closed and workflow != "notebook")
+
+
+def _require_open(history: History, run_id: str) -> Carried:
+    run = carried(history, run_id)
+    if run.closed:
+        raise WorkflowClosedError(f"run {run_id} is closed: nothing can reach it any more.")
+    return run
 
 
 def signal_for(  # noqa: PLR0917 - as the caller got them
@@ -54,7 +85,8 @@ def signal_for(  # noqa: PLR0917 - as the caller got them
     kwargs: dict[str, Any],
     live: dict[str, Any],
 ) -> commands.Signal:
-    """A signal. Raises NotStorableError, UsageError for more than 16 MiB."""
+    """A signal. Raises NotStorableError, UsageError for more than 16 MiB, WorkflowClosedError."""
+    _require_open(history, run_id)
     message = commands.as_arguments(args, kwargs)
     payload, view = (None, None) if message is None else commands.enclosed(history, message, live)
     return commands.Signal(run_id, name, payload, view, commands.user())
@@ -77,7 +109,7 @@ def answer_to(
     if form is not None:
         payload, view = commands.enclosed(history, form, {})
     return commands.Answer(
-        run_id, asked.activity_id, approved, payload, view, commands.user(), clock.now()
+        asked.run_id, asked.activity_id, approved, payload, view, commands.user(), clock.now()
     )
 
 
@@ -85,34 +117,55 @@ def cancel_of(
     history: History, run_id: str, which: str | None, reason: str | None
 ) -> commands.CancelRun | commands.CancelActivity:
     """The cancellation of the run, or of one of its steps or waits by activity id or name. Raises
-    UsageError where there is no such one."""
+    UsageError where there is no such one, WorkflowClosedError."""
     if which is None:
+        _require_open(history, run_id)
         return commands.CancelRun(run_id, reason, commands.user())
     found = _chosen(history, run_id, which, ("step", "timer", "signal", "approval"))
-    return commands.CancelActivity(run_id, found.activity_id, reason, commands.user())
+    return commands.CancelActivity(found.run_id, found.activity_id, reason, commands.user())
 
 
 def retry_of(history: History, run_id: str, which: str | None) -> commands.RetryNow:
     """The wish that a step's next attempt be made now. Raises UsageError."""
     found = _chosen(history, run_id, which, ("step",))
-    return commands.RetryNow(run_id, found.activity_id, commands.user())
+    return commands.RetryNow(found.run_id, found.activity_id, commands.user())
 
 
 def skip_of(history: History, run_id: str, which: str | None, value: Any) -> commands.Skip:
     """A step's result, given by a person; a timer is skipped with None. Raises UsageError."""
     found = _chosen(history, run_id, which, ("step", "timer"))
     payload, view = commands.enclosed(history, as_json(value), {})
-    return commands.Skip(run_id, found.activity_id, payload, view, commands.user())
+    return commands.Skip(found.run_id, found.activity_id, payload, view, commands.user())
 
 
 def termination_of(history: History, run_id: str, reason: str | None) -> commands.Terminate:
-    """The end of a workflow's run. Raises UsageError for a notebook's."""
-    if history.run(run_id).workflow == "notebook":
+    """The end of a workflow's run. Raises UsageError for a notebook's, WorkflowClosedError."""
+    if _require_open(history, run_id).workflow == "notebook":
         raise UsageError(
             f"Run {run_id} is a notebook's, and only a workflow's can be terminated. Cancel its "
             "cell, or shut its kernel down."
         )
     return commands.Terminate(run_id, reason, commands.user())
+
+
+def fork_of(  # noqa: PLR0917 - as its user gave them
+    history: History,
+    run_id: str,
+    new_run: str,
+    at: str | None,
+    overrides: dict[str, Any],
+    accept_edits: bool,
+    workflow_id: str | None,
+) -> commands.Fork:
+    """A fork of a workflow's run, with the id `new_run`. Raises UsageError for a notebook's."""
+    run = carried(history, run_id)
+    if run.workflow == "notebook":
+        raise UsageError(
+            f"Run {run_id} is a notebook's, and only a workflow's can be forked. `evercell run "
+            "--fresh` begins another run of a notebook."
+        )
+    given = commands.enclosed(history, as_json(overrides), {})[0] if overrides else None
+    return commands.Fork(run.host, run_id, new_run, at, given, accept_edits, workflow_id)
 
 
 def _chosen(history: History, run_id: str, which: str | None, kinds: tuple[Kind, ...]) -> _Open:

@@ -3,6 +3,7 @@
     put:   body ─ tag under the user's key ─ draft, synced ─ rename ─ folder synced
     for_runs:  names of those runs ─ oldest first ─ does the tag hold? ─> letters
     remove:  once what it says is recorded
+    refuse:  where it fits nothing; its sender, if it still looks, reads why
 
 A letter for a run that nobody has stays until somebody has it. The tag covers the file's name, so a
 letter can't be given to another run, nor be made one of another time.
@@ -14,7 +15,10 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
 
 from evercell.errors import UsageError
 from evercell.history import failpoints
@@ -28,7 +32,7 @@ if TYPE_CHECKING:
     from evercell.clock import Clock
     from evercell.history.keys import UserKey
 
-__all__ = ["Inbox", "Letter"]
+__all__ = ["Inbox", "Letter", "Refusal"]
 
 MAGIC = b"EVLT\x01"
 _NAME = re.compile(r"([0-9a-z]+)\.(\d{19})\.([0-9a-z]+)")
@@ -49,6 +53,13 @@ class Letter(NamedTuple):
     def name(self) -> str:
         """The file's name."""
         return f"{self.run_id}.{self.sent_at:019d}.{self.letter_id}"
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Why a letter was not carried out."""
+
+    code: str  # of the error
+    message: str
 
 
 class Inbox:
@@ -137,6 +148,31 @@ class Inbox:
         except OSError as error:
             raise write_error(self._folder, error) from error
 
+    def refuse(self, letter: Letter, why: Refusal) -> None:
+        """Take a letter away that could not be carried out, and leave word for its sender. Raises
+        HistoryWriteError."""
+        path = self._refusal(letter.letter_id)
+        try:
+            path.write_bytes(msgspec.json.encode(why))  # a courtesy: not durable, and no secret
+        except OSError as error:
+            raise write_error(path, error) from error
+        self.remove(letter)
+
+    def take_refusal(self, letter_id: str) -> Refusal | None:
+        """Why a letter was refused, once; None where nobody said so."""
+        path = self._refusal(letter_id)
+        try:
+            data = path.read_bytes()
+            path.unlink()
+        except OSError:
+            return None
+        with suppress(msgspec.DecodeError):
+            return msgspec.json.decode(data, type=Refusal)
+        return None
+
+    def _refusal(self, letter_id: str) -> Path:
+        return self._folder / f".refused.{letter_id}"
+
     def holds(self, letter_id: str) -> bool:
         """Whether the letter is still there, taken by nobody."""
-        return any(self._folder.glob(f"*.{letter_id}"))
+        return any(self._folder.glob(f"[!.]*.{letter_id}"))

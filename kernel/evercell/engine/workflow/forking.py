@@ -55,13 +55,19 @@ class ForkRequest:
     overrides: Mapping[str, Any]
     accept_edits: bool
     workflow_id: str | None = None
+    new_run: str | None = None  # the fork's run_id, where it is known already
 
 
 def fork(worker: WorkflowWorker, run_id: str, request: ForkRequest) -> str:
-    """Begin the fork; its run id. For the worker's thread.
+    """Begin the fork, unless it is there; its run id. For the worker's thread.
 
     Raises RunNotFoundError, ForkError, NondeterminismError, WorkflowNotDefinedError.
     """
+    if (
+        request.new_run is not None
+        and worker.history.workflows.events([request.new_run])[request.new_run]
+    ):
+        return request.new_run  # told twice
     history = worker.history.workflows.events([run_id])[run_id]
     origin = next((event for event in history if isinstance(event, e.RunStarted)), None)
     if origin is None or origin.start is None:
@@ -137,7 +143,7 @@ def _started(
     overrides: tuple[str, ...],
 ) -> RunStarted:
     assert origin.start is not None  # noqa: S101 - checked by the caller
-    run_id = worker.new_run_id()
+    run_id = request.new_run or worker.new_run_id()
     definition = worker.definitions.get(origin.workflow)
     if definition is None:
         raise loading.not_defined(origin.run_id, origin.workflow)

@@ -34,7 +34,18 @@ if TYPE_CHECKING:
     from evercell.engine.workflow.worker import WorkflowWorker
     from evercell.events import Payload, RunStarted
 
-__all__ = ["answer", "cancel", "describe", "find", "fork", "query", "signal", "terminate", "update"]
+__all__ = [
+    "answer",
+    "cancel",
+    "describe",
+    "find",
+    "fork",
+    "fork_for",
+    "query",
+    "signal",
+    "terminate",
+    "update",
+]
 
 T = TypeVar("T")
 
@@ -128,12 +139,30 @@ def fork(worker: WorkflowWorker, run_id: str, request: forking.ForkRequest) -> s
     """Begin a fork, in a recorded cell once for each call; its run id."""
 
     def begin(*_: object) -> str:
-        forked = worker.call(partial(forking.fork, worker, run_id, request)).result()
-        worker.history.commit()
-        return forked
+        return _fork(worker, run_id, request)
 
     call = Step(begin, name=f"fork {run_id}", version=1)
     return call(run_id, request.at, dict(request.overrides))
+
+
+def fork_for(worker: WorkflowWorker, command: commands.Fork) -> None:
+    """Begin the fork that a command asks for, once; durable on return. Raises what `forking.fork`
+    raises."""
+    overrides = {}
+    if command.overrides is not None:
+        data = worker.history.get(command.overrides)
+        overrides = values.decode(command.overrides.encoding, data, worker.live)
+    request = forking.ForkRequest(
+        command.at, overrides, command.accept_edits, command.workflow_id, command.new_run
+    )
+    _fork(worker, command.origin, request)
+
+
+def _fork(worker: WorkflowWorker, run_id: str, request: forking.ForkRequest) -> str:
+    forked = worker.call(partial(forking.fork, worker, run_id, request)).result()
+    worker.call(worker.flush).result()
+    worker.history.commit()
+    return forked
 
 
 def query(

@@ -1,6 +1,7 @@
 """Running a notebook without a frontend, on the Evercell kernel."""
 
 from evercell.jupyter.headless.report import (
+    Awaited,
     CellEnded,
     CellFailure,
     CellScheduled,
@@ -12,10 +13,12 @@ from evercell.jupyter.headless.report import (
     RunBegan,
     RunOutcome,
     Tally,
+    Waits,
 )
 from evercell.jupyter.headless.run import run_notebook
 
 __all__ = [
+    "Awaited",
     "CellEnded",
     "CellFailure",
     "CellScheduled",
@@ -27,5 +30,6 @@ __all__ = [
     "RunBegan",
     "RunOutcome",
     "Tally",
+    "Waits",
     "run_notebook",
 ]

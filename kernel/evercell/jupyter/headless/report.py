@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from evercell.events import Event
 
 __all__ = [
+    "Awaited",
     "CellEnded",
     "CellFailure",
     "CellScheduled",
@@ -25,6 +26,7 @@ __all__ = [
     "RunOutcome",
     "Status",
     "Tally",
+    "Waits",
 ]
 
 Status = Literal["completed", "failed", "interrupted", "kernel died"]
@@ -104,7 +106,24 @@ class Noted:
     text: str
 
 
-Progress = RunBegan | KernelReady | CellScheduled | CellEnded | Counted | Recorded | Noted
+class Awaited(NamedTuple):
+    """Something that code waits for."""
+
+    kind: Literal["timer", "signal", "approval"]
+    name: str  # of the timer or the signal, or the question
+    run_id: str
+    until: int | None  # nanoseconds since the epoch
+    schema: str | None = None  # of an answer, JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """The cells are done, and workflows are not: what these wait for."""
+
+    awaited: tuple[Awaited, ...]
+
+
+Progress = RunBegan | KernelReady | CellScheduled | CellEnded | Counted | Recorded | Noted | Waits
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from evercell.jupyter.headless.kernel import kernel_death, kernel_pid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from jupyter_client.manager import AsyncKernelManager
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Session", "as_node"]
 
+_SILENCE = 2.0  # seconds after which a wait for workflows is explained
 _TICK = 0.5  # seconds between looks at the history and at the output file's throttle
 
 
@@ -133,8 +135,14 @@ class Session:
 
     async def _wait(self) -> report.Status:
         """Have the notebook's workflows come to their ends."""
+        asked = asyncio.create_task(self.client.ask("%evercell wait"))
         try:
-            reply = await self.client.ask("%evercell wait")
+            await asyncio.wait({asked}, timeout=_SILENCE)
+            run_id = self.tally.run_id
+            if not asked.done() and run_id is not None:
+                found = await asyncio.to_thread(_workflows_waits, self.plan.history, run_id)
+                self.progress(report.Waits(found))
+            reply = await asked
         except DeadKernelError:
             return "interrupted" if self.stopper.killed else "kernel died"
         if self.stopper.is_stopping() or reply.get("ename") == "KeyboardInterrupt":
@@ -209,6 +217,26 @@ class Session:
             output_written=not self.plan.output.failed,
         )
 
+
+def _workflows_waits(folder: Path, run_id: str) -> tuple[report.Awaited, ...]:
+    """See `report.Waits`; nothing where the history can't be read now."""
+    from evercell.history import History  # noqa: PLC0415 - for runs that wait
+
+    try:
+        history = History(folder)
+        try:
+            rows = history.query(_WAITS, {"run": run_id}).rows
+        finally:
+            history.close()
+    except errors.HistoryError:
+        return ()
+    return tuple(report.Awaited(*row) for row in rows)
+
+
+_WAITS = """
+SELECT kind, name, run_id, epoch_ns(until), CAST(schema AS VARCHAR) FROM waits
+WHERE run_id IN (SELECT run_id FROM runs WHERE notebook_run = $run)
+"""
 
 # A kernel without Evercell knows no workflows either: any other answer is none.
 _STUCK = frozenset({"WorkflowBlockedError", "WorkflowNotDefinedError"})

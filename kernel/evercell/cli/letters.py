@@ -1,0 +1,141 @@
+"""How a command of the command line reaches its run, and what its user is told.
+
+command ─ letter (durable) ─┬─ a process has the run ─ it took the letter ─> recorded | refused, why
+                            └─ none has ─> kept for the next one
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Literal
+
+import typer
+
+from evercell.cli.console import open_history, print_json
+from evercell.clock import SystemClock
+from evercell.engine import commands, telling
+from evercell.errors import EvercellError, ForkError, UsageError
+from evercell.history.locks import is_held
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from evercell.history import History
+
+__all__ = ["fork_run", "tell_run"]
+
+_PATIENCE = 30.0  # seconds; a kernel looks five times a second
+_SILENCE = 2.0
+_LOOK = 0.05
+
+Fate = Literal["recorded", "kept"]
+
+
+def tell_run(
+    run: str,
+    folder: Path | None,
+    make: Callable[[History, str], commands.Command],
+    *,
+    as_json: bool,
+) -> None:
+    """Give the run the command that `make` makes, and say what came of it.
+
+    Raises UsageError for what does not fit the run, and what reading and writing the history raise.
+    """
+    history = open_history(folder)
+    try:
+        command = make(history, history.find(run))
+        host = telling.carried(history, command.run_id).host
+        if isinstance(command, commands.CancelRun) and host == command.run_id:
+            _require_process(history, host)
+        _say(command, _give(history, command, host), as_json=as_json)
+    finally:
+        history.close()
+
+
+def fork_run(
+    run: str,
+    folder: Path | None,
+    at: str | None,
+    overrides: dict[str, Any],
+    workflow_id: str | None,
+    *,
+    accept_edits: bool,
+    as_json: bool,
+) -> None:
+    """Have a run forked; what changed since is shared on the user's word only."""
+    history = open_history(folder)
+    try:
+        run_id, new_run = history.find(run), SystemClock().new_id()
+        while True:
+            command = telling.fork_of(
+                history, run_id, new_run, at, overrides, accept_edits, workflow_id
+            )
+            try:
+                fate = _give(history, command, command.run_id)
+            except ForkError as error:
+                if not _asks_for_word(error) or accept_edits or as_json or not _agrees(error):
+                    raise
+                accept_edits = True
+                continue
+            _say(command, fate, as_json=as_json)
+            return
+    finally:
+        history.close()
+
+
+def _asks_for_word(error: ForkError) -> bool:
+    return "--accept-edits" in error.message
+
+
+def _agrees(error: ForkError) -> bool:
+    if not sys.stdin.isatty():
+        return False
+    typer.echo(f"evercell: {error}", err=True)
+    return typer.confirm("Share the old results?", err=True)
+
+
+def _require_process(history: History, host: str) -> None:
+    if not is_held(_lock(history, host)):
+        raise UsageError(f"No process has run {host} now, so no cell of it runs.")
+
+
+def _give(history: History, command: commands.Command, host: str) -> Fate:
+    """Leave the command, and see whether it is taken. Raises what the run refuses it with."""
+    letter = commands.send(history, command)
+    sent, said = time.monotonic(), False
+    while history.inbox.holds(letter):
+        waited = time.monotonic() - sent
+        if waited > _PATIENCE or not is_held(_lock(history, host)):
+            return "kept"
+        if waited > _SILENCE and not said:
+            said = True
+            typer.echo("evercell: sent, and waiting for the run's process to take it", err=True)
+        time.sleep(_LOOK)
+    refusal = history.inbox.take_refusal(letter)
+    if refusal is None:
+        return "recorded"
+    kinds: dict[str, type[EvercellError]] = {ForkError.code: ForkError}
+    raise kinds.get(refusal.code, UsageError)(refusal.message)
+
+
+def _lock(history: History, host: str) -> Path:
+    return history.folder / "runs" / f"{host}.lock"
+
+
+def _say(command: commands.Command, fate: Fate, *, as_json: bool) -> None:
+    forked = command.new_run if isinstance(command, commands.Fork) else None
+    run_id = forked or command.run_id
+    activity_id = getattr(command, "activity_id", None)
+    if as_json:
+        print_json({"run_id": run_id, "activity_id": activity_id, "status": fate})
+        return
+    what = f"run {run_id}" + (f", {activity_id}" if activity_id else "")
+    if fate == "recorded":
+        typer.echo(f"Forked: {what}" if forked else f"Recorded: {what}")
+    else:
+        typer.echo(
+            f"Kept for {what}: no process took it yet, and the next one that can carry it out does."
+        )
