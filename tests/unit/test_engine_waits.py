@@ -276,13 +276,18 @@ def test_a_forgotten_await_is_no_yes(book: Book) -> None:
     assert "done" not in notebook.live
 
 
-def test_what_a_finished_cell_gave_up_is_over(book: Book) -> None:
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "    value = await asyncio.wait_for(evercell.approval('Deploy?'), limit)\n",
+        "    async with asyncio.timeout(limit): value = await evercell.approval('Deploy?')\n",
+    ],
+    ids=["wait_for", "timeout"],
+)
+def test_what_a_finished_cell_gave_up_is_over(book: Book, asked: str) -> None:
     notebook = book.start()
     notebook.live["limit"] = 0.2
-    source = (
-        "try: value = await asyncio.wait_for(evercell.approval('Deploy?'), limit)\n"
-        "except TimeoutError: value = 'no answer'"
-    )
+    source = f"try:\n{asked}except TimeoutError: value = 'no answer'"
     status = "SELECT status FROM approvals ORDER BY requested_at"
     assert notebook.cell(source).error is None
     assert notebook.live["value"] == "no answer"

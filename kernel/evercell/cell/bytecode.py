@@ -191,7 +191,7 @@ def _own_facts(code: CodeType) -> CodeFacts:
         for kind, operations in _KINDS.items():
             if operation in operations:
                 names[kind].add(argument)
-        if operation == "IMPORT_STAR" or argument == "INTRINSIC_IMPORT_STAR":
+        if operation == "IMPORT_STAR" or instruction.argrepr == "INTRINSIC_IMPORT_STAR":
             escapes[_STAR] = None
     # getattr(sys, "_getframe") says it in a string.
     attributes = names["attribute"] | {

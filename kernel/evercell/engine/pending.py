@@ -64,6 +64,7 @@ class Pending:
     wakes: list[Callable[[], None]] = field(default_factory=list)  # of those who wait now
     prevent: Callable[[], None] | None = None  # its deadline
     holders: int = 0  # objects of this process's code that it can be asked through
+    let_go: Callable[[], None] | None = None  # frees the frames of an `await` that was cut off
 
     @property
     def activity_id(self) -> str:

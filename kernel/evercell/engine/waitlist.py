@@ -147,10 +147,17 @@ class WaitList:
         raises, and HistoryWriteError."""
         if not (unread or self._loaded):
             return
+        with self._lock:
+            left = [
+                it for it in self._waits.values() if it.begun.slot == slot and it.outcome is None
+            ]
+        for wait in left:
+            if wait.let_go is not None:
+                wait.let_go()
         with self.exclusive():
-            for wait in list(self._waits.values()):
+            for wait in left:
                 held = wait.wakes or wait.holders
-                if wait.begun.slot == slot and wait.outcome is None and not held:
+                if wait.outcome is None and not held:
                     now = self.clock.now()
                     self.record(TimerCanceled(self.run_id, now, wait.activity_id))
 

@@ -15,7 +15,9 @@ import inspect
 import sys
 import threading
 import warnings
+import weakref
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
 
 import msgspec
@@ -109,7 +111,15 @@ class Wait(Generic[T]):
 
     def __await__(self) -> Generator[Any, None, T]:
         self._asked = True
-        return self._wait().__await__()
+        return self._until_over().__await__()
+
+    async def _until_over(self) -> T:
+        __tracebackhide__ = True
+        try:
+            return await self._wait()
+        except asyncio.CancelledError as stop:
+            self._pending.let_go = partial(_clear_frames, weakref.ref(stop))
+            raise
 
     async def _wait(self) -> T:
         __tracebackhide__ = True
@@ -141,6 +151,17 @@ class Wait(Generic[T]):
         self._scope.notes.append(f"{self._kind.name} asks again: {why}")
         self._durable = False
         self._pending = _enter(self._scope, self._waits, self._kind, self._call, anew=True)
+
+
+def _clear_frames(stop: weakref.ref[asyncio.CancelledError]) -> None:
+    """From CPython 3.12 on the error of an `await` that `wait_for` cut off may live on in asyncio,
+    out of the collector's sight, and hold the Wait, as if the code still had it."""
+    error = stop()
+    trace = None if error is None else error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code in _FINISHED:
+            trace.tb_frame.clear()
+        trace = trace.tb_next
 
 
 class _Waking:
@@ -263,3 +284,7 @@ def approval(prompt: str, schema: Any = None, *, timeout: Duration | None = None
     if workflow is not None:
         return workflow.approval(prompt, schema, timeout)
     return _begin(Approval(f"approval({prompt!r})", prompt, schema, form, limit))
+
+
+# Frames that have ended if the error left them: others may be suspended, and are not ours to end.
+_FINISHED = frozenset(it.__code__ for it in (Wait._until_over, Wait._wait, asyncio.wait_for))
