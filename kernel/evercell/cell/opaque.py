@@ -13,6 +13,7 @@ from __future__ import annotations
 import copyreg
 import functools
 import gc
+import io
 import os
 import types
 import weakref
@@ -21,12 +22,11 @@ from typing import TYPE_CHECKING, Any
 from evercell.codec import rebuild
 from evercell.codec.canonical import digest
 from evercell.codec.definitions import importable, is_users
-from evercell.codec.pickling import Pickler, dump
+from evercell.codec.pickling import Pickler
 from evercell.errors import NotStorableError
 
 if TYPE_CHECKING:
-    import io
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 __all__ = ["Observer"]
 
@@ -81,6 +81,7 @@ class Observer(Pickler):
         self._depth = 0
         self._open: set[int] = set()
         self._storable: dict[int, bool] = {}
+        self._walked: dict[int, list[tuple[object, bool, bool]]] = {}
 
     def reducer_override(self, obj: Any) -> Any:
         try:
@@ -105,13 +106,14 @@ class Observer(Pickler):
     def _stores(self, obj: Any) -> bool:
         known = self._storable.get(id(obj))
         if known is None:
-            try:
-                dump(obj, self.live)
-                known = True
-            except NotStorableError:
-                known = False
+            trial = _Trial(self.live, self._storable)
+            known = trial.stores(obj)
             self._storable[id(obj)] = known
             self.pins.append(obj)
+            if known:
+                inside = trial.memo.copy()
+                self._storable.update(dict.fromkeys(inside, True))
+                self.pins.append(inside)  # the ids stay taken
         return known
 
     def _opaque(self, obj: Any) -> Any:
@@ -186,16 +188,29 @@ class Observer(Pickler):
             if code is not None:
                 self.codes.append(code)
             holds = id(value) in shared
-            for inner in _referents(value) if len(seen) < _WALK else ():
-                if id(inner) in seen or self._leads_nowhere(inner):
+            for inner, is_shared, is_tracked in self._edges(value) if len(seen) < _WALK else ():
+                if id(inner) in seen:
                     continue
-                if holds and not isinstance(inner, type | types.FunctionType):
+                if holds and is_shared:
                     self.held.add(id(inner))
-                    self.pins.append(inner)
                     shared.add(id(inner))
-                if gc.is_tracked(inner):
+                if is_tracked:
                     seen.add(id(inner))
                     queue.append(inner)
+
+    def _edges(self, value: object) -> list[tuple[object, bool, bool]]:
+        """What `value` holds and leads further; each with whether it counts as shared, and whether
+        it can hold something itself. Nested objects are walked from many of their parts."""
+        known = self._walked.get(id(value))
+        if known is None:
+            known = [
+                (inner, not isinstance(inner, type | types.FunctionType), gc.is_tracked(inner))
+                for inner in _referents(value)
+                if not self._leads_nowhere(inner)
+            ]
+            self._walked[id(value)] = known
+            self.pins.append(value)
+        return known
 
     def _notebook_code(self, value: object) -> types.CodeType | None:
         match value:
@@ -217,6 +232,37 @@ class Observer(Pickler):
         if type(value) is dict:
             return "__spec__" in value  # a module's own
         return isinstance(value, type) and importable(value, self.live)
+
+
+class _Trial(Pickler):
+    """Finds out whether something can be stored. In a library's objects everything may hold
+    everything, so what is known is not gone through again."""
+
+    def __init__(self, live: dict[str, Any], known: Mapping[int, bool]) -> None:
+        super().__init__(_Nowhere(), live)
+        self._known = known
+
+    def stores(self, obj: object) -> bool:
+        try:
+            self.dump(obj)
+        except Exception:  # noqa: BLE001 - user code: whatever it raises, it can't be stored
+            return False
+        return True
+
+    def reducer_override(self, obj: Any) -> Any:
+        known = self._known.get(id(obj))
+        if known is None:
+            return super().reducer_override(obj)
+        if known:
+            return tuple, ()
+        raise NotStorableError("it holds what can't be stored")
+
+
+class _Nowhere(io.BytesIO):
+    """Takes what is written, and keeps nothing."""
+
+    def write(self, data: Any, /) -> int:
+        return memoryview(data).nbytes
 
 
 def _referents(value: object) -> list[object]:
