@@ -17,6 +17,7 @@ import pytest
 
 from evercell.clock import SystemClock
 from evercell.errors import HistoryError, HistoryWriteError
+from evercell.history import journal as journal_module
 from evercell.history import segments as segment_module
 from evercell.history.journal import Journal
 from evercell.history.locks import is_held
@@ -89,6 +90,31 @@ def test_what_commit_returned_from_is_in_the_file(journal: Journal) -> None:
 
     assert recorded(journal.folder) == [b"one", b"two", b"three"]
     assert journal.written == 3
+
+
+def test_a_start_goes_with_the_commit_that_follows(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "LINGER", 3600.0)
+    frames: list[bytes] = []
+    real: Callable[[SegmentWriter, bytes], None] = SegmentWriter.write
+
+    def write(segment: SegmentWriter, frame: bytes) -> None:
+        frames.append(frame)
+        real(segment, frame)
+
+    monkeypatch.setattr(SegmentWriter, "write", write)
+    for number in range(3):
+        journal.append([b"start %d" % number])
+        journal.commit([b"end %d" % number])
+    assert len(frames) == 3
+
+
+def test_what_nobody_waits_for_is_written_by_itself(journal: Journal, disk: Disk) -> None:
+    for _ in range(2):  # while the writer sleeps, and while it is up
+        disk.entered.clear()
+        journal.append([b"alone"])
+        assert disk.entered.wait(60)
 
 
 def test_the_writer_holds_its_lock_until_it_is_closed(journal: Journal) -> None:

@@ -3,9 +3,11 @@
     append / commit / commit_async ─ queue ─> writer thread:
         drain ─ pack one frame ─ pwrite ─ sync ─ wake everybody whose events it held
 
-Group commit comes by itself: what arrives during a sync is the next batch. Positions are the order
-of the queue. A failed write keeps its frame, tells everyone who waits, and refuses new events
-until the same bytes went to the same place; nothing that was accepted is dropped.
+Group commit comes by itself: what arrives during a sync is the next batch. What is only appended
+waits a moment for a commit to go with, so that a short step's start and end cost one sync.
+Positions are the order of the queue. A failed write keeps its frame, tells everyone who waits, and
+refuses new events until the same bytes went to the same place; nothing that was accepted is
+dropped.
 
 A commit that is interrupted (Ctrl-C) still waits for its events to be durable, and raises then:
 a result that was paid for is not lost to impatience.
@@ -22,12 +24,12 @@ import threading
 import weakref
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from evercell.errors import HistoryError, HistoryWriteError
 from evercell.history import failpoints
 from evercell.history.disk import make_folder, write_error
+from evercell.history.entries import Awaiting, Blocked, Entry, Told, settle
 from evercell.history.frames import EVENT_OVERHEAD, FRAME_OVERHEAD, pack_frame
 from evercell.history.keys import UserKey
 from evercell.history.locks import FileLock
@@ -46,57 +48,8 @@ __all__ = ["Journal"]
 
 QUEUE_LIMIT = 64 << 20  # bytes that `append` lets wait before it waits itself
 BATCH_LIMIT = 1 << 20  # bytes of a frame, unless a single entry is larger
+LINGER = 0.01  # seconds that events which nobody waits for may wait for others, to share a sync
 RETRY_INTERVAL = 1.0  # seconds between two tries while writing fails
-
-
-class _Blocked:
-    """A thread that waits for its events."""
-
-    __slots__ = ("_lock", "done", "failure")
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._lock.acquire()
-        self.done = False
-        self.failure: str | None = None
-
-    def settle(self, failure: str | None) -> None:
-        self.failure = failure
-        self.done = True
-        self._lock.release()
-
-    def wait(self) -> None:
-        self._lock.acquire()
-
-
-@dataclass(frozen=True, slots=True)
-class _Awaiting:
-    """A coroutine that waits for its events."""
-
-    loop: asyncio.AbstractEventLoop
-    future: asyncio.Future[None]
-
-
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """A function that is told, on the writer's thread: None, or why writing failed."""
-
-    tell: Callable[[str | None], None]
-
-
-_Waiter = _Blocked | _Awaiting | _Told
-
-
-@dataclass(slots=True)
-class _Entry:
-    events: Sequence[bytes]
-    waiter: _Waiter | None
-    size: int = field(init=False)
-    queued: bool = False
-    taken: bool = False  # by the writer: an interrupt may have queued it twice
-
-    def __post_init__(self) -> None:
-        self.size = sum(map(len, self.events)) + EVENT_OVERHEAD * len(self.events)
 
 
 class Journal:
@@ -117,7 +70,7 @@ class Journal:
         self._clock = clock
         self._key = key or UserKey()
         self._queue_limit = queue_limit
-        self._queue: deque[_Entry] = deque()
+        self._queue: deque[Entry] = deque()
         self._queued = 0  # bytes, about: an interrupt may skew it until the next drain
         self._lock = threading.Lock()
         self._space = threading.Condition(self._lock)
@@ -127,8 +80,10 @@ class Journal:
         self._running = threading.Lock()  # held by the writer while it works
         self._pid = os.getpid()
         self._closing = False
+        self._urgent = False  # somebody waits for what is in the queue
+        self._idle = False  # the writer sleeps until it is woken
         self._failure: str | None = None  # why writing does not work, in full
-        self._unwritten: list[_Entry] = []  # the batch that could not be written
+        self._unwritten: list[Entry] = []  # the batch that could not be written
         self._batch = 0
         self._alive = FileLock(folder / f"{writer}.lock")
         self._segment: SegmentWriter | None = None
@@ -144,7 +99,7 @@ class Journal:
                 self._space.wait()
         if self._failure is not None:
             raise HistoryWriteError(self._failure)
-        self._enqueue(_Entry(events, None))
+        self._enqueue(Entry(events, None))
 
     def commit(self, events: Sequence[bytes] = ()) -> None:
         """Return when `events`, and all that were queued before, are durable.
@@ -157,14 +112,14 @@ class Journal:
     async def commit_async(self, events: Sequence[bytes] = ()) -> None:
         """`commit` for a coroutine; cancelling it does not take the events back."""
         if self._failure is not None:
-            await self._submit_async(())
-        await self._submit_async(events)
+            await self._queue_awaited(())
+        await self._queue_awaited(events)
 
     def commit_then(self, events: Sequence[bytes], tell: Callable[[str | None], None]) -> None:
         """Queue `events` and return; `tell(None)` is called, on the writer's thread, when they are
         durable, or `tell(why)` when they can't be written at the time: they stay queued and are
         the next to be written. It must be quick and must not raise."""
-        self._enqueue(_Entry(events, _Told(tell)))
+        self._enqueue(Entry(events, Told(tell)))
 
     def flush(self) -> None:
         """Wait for what was queued. Raises HistoryWriteError."""
@@ -199,8 +154,8 @@ class Journal:
             self._submit(())
 
     def _submit(self, events: Sequence[bytes]) -> None:
-        waiter = _Blocked()
-        entry = _Entry(events, waiter)
+        waiter = Blocked()
+        entry = Entry(events, waiter)
         interrupted: KeyboardInterrupt | None = None
         while not waiter.done:
             try:
@@ -215,13 +170,13 @@ class Journal:
         if waiter.failure is not None:
             raise HistoryWriteError(waiter.failure)
 
-    async def _submit_async(self, events: Sequence[bytes]) -> None:
+    def _queue_awaited(self, events: Sequence[bytes]) -> asyncio.Future[None]:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
-        self._enqueue(_Entry(events, _Awaiting(loop, future)))
-        await future
+        self._enqueue(Entry(events, Awaiting(loop, future)))
+        return future
 
-    def _enqueue(self, entry: _Entry) -> None:
+    def _enqueue(self, entry: Entry) -> None:
         if self._pid != os.getpid():
             raise HistoryError(
                 "A forked child process can't record in its parent's history. Start worker "
@@ -232,9 +187,13 @@ class Journal:
         with self._lock:
             if self._thread is None:
                 self._start()
+            if entry.waiter is not None or self._queued > BATCH_LIMIT:
+                self._urgent = True
             self._queue.append(entry)
             entry.queued = True
             self._queued += entry.size
+            if not (self._urgent or self._idle):
+                return  # the writer looks by itself soon
         self._signal()
 
     def _start(self) -> None:
@@ -259,12 +218,27 @@ class Journal:
 
     def _work(self) -> None:
         while True:
-            self._wake.acquire(timeout=-1 if self._failure is None else RETRY_INTERVAL)
-            while self._queue or self._unwritten:
-                if not self._write_batch():
-                    break
+            self._await_work()
+            due = True
+            while due and (self._queue or self._unwritten):
+                due = self._write_batch() and self._urgent
             if self._closing and (not self._queue or self._failure is not None):
                 return
+
+    def _await_work(self) -> None:
+        """Return when somebody waits for events, or those that nobody waits for had their time."""
+        if self._failure is not None:
+            self._wake.acquire(timeout=RETRY_INTERVAL)
+            return
+        while not (self._urgent or self._closing):
+            if self._wake.acquire(timeout=LINGER):
+                continue
+            with self._lock:
+                self._idle = not self._queue
+            if not self._idle:
+                return
+            self._wake.acquire()
+            self._idle = False
 
     def _write_batch(self) -> bool:
         batch = self._unwritten or self._drain()
@@ -279,24 +253,26 @@ class Journal:
         self._failure = None
         self.written += len(events)
         failpoints.reach("acknowledge")
-        _settle([entry.waiter for entry in batch], None)
+        settle([entry.waiter for entry in batch], None)
         return True
 
-    def _drain(self) -> list[_Entry]:
-        batch: list[_Entry] = []
+    def _drain(self) -> list[Entry]:
+        batch: list[Entry] = []
         size = 0
         with self._lock:
+            self._urgent = False
             while self._queue and (not batch or size + self._queue[0].size <= BATCH_LIMIT):
                 entry = self._queue.popleft()
                 if not entry.taken:
                     entry.taken = True
                     batch.append(entry)
                     size += entry.size
+            self._urgent |= bool(self._queue)
             self._queued = self._queued - size if self._queue else 0
             self._space.notify_all()
         return batch
 
-    def _fail(self, batch: list[_Entry], error: Exception) -> None:
+    def _fail(self, batch: list[Entry], error: Exception) -> None:
         """Keep `batch` for the next try and tell everybody who waits, for it or behind it."""
         if isinstance(error, OSError):
             error = write_error(self.folder, error)
@@ -307,7 +283,7 @@ class Journal:
             for entry in (*batch, *self._queue):
                 entry.waiter = None
             self._space.notify_all()
-        _settle(waiters, self._failure)
+        settle(waiters, self._failure)
 
     def _write(self, events: list[bytes]) -> None:
         length = FRAME_OVERHEAD + sum(map(len, events)) + EVENT_OVERHEAD * len(events)
@@ -348,31 +324,6 @@ class Journal:
             self._segment.close()
             self._segment = None
         self._alive.release()
-
-
-def _settle(waiters: Sequence[_Waiter | None], failure: str | None) -> None:
-    """Wake the threads, and the coroutines with one call for each of their loops."""
-    loops: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
-    for waiter in waiters:
-        if isinstance(waiter, _Blocked):
-            waiter.settle(failure)
-        elif isinstance(waiter, _Told):
-            waiter.tell(failure)
-        elif waiter is not None:
-            loops.setdefault(waiter.loop, []).append(waiter.future)
-    for loop, futures in loops.items():
-        with suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits there any more
-            loop.call_soon_threadsafe(_resolve, futures, failure)
-
-
-def _resolve(futures: list[asyncio.Future[None]], failure: str | None) -> None:
-    for future in futures:
-        if future.done():
-            continue  # cancelled while it waited
-        if failure is None:
-            future.set_result(None)
-        else:
-            future.set_exception(HistoryWriteError(failure))
 
 
 def _close_at_exit(reference: weakref.ref[Journal]) -> None:
