@@ -89,6 +89,13 @@ class PayloadStore:
 
     def get(self, payload: Payload) -> bytes:
         """The bytes that `put` was given. Raises what `fetch` raises."""
+        data: Data | None = payload.data
+        begun = self._begun.get(payload.codec)
+        if data is not None and begun is not None and len(data) == payload.size:
+            hasher = begun.copy()  # as `fetch`, without the calls: a replay reads many thousands
+            hasher.update(data)
+            if hasher.digest(TAG_SIZE) == payload.id and "+" not in payload.codec:
+                return payload.data  # type: ignore[return-value]
         data = self.fetch(payload)
         return data if isinstance(data, bytes) else bytes(data)
 

@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from evercell import events as e
 from evercell.engine.workflow.where import calling_line
 from evercell.errors import NondeterminismError
@@ -20,26 +22,31 @@ from evercell.errors import NondeterminismError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from evercell.engine.workflow.loop import WorkflowFuture
+
 __all__ = [
     "ASKED",
     "REACHED",
     "SLOT",
     "Asks",
     "Identity",
+    "Pending",
     "describe",
     "identity_of",
 ]
 
-REACHED = (
-    e.StepCompleted,
-    e.StepFailed,
-    e.TimerFired,
-    e.ChildFinished,
-    e.ApprovalAnswered,
-    e.SignalReceived,
-    e.UpdateAccepted,
-    e.CancelRequested,
-    e.DeliveryReported,
+REACHED = frozenset(
+    {
+        e.StepCompleted,
+        e.StepFailed,
+        e.TimerFired,
+        e.ChildFinished,
+        e.ApprovalAnswered,
+        e.SignalReceived,
+        e.UpdateAccepted,
+        e.CancelRequested,
+        e.DeliveryReported,
+    }
 )
 """Events that record what reached the code."""
 
@@ -92,6 +99,16 @@ def describe(identity: Identity, event: e.Event | None = None) -> str:
     return " ".join((str(kind), *names[:2]))
 
 
+class Pending(msgspec.Struct, eq=False):
+    """Something that the code asked for and that has not come: `work` is what its kind needs to be
+    carried out."""
+
+    event: e.Event
+    future: WorkflowFuture[Any] | None
+    work: Any = None
+    over: bool = False  # its outcome is being recorded
+
+
 class Asks:
     """One run's asks, in order."""
 
@@ -105,12 +122,13 @@ class Asks:
         self.count = 0
         self.fresh: list[e.Event] = []  # asked for the first time, not recorded yet
         for event in history:
-            if isinstance(event, ASKED):
-                if identity_of(event) is not None:
+            kind = type(event)
+            if kind in _IDENTITIES:
+                if kind is e.StepStarted or identity_of(event) is not None:
                     self._recorded.append(event)
                 if isinstance(event, e.MarkerRecorded) and event.kind != "side effect":
                     self.markers.add(event.name)
-            elif isinstance(event, REACHED):
+            elif kind in REACHED:
                 self._inputs += 1
 
     @property
@@ -146,6 +164,19 @@ class Asks:
         event = make()
         self.fresh.append(event)
         return event, True
+
+    def known_step(self, name: str, key: bytes) -> e.StepStarted | None:
+        """As `ask`, where the next recorded one is the call of this step; else None. A replay comes
+        here for each step, so it compares without making anything."""
+        recorded = self._recorded
+        if not recorded:
+            return None
+        event = recorded[0]
+        if type(event) is not e.StepStarted or event.name != name or event.key[:16] != key:
+            return None
+        recorded.popleft()
+        self.count += 1
+        return event
 
     def next_is(self, identity: Identity) -> bool:
         """Whether the next recorded ask is this one."""

@@ -266,7 +266,7 @@ def start_child(
 
 def _cancel_child(instance: Instance, event: Event) -> None:
     assert isinstance(event, e.ChildStarted)  # noqa: S101 - asked as one
-    if event.activity_id not in instance.pending:
+    if instance.finished is not None or event.activity_id not in instance.pending:
         return
     instance.drop(event.activity_id)
     instance.ask(

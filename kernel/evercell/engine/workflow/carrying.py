@@ -22,8 +22,9 @@ from evercell.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from evercell.engine.workflow.asks import Pending
     from evercell.engine.workflow.context import StepWork
-    from evercell.engine.workflow.instance import Instance, Pending
+    from evercell.engine.workflow.instance import Instance
     from evercell.engine.workflow.worker import WorkflowWorker
     from evercell.events import Event, Payload, RunStarted
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import UUID
@@ -29,7 +28,8 @@ if TYPE_CHECKING:
 
     from evercell.engine.function import Reached
     from evercell.engine.step import Step
-    from evercell.engine.workflow.instance import Instance, Pending
+    from evercell.engine.workflow.asks import Pending
+    from evercell.engine.workflow.instance import Instance
     from evercell.events import Event, Payload
 
 __all__ = [
@@ -41,8 +41,7 @@ __all__ = [
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class StepWork:
+class StepWork(msgspec.Struct, frozen=True):
     """A step's call, to be carried out."""
 
     step: Step[..., Any]
@@ -97,10 +96,16 @@ def ask_step(
     name = step.name
     arguments = step.normal_form(args, kwargs)
     key = canonical.digest((name, *arguments), instance.services.live)
-    ordinal = instance.ordinal(key)
+    ordinal = instance.ordinals.get(key, 0)
+    instance.ordinals[key] = ordinal + 1
 
     if instance.step_versions is not None:
         instance.step_versions[name, key] = _version(instance, step).version
+
+    work = StepWork(step, args, kwargs)
+    known = instance.known_step(name, key, work)
+    if known is not None:
+        return watched(instance, known, _cancel_step)
 
     def make() -> Event:
         reached = _version(instance, step)
@@ -117,7 +122,7 @@ def ask_step(
             at_most_once=step.at_most_once,
         )
 
-    pending = instance.ask(("step", name, key), make, work=StepWork(step, args, kwargs))
+    pending = instance.ask(("step", name, key), make, work=work)
     return watched(instance, pending, _cancel_step)
 
 
@@ -134,16 +139,13 @@ def watched(
 ) -> asyncio.Future[Any]:
     """The future of what was asked for; when the code cancels it, `cancel` says so."""
     assert pending.future is not None  # noqa: S101 - it was asked with waits=True
-
-    def done(future: asyncio.Future[Any]) -> None:
-        if future.cancelled() and instance.finished is None:
-            cancel(instance, pending.event)
-
-    pending.future.add_done_callback(done)
+    pending.future.on_cancel = (cancel, instance, pending.event)
     return pending.future
 
 
 def _cancel_step(instance: Instance, event: Event) -> None:
+    if instance.finished is not None:
+        return
     activity_id: str = event.activity_id  # type: ignore[attr-defined] # what waits has one
     if activity_id not in instance.pending:
         return

@@ -100,49 +100,54 @@ class Guard:
         self._instance: Instance | None = None
         self._allowed = 0
         self._hooked = False
-        self._profiling = False
+        self.profiled = False  # whether each call is looked at now
 
     @contextmanager
     def watching(self, instance: Instance) -> Iterator[None]:
         """Refuse, in the block, what a replay could not repeat."""
-        if not self._hooked:
-            self._hooked = True
-            sys.addaudithook(self._audit)
-        before = self._instance, self._thread
-        self._instance, self._thread = instance, threading.get_ident()
-        caller = set_calling(instance)
+        before = self.enter(instance)
         try:
             yield
         finally:
-            self._instance, self._thread = before
-            set_calling(caller)
+            self.leave(before)
+
+    def enter(self, instance: Instance) -> tuple[Any, ...]:
+        """Begin what `watching` does; what is returned is for `leave`."""
+        if not self._hooked:
+            self._hooked = True
+            sys.addaudithook(self._audit)
+        before = self._instance, self._thread, set_calling(instance)
+        self._instance, self._thread = instance, threading.get_ident()
+        return before
+
+    def leave(self, before: tuple[Any, ...]) -> None:
+        """End what `watching` does."""
+        self._instance, self._thread, caller = before
+        set_calling(caller)
 
     @contextmanager
     def profiling(self) -> Iterator[None]:
         """Watch the calls that user code makes itself in the block; not over known ground."""
         instance = self._instance
-        if instance is None or not instance.watched or self._profiling:
+        if instance is None or not instance.watched or self.profiled:
             yield
             return
-        self._profiling = True
+        self.profiled = True
         sys.setprofile(self._profile)
         try:
             yield
         finally:
             sys.setprofile(None)
-            self._profiling = False
+            self.profiled = False
 
-    @contextmanager
-    def resting(self) -> Iterator[None]:
-        """Our own work in the midst of user code: each of its calls would cost a look."""
-        if not self._profiling:
-            yield
-            return
+    def rest(self) -> None:
+        """Our own work begins in the midst of user code: each of its calls would cost a look. Only
+        while `profiled`, and `look` ends it."""
         sys.setprofile(None)
-        try:
-            yield
-        finally:
-            sys.setprofile(self._profile)
+
+    def look(self) -> None:
+        """User code goes on."""
+        sys.setprofile(self._profile)
 
     @contextmanager
     def allowing(self) -> Iterator[None]:

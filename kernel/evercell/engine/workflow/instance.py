@@ -11,17 +11,15 @@ from __future__ import annotations
 
 import asyncio
 import random
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from evercell import events as e
 from evercell.engine.current import set_calling
 from evercell.engine.durations import seconds
 from evercell.engine.workflow import context
-from evercell.engine.workflow.asks import REACHED, SLOT, Asks
+from evercell.engine.workflow.asks import REACHED, SLOT, Asks, Pending
 from evercell.engine.workflow.context import ContinueAsNew
-from evercell.engine.workflow.endings import ending_error
-from evercell.engine.workflow.loop import WorkflowFuture, WorkflowLoop
+from evercell.engine.workflow.loop import WorkflowLoop
 from evercell.engine.workflow.messages import Messages, message_id
 from evercell.engine.workflow.recorded import RecordedValues, Services
 from evercell.engine.workflow.where import first_line, raising_line, waiting_line
@@ -39,23 +37,13 @@ if TYPE_CHECKING:
     from evercell.engine.function import FunctionVersion, Reached
     from evercell.engine.step import Step
     from evercell.engine.workflow.asks import Identity
+    from evercell.engine.workflow.context import StepWork
     from evercell.engine.workflow.definition import Workflow
-    from evercell.events import ErrorInfo, Event, RunStarted, WorkflowStart
+    from evercell.events import Event, RunStarted, WorkflowStart
 
-__all__ = ["Instance", "Pending", "Services"]
+__all__ = ["Instance", "Services"]
 
 _SECOND = 1_000_000_000
-
-
-@dataclass(slots=True)
-class Pending:
-    """Something that the code asked for and that has not come: `work` is what its kind needs to be
-    carried out."""
-
-    event: Event
-    future: WorkflowFuture[Any] | None
-    work: Any = None
-    over: bool = False  # its outcome is being recorded
 
 
 class Instance(RecordedValues):
@@ -89,7 +77,7 @@ class Instance(RecordedValues):
         self.patches: dict[str, bool] = {}
         self.versions: dict[FunctionVersion, Reached] = {}
         self.step_versions: dict[tuple[str, bytes], bytes] | None = None  # of each call, if asked
-        self._ordinals: dict[bytes, int] = {}
+        self.ordinals: dict[bytes, int] = {}  # how often each call was made
         self._random: random.Random | None = None
         self._timers: dict[asyncio.TimerHandle, str] = {}
         self._task: asyncio.Task[None] | None = None
@@ -104,13 +92,15 @@ class Instance(RecordedValues):
         WorkflowCallError; then nothing was carried out."""
         history = list(history)
         self.asks = Asks(self.run_id, history)
-        self.activate(None)
-        for event in history:
-            if isinstance(event, REACHED):
-                self.asks.seen()
-                self.activate(event)
-                if self.finished is not None:
-                    break
+        guard = self.services.guard
+        with guard.watching(self):
+            self._go_on(None)
+            for event in history:
+                if type(event) in REACHED:
+                    self.asks.seen()
+                    self._go_on(event)
+                    if self.finished is not None:
+                        break
         self.asks.finish_replay(self._standing())
         self.messages.remember(history)
 
@@ -124,19 +114,31 @@ class Instance(RecordedValues):
 
     def activate(self, event: Event | None) -> None:
         """Let `event` reach the code, and run it until it waits. Raises as `replay`."""
-        if event is not None:
+        guard = self.services.guard
+        before = guard.enter(self)
+        try:
+            self._go_on(event)
+        finally:
+            guard.leave(before)
+
+    def _go_on(self, event: Event | None) -> None:
+        if event is None:
+            self._task = self.loop.create_task(self._main(*self.decode(self.start.input)))
+        else:
             self.at = max(self.at, event.at)  # a clock that jumped back must not move time back
-        with self.services.guard.watching(self):
-            if event is None:
-                self._task = self.loop.create_task(self._main(*self.decode(self.start.input)))
-            else:
-                self._reach(event)
+            self._reach(event)
+        if self.watched:
             with self.services.guard.profiling():
-                self.loop.run_ready()
-                while self.messages.wake_conditions():
-                    self.loop.run_ready()
+                self._run()
+        else:
+            self._run()
         if self.broken is not None:
             raise self.broken
+
+    def _run(self) -> None:
+        self.loop.run_ready()
+        while self.messages.conditions and self.messages.wake_conditions():
+            self.loop.run_ready()
 
     def _standing(self) -> str:
         """Where the code waits, or what has ended."""
@@ -228,6 +230,14 @@ class Instance(RecordedValues):
     # -- inputs -------------------------------------------------------------------------------
 
     def _reach(self, event: Event) -> None:
+        if type(event) is e.StepCompleted:  # first and plainly: nearly all are such
+            pending = self.pending.pop(event.activity_id, None) or self._arrived(event)
+            if pending is not None and pending.future is not None and not pending.future.done():
+                pending.future.set_result(self.decode(event.result))
+        else:
+            self._reach_other(event)
+
+    def _reach_other(self, event: Event) -> None:
         message = message_id(event)
         if message is not None:
             if message in self._reached:
@@ -266,26 +276,6 @@ class Instance(RecordedValues):
             raise self.asks.unasked(event, self._standing())
         return pending
 
-    def failure(self, event: Any) -> BaseException | None:
-        """The exception that a recorded outcome raises in the code, if any."""
-        error: ErrorInfo | None = getattr(event, "error", None)
-        if error is not None:
-            return self.exception(error)
-        if isinstance(event, e.ChildFinished):
-            return ending_error(event.status, f"the child workflow {event.child}")
-        return None
-
-    def outcome(self, event: Any) -> Any:
-        """The value that a recorded outcome gives the code."""
-        match event:
-            case e.StepCompleted() | e.ChildFinished():
-                return None if event.result is None else self.decode(event.result)
-            case e.ApprovalAnswered():
-                answer = None if event.payload is None else self.decode(event.payload)
-                return event.approved, answer
-            case _:
-                return None
-
     # -- asking -------------------------------------------------------------------------------
 
     def ask(
@@ -321,15 +311,20 @@ class Instance(RecordedValues):
         self.work.append(pending)
         return pending
 
+    def known_step(self, name: str, key: bytes, work: StepWork) -> Pending | None:
+        """As `ask`, for a step whose call is the next recorded ask; None where it is not."""
+        if self._closed or self.querying or self.broken is not None or self.finished is not None:
+            return None  # `ask` says why not
+        event = self.asks.known_step(name, key)
+        if event is None:
+            return None
+        pending = Pending(event, self.loop.create_future(), work)
+        self.pending[event.activity_id] = pending
+        return pending
+
     def tell(self, identity: Identity, make: Callable[[], Event], work: Any = None) -> Event:
         """Ask for something of which nothing comes back."""
         return self.ask(identity, make, work=work, waits=False).event
-
-    def ordinal(self, key: bytes) -> int:
-        """How many identical calls were recorded before this one."""
-        ordinal = self._ordinals.get(key, 0)
-        self._ordinals[key] = ordinal + 1
-        return ordinal
 
     def drop(self, activity_id: str) -> None:
         """Nobody waits for it any more; what still comes of it is no surprise."""
@@ -369,8 +364,14 @@ class Instance(RecordedValues):
     def step(
         self, step: Step[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Awaitable[Any]:
-        with self.services.guard.resting():
+        guard = self.services.guard
+        if not guard.profiled:
             return context.ask_step(self, step, args, kwargs)
+        guard.rest()
+        try:
+            return context.ask_step(self, step, args, kwargs)
+        finally:
+            guard.look()
 
     def sleep(self, duration: Duration) -> Awaitable[None]:
         return asyncio.sleep(seconds(duration))

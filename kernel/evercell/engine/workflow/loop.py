@@ -17,6 +17,7 @@ import itertools
 from asyncio import events
 from collections import deque
 from contextlib import suppress
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from evercell.errors import WorkflowCallError
@@ -48,16 +49,21 @@ class Timers(Protocol):
 
 
 class WorkflowFuture(asyncio.Future[T]):
-    """A future whose hash is its number."""
+    """A future whose hash is its number; `WorkflowLoop.create_future` makes it. `on_cancel`, a
+    function and its arguments, is called soon after a cancellation."""
 
-    __slots__ = ("number",)
-
-    def __init__(self, *, loop: WorkflowLoop) -> None:
-        super().__init__(loop=loop)
-        self.number = loop.next_number()
+    __slots__ = ("number", "on_cancel")
+    number: int
+    on_cancel: tuple[Any, ...]
 
     def __hash__(self) -> int:
         return self.number
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        on_cancel = getattr(self, "on_cancel", None)
+        if on_cancel is not None and not self.done():
+            self.get_loop().call_soon(*on_cancel)  # before those who wait for it
+        return super().cancel(msg)
 
 
 class WorkflowTask(asyncio.Task[T]):
@@ -70,6 +76,23 @@ class WorkflowTask(asyncio.Task[T]):
 
     def __hash__(self) -> int:
         return self.number
+
+
+class _Handle(asyncio.Handle):
+    """asyncio's, which each step needs several of, made without asking the loop for its mode."""
+
+    __slots__ = ()
+
+    def __init__(
+        self, callback: Callable[..., Any], args: tuple[Any, ...], loop: Any, context: Any
+    ) -> None:
+        self._callback = callback
+        self._args = args
+        self._loop = loop
+        self._context = copy_context() if context is None else context
+        self._cancelled = False
+        self._repr = None
+        self._source_traceback = None
 
 
 class WorkflowLoop(asyncio.AbstractEventLoop):
@@ -96,10 +119,10 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
             while ready:
                 handle = ready.popleft()
                 if not handle._cancelled:
-                    try:
-                        handle._run()
-                    except (SystemExit, KeyboardInterrupt):
-                        continue  # of user code: its task has it, and no other run is to suffer
+                    try:  # noqa: SIM105 - a context manager would cost as much as the rest
+                        handle._context.run(handle._callback, *handle._args)  # type: ignore[attr-defined]
+                    except BaseException:  # noqa: BLE001, S110 - see the handler below
+                        pass  # of user code: its task has it, and no other run is to suffer
                 left -= 1
                 if left == 0:
                     raise WorkflowCallError(
@@ -118,7 +141,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
     def call_soon(  # type: ignore[override] # typeshed follows the arguments' types
         self, callback: Callable[..., Any], *args: Any, context: Context | None = None
     ) -> asyncio.Handle:
-        handle = asyncio.Handle(callback, args, self, context)
+        handle = _Handle(callback, args, self, context)
         self._ready.append(handle)
         return handle
 
@@ -154,7 +177,9 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         self._timers.timer_canceled(handle)
 
     def create_future(self) -> WorkflowFuture[Any]:
-        return WorkflowFuture(loop=self)
+        future: WorkflowFuture[Any] = WorkflowFuture(loop=self)
+        future.number = next(self._numbers)
+        return future
 
     def create_task(  # type: ignore[override] # typeshed's signature differs by version
         self, coro: Coroutine[Any, Any, T], **options: Any

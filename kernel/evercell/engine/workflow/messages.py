@@ -64,8 +64,16 @@ class Messages:
     """One run's handlers, waiters and undelivered signals."""
 
     __slots__ = (
-        "_conditions", "_instance", "_updating", "_waiters", "dropped", "queries", "signals",
-        "taken", "unhandled", "updates",
+        "_instance",
+        "_updating",
+        "_waiters",
+        "conditions",
+        "dropped",
+        "queries",
+        "signals",
+        "taken",
+        "unhandled",
+        "updates",
     )  # fmt: skip
 
     def __init__(self, instance: Instance) -> None:
@@ -77,7 +85,7 @@ class Messages:
         self.taken: set[str] = set()  # ids of messages that were recorded
         self.unhandled: list[e.SignalReceived] = []  # in order: nobody took them yet
         self._waiters: dict[str, deque[WorkflowFuture[e.SignalReceived]]] = {}
-        self._conditions: list[tuple[Callable[[], object], WorkflowFuture[None]]] = []
+        self.conditions: list[tuple[Callable[[], object], WorkflowFuture[None]]] = []
         self._updating: dict[str, e.UpdateAccepted] = {}
 
     def remember(self, history: Iterable[Event]) -> None:
@@ -266,13 +274,13 @@ class Messages:
     def condition(self, predicate: Callable[[], object]) -> WorkflowFuture[None]:
         """A future that is done once `predicate()` is true; asked after whatever happens."""
         future = self._instance.loop.create_future()
-        self._conditions.append((predicate, future))
+        self.conditions.append((predicate, future))
         return future
 
     def wake_conditions(self) -> bool:
         """Settle the conditions that hold now; whether there were any."""
         woken = False
-        for predicate, future in list(self._conditions):
+        for predicate, future in list(self.conditions):
             try:
                 if not future.done():
                     if not predicate():
@@ -282,5 +290,5 @@ class Messages:
             except Exception as error:  # noqa: BLE001 - raised where it is waited for
                 future.set_exception(error)
                 woken = True
-            self._conditions.remove((predicate, future))
+            self.conditions.remove((predicate, future))
         return woken

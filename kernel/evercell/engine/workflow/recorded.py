@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from evercell import events as e
 from evercell.codec import exceptions, values
 from evercell.codec.secret import refuse_secrets
 from evercell.engine import clear
 from evercell.engine.failures import recorded_error
+from evercell.engine.workflow.endings import ending_error
 from evercell.errors import StepFailedError
 
 if TYPE_CHECKING:
@@ -48,8 +50,9 @@ class RecordedValues:
 
     def decode(self, payload: Payload) -> Any:
         """A stored value. Raises PayloadError, RestoreError."""
-        services = self.services
-        return values.decode(payload.encoding, services.history.get(payload), services.live)
+        services, codec = self.services, payload.codec
+        encoding = payload.encoding if "+" in codec else codec
+        return values.decode(encoding, services.history.get(payload), services.live)
 
     def exception(self, error: ErrorInfo) -> BaseException:
         """The exception that a recorded failure raises."""
@@ -58,6 +61,26 @@ class RecordedValues:
         services = self.services
         data = services.history.get(error.payload)
         return exceptions.decode_exception(error.payload.encoding, data, services.live)
+
+    def failure(self, event: Any) -> BaseException | None:
+        """The exception that a recorded outcome raises in the code, if any."""
+        error: ErrorInfo | None = getattr(event, "error", None)
+        if error is not None:
+            return self.exception(error)
+        if isinstance(event, e.ChildFinished):
+            return ending_error(event.status, f"the child workflow {event.child}")
+        return None
+
+    def outcome(self, event: Any) -> Any:
+        """The value that a recorded outcome gives the code."""
+        match event:
+            case e.StepCompleted() | e.ChildFinished():
+                return None if event.result is None else self.decode(event.result)
+            case e.ApprovalAnswered():
+                answer = None if event.payload is None else self.decode(event.payload)
+                return event.approved, answer
+            case _:
+                return None
 
     def encode(self, value: object) -> tuple[Payload, str | None]:
         """A value of the code as it is recorded, and JSON for people. Raises NotStorableError."""

@@ -116,7 +116,8 @@ class Job(msgspec.Struct, frozen=True):
         )
         recorder = _Recorded(self.scope, call, step.name, lambda: "", once=step.at_most_once)
         control = Control(self.activity_id)
-        return step.attempts(recorder, control, self.work.args, self.work.kwargs)
+        attempts: Attempts = step.attempts(recorder, control, self.work.args, self.work.kwargs)
+        return attempts
 
 
 class StepRunner:
