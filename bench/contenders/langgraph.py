@@ -41,6 +41,12 @@ async def fan_out(request: dict[str, Any]) -> float:
     return perf_counter() - begin
 
 
+async def loop_async(request: dict[str, Any]) -> int:
+    for number in range(request["steps"]):
+        await ask_async(number)
+    return 0
+
+
 class Contender:
     """Tasks of an entrypoint; each round is a thread of its own."""
 
@@ -68,6 +74,23 @@ class Contender:
             begin = perf_counter()
             await graph.ainvoke({"steps": steps}, config, durability="sync")
             # Its writes go on in the background; they are durable when the invocation ends.
+            return perf_counter() - begin
+
+    def many(self, tag: str, runs: int, steps: int) -> float:
+        """Seconds for `runs` invocations of `steps` tasks each, at once."""
+        return asyncio.run(self._many(tag, runs, steps))
+
+    async def _many(self, tag: str, runs: int, steps: int) -> float:
+        path = str(self._folder / "async.sqlite")
+        async with AsyncSqliteSaver.from_conn_string(path) as saver:
+            graph = entrypoint(checkpointer=saver)(loop_async)
+            configs: list[Any] = [
+                {"configurable": {"thread_id": f"{tag} {number}"}} for number in range(runs)
+            ]
+            begin = perf_counter()
+            await asyncio.gather(
+                *[graph.ainvoke({"steps": steps}, config, durability="sync") for config in configs]
+            )
             return perf_counter() - begin
 
     def close(self) -> None:
