@@ -14,10 +14,14 @@ if TYPE_CHECKING:
 SUBJECT = Subject("large_memory", "Large value, peak memory of the process", "x its size")
 _LIMIT = Target(1.3, "value", "x its size")
 
-LANES = tuple(
-    Lane(f"{call}, {kind}", "large", {"which": call, "kind": kind}, target=_LIMIT)
-    for kind in ("noise", "compressible", "encrypted")
-    for call in ("write", "read")
+LANES = (
+    *(
+        Lane(f"{call}, {kind}", "large", {"which": call, "kind": kind}, target=_LIMIT)
+        for kind in ("noise", "compressible", "encrypted")
+        for call in ("write", "read")
+    ),
+    Lane("result of a step", "large", {"which": "step", "kind": "noise"}, note="returned + stored"),
+    Lane("the same, replayed", "large", {"which": "replay", "kind": "noise"}, target=_LIMIT),
 )
 
 

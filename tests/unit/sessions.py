@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import inspect
 import io
+import resource
 import sys
 import traceback
 import types
@@ -105,3 +106,9 @@ class Notebook:
         """The kernel ends in good order."""
         self.session.close()
         self._runner.close()
+
+
+def peak() -> int:
+    """The most memory, in bytes, that this process has held."""
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used if sys.platform == "darwin" else used * 1024

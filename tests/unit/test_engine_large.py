@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +15,6 @@ from evercell.codec.buffers import PrivateMapping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 CELLS = [
     "import numpy as np",
@@ -66,3 +67,61 @@ def test_a_restored_array_is_its_file_and_can_be_changed(tmp_path: Path) -> None
     assert third.live["noise"][13] == -1.0
     assert third.live["view"][3] == -1.0
     third.close()
+
+
+# -- results of steps ------------------------------------------------------------------------------
+
+STEP = f"""import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from pathlib import Path
+from sessions import Notebook, peak
+
+notebook = Notebook(Path(sys.argv[1]))
+before = peak()
+notebook.cell('''
+import numpy as np
+from evercell import step
+
+@step
+def make(count):
+    return np.random.default_rng(0).integers(0, 256, count, np.uint8)
+''')
+shell = notebook.cell("total = int(make(200 << 20).sum())" + sys.argv[2])
+print(notebook.live["total"], (peak() - before) / (200 << 20))
+notebook.stop()
+"""
+
+
+def test_a_large_result_of_a_step_is_bounded_in_memory(tmp_path: Path) -> None:
+    """The value and what was stored of it; on replay the latter alone, which is its file."""
+
+    def run(end: str) -> tuple[int, float]:
+        done = subprocess.run(
+            [sys.executable, "-c", STEP, str(tmp_path), end],
+            check=True, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        total, times = done.stdout.split()
+        return int(total), float(times)
+
+    total, first = run("")
+    again, replay = run(" + 0")  # the cell was edited, so that it asks for its step
+    assert total == again
+    assert first < 2.6
+    assert replay < 1.6
+
+
+def test_a_large_result_is_the_callers_own(tmp_path: Path) -> None:
+    notebook = Notebook(tmp_path)
+    notebook.cell("""
+import numpy as np
+from evercell import step
+
+@step
+def make(count):
+    return np.random.default_rng(0).random(count)
+""")
+    notebook.cell("first = make(3_000_000)\nfirst[0] = 2")
+    assert isinstance(owner(notebook.live["first"]), PrivateMapping)
+    notebook.cell("second = make(3_000_000)")
+    assert notebook.live["second"][0] < 1
+    notebook.close()

@@ -44,7 +44,7 @@ _SAMPLE = 16 << 10
 _LARGE = 1 << 20
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _TAKEN = frozenset(
-    {"json", "pickle", "buffer", "exception", "messages", "ambient", "arrow", CHUNKS}
+    {"json", "pickle", "buffer", "exception", "messages", "ambient", "arrow", "parts", CHUNKS}
 )
 
 

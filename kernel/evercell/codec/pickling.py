@@ -42,7 +42,6 @@ from evercell.errors import EvercellError, NotStorableError, RestoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from mmap import mmap
 
     from evercell.codec.buffers import Buffer
 
@@ -149,9 +148,12 @@ def load(
     buffers: Sequence[Buffer],
     live: dict[str, Any],
     resolve: Callable[[str], Any] | None = None,
+    *,
+    owned: bool = False,
 ) -> Any:
     """The value that `dump` stored. `resolve` finds what is stored by name (default: in `live`).
-    Buffers that are bytearrays or private mappings become part of the value; others are copied.
+    Buffers that are bytearrays or private mappings become part of the value; others are copied,
+    unless they are `owned`: memory that can be written and that nobody else has.
 
     Raises RestoreError; nothing in `live` is touched.
     """
@@ -160,7 +162,7 @@ def load(
         positions = pickle.loads(stream[len(stream) - 4 - size : -4])
         # Whole, for bytes are shared, not copied; the pickle says itself where it ends.
         file = io.BytesIO(stream)
-        own = [own_memory(buffer) for buffer in buffers]
+        own = buffers if owned else [own_memory(buffer) for buffer in buffers]
         return Unpickler(file, live, positions, resolve, own).load()
     except EvercellError:
         raise
@@ -341,7 +343,7 @@ class Unpickler(pickle.Unpickler):
         live: dict[str, Any],
         positions: tuple[Positions, ...],
         resolve: Callable[[str], Any] | None,
-        buffers: Sequence[bytearray | mmap],
+        buffers: Sequence[Buffer],
     ) -> None:
         super().__init__(file, buffers=buffers)
         self._live = live

@@ -1,7 +1,9 @@
 """A step's argument or result as bytes and back.
 
     exactly JSON-able and without aliases -> "json", compact
-    everything else                       -> "pickle", loaded once to see that it comes back equal
+    what holds large arrays               -> "parts": a pickle, with their memory behind it
+    everything else                       -> "pickle"
+    pickles are loaded once to see that they come back equal
 
 Reading JSON gives the same types, the same floats, the same order of keys: that is what "exactly"
 means. A list that stands in two places is one object, which JSON can't say, so that is pickled.
@@ -16,12 +18,17 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from evercell.codec import canonical
+from evercell.codec.buffers import PrivateMapping
+from evercell.codec.parts import joined, parted
 from evercell.codec.pickling import dump, load
 from evercell.codec.views import json_view
 from evercell.errors import EvercellError, NotStorableError, RestoreError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from evercell.codec.buffers import Buffer
+    from evercell.codec.pickling import Dumped
 
 __all__ = ["Encoded", "check_round_trip", "decode", "encode", "json_view"]
 
@@ -52,14 +59,21 @@ def encode(value: object, live: dict[str, Any]) -> Encoded:
             return Encoded("json", _encode(value))
         except (UnicodeEncodeError, RecursionError):
             pass
-    dumped = dump(value, live)
+    dumped = dump(value, live, out_of_band=True)
     stream = dumped.stream
+    if dumped.buffers:
+        if not dumped.plain:
+            _check_parts(value, dumped, live)
+        return Encoded("parts", joined(stream, dumped.buffers), json_view(value))
     check_round_trip(value, dumped.main, load(stream, (), live), live)
     return Encoded("pickle", stream, json_view(value))
 
 
-def decode(codec: str, data: bytes, live: dict[str, Any]) -> Any:
-    """The value that `encode` was given. Raises RestoreError."""
+def decode(codec: str, data: Buffer, live: dict[str, Any]) -> Any:
+    """The value that `encode` was given. Raises RestoreError.
+
+    One large array stays over the memory of `data`, if that is a private mapping.
+    """
     if codec == "json":
         try:
             return _decode(data)
@@ -69,6 +83,11 @@ def decode(codec: str, data: bytes, live: dict[str, Any]) -> Any:
             ) from error
     if codec == "pickle":
         return load(data, (), live)
+    if codec == "parts":
+        stream, buffers = parted(data)
+        # Two arrays in one mapping would look as if they shared memory.
+        mapped = isinstance(data, PrivateMapping) and len(buffers) == 1
+        return load(stream, buffers, live, owned=mapped)
     raise RestoreError(f"a recorded value has the codec {codec!r}, which this release lacks.")
 
 
@@ -93,6 +112,17 @@ def check_round_trip(
     except EvercellError as error:
         raise NotStorableError(f"its round trip can't be verified: {error.message}") from error
     raise NotStorableError("it comes back from its pickle as something else")
+
+
+def _check_parts(value: object, dumped: Dumped, live: dict[str, Any]) -> None:
+    """`check_round_trip` of what has buffers."""
+    loaded = load(dumped.stream, dumped.buffers, live)
+    try:
+        again = dump(loaded, live, out_of_band=True)
+    except EvercellError as error:
+        raise NotStorableError(f"its round trip can't be verified: {error.message}") from error
+    if again.main != dumped.main or again.content_of_buffers() != dumped.content_of_buffers():
+        check_round_trip(value, b"", loaded, live)
 
 
 def _is_json(value: object, seen: set[int]) -> bool:

@@ -168,7 +168,7 @@ class Scope:
         """The recorded result, or, where it can't be read, the call once more."""
         result = decision.result
         try:
-            value = values.decode(result.encoding, self.history.get(result), self.live)
+            value = values.decode(result.encoding, self.history.fetch(result), self.live)
         except (PayloadError, RestoreError) as error:
             self.notes.append(f"{step.name} runs again: {error}")
             return Call(decision.activity_id, key, ordinal, decision.attempts + 1, first=False)

@@ -44,6 +44,8 @@ READABLE_LIMIT = 1 << 20  # bytes of JSON from a file that SQL shows
 _PARALLEL_FROM = 1 << 20  # bytes; below, starting threads costs more than it saves
 # From here a mapping pays: fewer bytes are not worth a file descriptor that stays open.
 _MAPPED_FROM = 16 << 20
+# What holds the memory of arrays, and is handed out as memory that is the reader's own.
+_MEMORY = ("buffer", "parts")
 # Shares of its size to which compression must bring a value; more is asked of a large array, whose
 # file is its memory only while it is stored as it is.
 _PAYS, _PAYS_MAPPED = 0.8, 0.25
@@ -149,7 +151,7 @@ class PayloadStore:
             return ()  # not worth it, or SQL reads it as it is
         if not settings.compress or layers.ZSTD in settings.layers:
             return settings.layers
-        mapped = codec == "buffer" and len(data) >= _MAPPED_FROM and not settings.layers
+        mapped = codec in _MEMORY and len(data) >= _MAPPED_FROM and not settings.layers
         pays = _PAYS_MAPPED if mapped else _PAYS
         if layers.compression_pays(data, pays):
             return (layers.ZSTD, *settings.layers)
@@ -254,9 +256,9 @@ class PayloadStore:
                 raise _foreign(str(path))
             with path.open("rb") as stored:
                 whole = layers.unchunked(stored, chain)
-            return whole if payload.encoding == "buffer" else bytes(whole)
+            return whole if payload.encoding in _MEMORY else bytes(whole)
         data: Data
-        if payload.codec != "buffer":
+        if payload.codec not in _MEMORY:
             data = path.read_bytes()
         elif payload.size >= _MAPPED_FROM and _is_private(path):
             with path.open("rb") as file:

@@ -1,0 +1,85 @@
+"""Large arrays behind their pickle: what comes back is what was given, over memory of its own."""
+
+from __future__ import annotations
+
+import mmap
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from evercell.codec.buffers import PrivateMapping
+from evercell.codec.parts import joined, parted
+from evercell.codec.values import decode, encode
+from evercell.errors import RestoreError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LARGE = np.arange(100_000)
+
+
+@pytest.mark.parametrize("sizes", [(), (0,), (1,), (64, 65_536), (100_000, 3, 0, 7)])
+def test_parts_come_apart_as_they_were_joined(sizes: tuple[int, ...]) -> None:
+    given = [memoryview(bytes([n]) * size) for n, size in enumerate(sizes)]
+    data = joined(b"stream", given)
+    stream, buffers = parted(data)
+    assert stream == b"stream"
+    assert [bytes(it) for it in buffers] == [bytes(it) for it in given]
+    assert len(data) % 64 == 0
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\1", bytes(8), bytes(64), b"\xff" * 64, joined(b"s", [memoryview(b"x" * 99)])[:-64],
+     joined(b"s", []) + bytes(64)],
+)  # fmt: skip
+def test_what_was_cut_is_refused(data: bytes) -> None:
+    with pytest.raises(RestoreError, match="not in the parts"):
+        parted(data)
+
+
+def test_arrays_come_back_writable_and_apart() -> None:
+    value = {"a": LARGE, "b": LARGE * 2.0, "small": np.arange(3)}
+    encoded = encode(value, {})
+    assert encoded.codec == "parts"
+    found: dict[str, Any] = decode("parts", encoded.data, {})
+    for name, array in value.items():
+        assert np.array_equal(found[name], array)
+        assert found[name].dtype == array.dtype
+    found["a"][0] = -1
+    assert found["b"][0] == 0
+    assert LARGE[0] == 0
+
+
+def test_one_array_twice_stays_one() -> None:
+    first, second = decode("parts", encode([LARGE, LARGE], {}).data, {})
+    assert first is second
+
+
+def test_a_view_stays_a_view() -> None:
+    base, view = decode("parts", encode((LARGE, LARGE[10:20]), {}).data, {})
+    view[0] = -1
+    assert base[10] == -1
+
+
+def test_a_read_only_array_and_a_frame_come_back() -> None:
+    fixed = LARGE.copy()
+    fixed.flags.writeable = False
+    frame = pd.DataFrame({"x": LARGE, "y": LARGE / 3, "z": [f"row {n}" for n in LARGE]})
+    array, table = decode("parts", encode([fixed, frame], {}).data, {})
+    assert not array.flags.writeable
+    pd.testing.assert_frame_equal(table, frame)
+
+
+def test_one_array_is_its_file_and_can_be_changed(tmp_path: Path) -> None:
+    path = tmp_path / "value"
+    path.write_bytes(encode(LARGE, {}).data)
+    with path.open("rb") as file:
+        data = PrivateMapping(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    array = decode("parts", data, {})
+    assert array.base is data
+    assert array.ctypes.data % 64 == 0
+    array[0] = -1
+    assert path.read_bytes() == encode(LARGE, {}).data
