@@ -26,6 +26,7 @@ class Settings:
     interceptors: tuple[Any, ...] = ()  # around steps, the outermost first
     lazy_from: int | None = 8 << 20  # bytes from which a restored value is loaded when needed
     output_limit: int | None = 32 << 20  # bytes of a cell's outputs that are recorded
+    payload_limit: int | None = None  # bytes of one value that a step, workflow or message records
 
     @property
     def in_clear(self) -> bool:
@@ -118,5 +119,6 @@ _READERS: dict[str, tuple[str, Callable[[str, Any], Any]]] = {
     "interceptors": ("interceptors", _interceptors),
     "lazy_from": ("lazy_from", _size),
     "output_limit": ("output_limit", _size),
+    "payload_limit": ("payload_limit", _size),
 }
 OPTIONS = tuple(_READERS)

@@ -10,7 +10,6 @@ from conformance_kit import LIMIT, count, error_of
 
 from evercell import RetryPolicy, step, workflow
 from evercell import events as e
-from evercell.errors import NotStorableError, StepTimeoutError
 
 if TYPE_CHECKING:
     from evercell.testing import WorkflowEnvironment
@@ -135,61 +134,6 @@ def test_retry_after_of_the_server_replaces_the_backoff(world: WorkflowEnvironme
     assert handle.result(LIMIT) == "ok"
     [failed] = [event for event in handle.history() if isinstance(event, e.AttemptFailed)]
     assert failed.retry_delay == 7 * 10**9
-
-
-@pytest.mark.parametrize("kind", ["async", "sync"])
-def test_an_attempt_that_takes_too_long_times_out(world: WorkflowEnvironment, kind: str) -> None:
-    calls: list[int] = []
-    policy = RetryPolicy(maximum_attempts=2, initial_interval=1)
-    if kind == "async":
-
-        @step(start_to_close_timeout=0.02, retry=policy)
-        async def slow() -> str:
-            calls.append(1)
-            await asyncio.Event().wait()
-            return "never"
-    else:
-        import threading
-
-        @step(start_to_close_timeout=0.02, retry=policy)
-        def slow() -> str:  # type: ignore[misc]
-            calls.append(1)
-            threading.Event().wait(0.3)
-            return "never"
-
-    @workflow
-    async def flow() -> str:
-        try:
-            return await slow()
-        except StepTimeoutError:
-            return "timed out"
-
-    handle = flow.start()
-    assert handle.result(LIMIT) == "timed out"
-    assert len(calls) == 2
-    assert count(handle, e.AttemptFailed) == 1
-
-
-def test_a_result_that_cant_be_stored_fails_at_once(world: WorkflowEnvironment) -> None:
-    calls: list[int] = []
-
-    @step(retry=RetryPolicy())
-    async def opens() -> object:
-        calls.append(1)
-        return (number for number in range(3))
-
-    @workflow
-    async def flow() -> str:
-        try:
-            await opens()
-        except NotStorableError as error:
-            return error.message
-        return "?"
-
-    message = flow.start().result(LIMIT)
-    assert "can't be recorded" in message
-    assert "plain data" in message
-    assert calls == [1]
 
 
 def test_at_most_once_is_refused_when_in_doubt(world: WorkflowEnvironment) -> None:

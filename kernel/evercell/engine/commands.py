@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from evercell.codec import values
-from evercell.codec.secret import refuse_secrets
 from evercell.engine import clear
+from evercell.engine.recordable import check_recordable
 from evercell.errors import PayloadError
 from evercell.events import Payload  # noqa: TC001 - msgspec asks for it at run time
 
@@ -172,7 +172,7 @@ def enclosed(history: History, value: object, live: dict[str, Any]) -> tuple[Pay
     """A value for a command, all its bytes inside, and its view for people. Raises
     NotStorableError, and UsageError for more than 16 MiB."""
     encoded = values.encode(value, live)
-    refuse_secrets(encoded.data)
+    check_recordable(encoded.data)
     payload = history.enclose(encoded.data, encoded.codec)
     return payload, clear.view(value, encoded, payload)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from evercell.codec import values
-from evercell.codec.secret import refuse_secrets
 from evercell.engine import clear
 from evercell.engine.attempts import Commit
 from evercell.engine.context import AttemptContext
 from evercell.engine.failures import recorded_error
+from evercell.engine.recordable import check_recordable
 from evercell.errors import NotStorableError
 from evercell.events import (
     AttemptFailed,
@@ -286,5 +286,5 @@ class Recorded:
 
 def _encode(value: object, live: dict[str, Any]) -> Encoded:
     encoded = values.encode(value, live)
-    refuse_secrets(encoded.data)
+    check_recordable(encoded.data)
     return encoded

@@ -17,7 +17,7 @@ import msgspec
 
 from evercell import events as e
 from evercell.engine.workflow.where import calling_line
-from evercell.errors import NondeterminismError
+from evercell.errors import NondeterminismError, NotStorableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -181,6 +181,16 @@ class Asks:
     def next_is(self, identity: Identity) -> bool:
         """Whether the next recorded ask is this one."""
         return bool(self._recorded) and identity_of(self._recorded[0]) == identity
+
+    @property
+    def result_refused(self) -> bool:
+        """Whether the history holds here that the run's result could not be recorded: that may
+        depend on settings, and on secrets that this process does not know."""
+        match self._recorded[0] if self._recorded else None:
+            case e.RunFinished(status="failed", error=e.ErrorInfo(type=name)):
+                return name.rpartition(".")[2] == NotStorableError.__name__
+            case _:
+                return False
 
     def finish_replay(self, where: str | None) -> None:
         """The code has seen the whole history, and stands at `where`: raise NondeterminismError if

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from evercell import events as e
 from evercell.codec import canonical
@@ -15,7 +15,9 @@ from evercell.engine.workflow.carrying import ChildWork
 from evercell.engine.workflow.context import watched
 from evercell.engine.workflow.handle import ChildHandle, WorkflowHandle
 from evercell.engine.workflow.holder import current_worker
+from evercell.engine.workflow.starting import ConflictPolicy, ReusePolicy
 from evercell.errors import ForkError, NondeterminismError, UsageError
+from evercell.events import ParentClosePolicy
 from evercell.history import StepRecord
 
 if TYPE_CHECKING:
@@ -23,9 +25,9 @@ if TYPE_CHECKING:
     from evercell.engine.scope import Call, Scope
     from evercell.engine.workflow.definition import Workflow
     from evercell.engine.workflow.instance import Instance
-    from evercell.engine.workflow.starting import ConflictPolicy, ReusePolicy, StartRequest
+    from evercell.engine.workflow.starting import StartRequest
     from evercell.engine.workflow.worker import WorkflowWorker
-    from evercell.events import Event, ParentClosePolicy
+    from evercell.events import Event
 
 __all__ = ["StartOptions", "start", "start_child"]
 
@@ -43,6 +45,18 @@ class StartOptions:
     memo: str | None
     search_attributes: str | None
     parent_close_policy: ParentClosePolicy
+
+    def __post_init__(self) -> None:
+        _check("id_conflict_policy", self.conflict, ConflictPolicy)
+        _check("id_reuse_policy", self.reuse, ReusePolicy)
+        _check("parent_close_policy", self.parent_close_policy, ParentClosePolicy)
+
+
+def _check(option: str, given: str, policies: Any) -> None:
+    known = get_args(policies)
+    if given not in known:
+        listed = ", ".join(map(repr, known))
+        raise UsageError(f"{option} is one of {listed}, not {given!r}.")
 
 
 def _request(  # noqa: PLR0917

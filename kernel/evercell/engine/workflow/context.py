@@ -14,14 +14,14 @@ from uuid import UUID
 import msgspec
 
 from evercell import events as e
-from evercell.codec import canonical, values
+from evercell.codec import canonical
 from evercell.engine import clear
 from evercell.engine.conversion import convert, json_schema
 from evercell.engine.current import calling_workflow
 from evercell.engine.durations import Duration, seconds
 from evercell.engine.workflow.asks import SLOT
 from evercell.engine.workflow.guard import GUARD
-from evercell.errors import UsageError
+from evercell.errors import UsageError, WorkflowCallError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -219,13 +219,21 @@ async def ask_approval(
 
 
 def side_effect(instance: Instance, function: Callable[[], Any], name: str | None) -> Any:
-    """What `function()` gave the first time. Raises NotStorableError."""
+    """What `function()` gave the first time."""
     label = name or str(getattr(function, "__qualname__", "side effect"))
 
     def make() -> Event:
-        with GUARD.allowing():
-            value = function()
-            payload, view = instance.encode(value)
+        try:
+            with GUARD.allowing():
+                payload, view = instance.encode(function())
+        except Exception as error:
+            why = WorkflowCallError(
+                f"side effect {label!r} raised {type(error).__name__}: {error!s:.500}. That is not "
+                "recorded, so a replay could not repeat it. Catch it in the side effect and return "
+                "what is to be known of it, or make it a @step, whose failures are recorded."
+            )
+            instance.broken = instance.broken or why
+            raise why from error
         activity_id = instance.services.new_activity_id()
         return e.MarkerRecorded(
             instance.run_id, instance.at, activity_id, "side effect", label, payload, view
@@ -316,7 +324,6 @@ def send_signal(
     message = [list(args), kwargs]
 
     def make() -> Event:
-        encoded = values.encode(message, instance.services.live)
         return e.SignalSent(
             run_id=instance.run_id,
             at=instance.at,
@@ -324,7 +331,7 @@ def send_signal(
             target=target,
             name=name,
             key=key,
-            view=clear.json_view(message, encoded),
+            view=instance.view(message),
         )
 
     identity = ("signal", target, name, key)

@@ -13,6 +13,7 @@ from evercell.engine.failures import recorded_error
 from evercell.engine.workflow.messages import message_id
 from evercell.errors import (
     EvercellError,
+    NotStorableError,
     RunNotFoundError,
     UsageError,
     WorkflowClosedError,
@@ -41,28 +42,31 @@ class Messenger:
         error: EvercellError | None = None
         try:
             target = self.target(event.target)
-            other = worker.instances.get(target)
-            if other is not None and isinstance(event, e.SignalSent):
-                args, kwargs = message
-                other.messages.check_signal(event.name, args, kwargs)
-        except (RunNotFoundError, WorkflowClosedError, UsageError) as failed:
+            reached = self._message(instance, event, message, target)
+        except (RunNotFoundError, WorkflowClosedError, UsageError, NotStorableError) as failed:
             error = failed
         else:
-            reached: Event
-            if isinstance(event, e.SignalSent):
-                payload, view = instance.encode(message)
-                reached = e.SignalReceived(
-                    target, worker.clock.now(), event.activity_id, event.name, payload, view,
-                    instance.run_id,
-                )  # fmt: skip
-            else:
-                reached = e.CancelRequested(
-                    target, worker.clock.now(), event.activity_id, None, event.reason
-                )
             self.record_message(target, reached)
         info = None if error is None else recorded_error(error, worker.history, worker.live)
         report = e.DeliveryReported(instance.run_id, worker.clock.now(), event.activity_id, info)
         worker.record_input(instance.run_id, report)
+
+    def _message(
+        self, instance: Instance, event: e.SignalSent | e.CancelSent, message: Any, target: str
+    ) -> Event:
+        """What reaches the run `target`. Raises UsageError for what it does not take,
+        NotStorableError."""
+        now = self._worker.clock.now()
+        if isinstance(event, e.CancelSent):
+            return e.CancelRequested(target, now, event.activity_id, None, event.reason)
+        other = self._worker.instances.get(target)
+        if other is not None:
+            args, kwargs = message
+            other.messages.check_signal(event.name, args, kwargs)
+        payload, view = instance.encode(message)
+        return e.SignalReceived(
+            target, now, event.activity_id, event.name, payload, view, instance.run_id
+        )
 
     def target(self, name: str) -> str:
         """The open run with this run id or workflow id. Raises RunNotFoundError,

@@ -24,6 +24,7 @@ from evercell.engine.workflow.messages import Messages, message_id
 from evercell.engine.workflow.recorded import RecordedValues, Services
 from evercell.engine.workflow.where import first_line, raising_line, waiting_line
 from evercell.errors import (
+    HistoryError,
     NondeterminismError,
     NotStorableError,
     WorkflowCallError,
@@ -71,7 +72,7 @@ class Instance(RecordedValues):
         self.memo = self.start.memo  # and attributes: as they are now, JSON
         self.search_attributes = self.start.search_attributes
         self.edited = False  # its code is not what its run began with
-        self.broken: NondeterminismError | WorkflowCallError | None = None
+        self.broken: NondeterminismError | WorkflowCallError | HistoryError | None = None
         self.querying: str | None = None  # name of the query whose handler runs
         self.timer_name: str | None = None  # what the next timer is to be called
         self.patches: dict[str, bool] = {}
@@ -199,15 +200,20 @@ class Instance(RecordedValues):
             result, view = self.encode(value)
             return e.RunFinished(self.run_id, self.at, "completed", result, view)
 
-        try:
-            self._finish("completed", make, first_line(self.definition.function.__code__))
-        except NotStorableError as why:
-            self.fail(
-                NotStorableError(
-                    f"workflow {self.started.workflow!r} returned a value that can't be recorded: "
-                    f"{why.message} Return plain data from a workflow."
-                )
+        why = "it was refused before."
+        if not self.asks.result_refused:
+            try:
+                self._finish("completed", make, first_line(self.definition.function.__code__))
+            except NotStorableError as refused:
+                why = refused.message
+            else:
+                return
+        self.fail(
+            NotStorableError(
+                f"workflow {self.started.workflow!r} returned a value that can't be recorded: "
+                f"{why} Return plain data from a workflow."
             )
+        )
 
     def fail(self, error: Exception) -> None:
         """The run fails with `error`, unless it is over, or its code was found not to fit."""
@@ -300,7 +306,7 @@ class Instance(RecordedValues):
             raise asyncio.CancelledError("the run is over")
         try:
             event, _ = self.asks.ask(identity, make, where)
-        except NondeterminismError as error:
+        except (NondeterminismError, HistoryError) as error:  # nothing that the code may handle
             self.broken = self.broken or error
             raise
         future = self.loop.create_future() if waits else None

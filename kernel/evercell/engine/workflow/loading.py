@@ -32,9 +32,9 @@ def adopt(worker: WorkflowWorker) -> None:
     worker.scheduler.adopt(worker.history.workflows.schedules(worker.host.run_id))
 
 
-def define(worker: WorkflowWorker, definition: Workflow[..., object]) -> None:
-    """From here on, runs of this name have this code: open ones are replayed with it. For the
-    worker's thread."""
+def define(worker: WorkflowWorker, definition: Workflow[..., object], *, anew: bool = True) -> None:
+    """From here on, runs of this name have this code: open ones are replayed with it. `anew`: also
+    if they have other code. For the worker's thread."""
     name = definition.name
     before = worker.definitions.get(name)
     if before is definition:
@@ -45,7 +45,7 @@ def define(worker: WorkflowWorker, definition: Workflow[..., object]) -> None:
     if before is None:
         worker.scheduler.defined(name)
     runs = [started for _, started in worker.open_runs() if started.workflow == name]
-    if before is not None and before.code_version() == definition.code_version():
+    if before is None or before.code_version() == definition.code_version():
         runs = [started for started in runs if started.run_id in worker.open]
     for at in range(0, len(runs), _CHUNK):
         chunk = runs[at : at + _CHUNK]

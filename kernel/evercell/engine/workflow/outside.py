@@ -14,9 +14,9 @@ import msgspec
 
 from evercell import events as e
 from evercell.codec import values
-from evercell.codec.secret import refuse_secrets
 from evercell.engine import clear, commands
 from evercell.engine.context import current_attempt
+from evercell.engine.recordable import check_recordable
 from evercell.engine.step import Step
 from evercell.engine.workflow import forking, loading
 from evercell.errors import (
@@ -295,7 +295,7 @@ def _json(text: str | None) -> dict[str, Any]:
 
 def _encoded(worker: WorkflowWorker, message: object) -> tuple[Payload, str | None]:
     encoded = values.encode(message, worker.live)
-    refuse_secrets(encoded.data)
+    check_recordable(encoded.data)
     return worker.history.put(encoded.data, encoded.codec), clear.json_view(message, encoded)
 
 

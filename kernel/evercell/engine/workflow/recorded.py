@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from evercell import events as e
 from evercell.codec import exceptions, values
-from evercell.codec.secret import refuse_secrets
 from evercell.engine import clear
 from evercell.engine.failures import recorded_error
+from evercell.engine.recordable import check_recordable
 from evercell.engine.workflow.endings import ending_error
-from evercell.errors import StepFailedError
+from evercell.errors import NotStorableError, StepFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,9 +85,16 @@ class RecordedValues:
     def encode(self, value: object) -> tuple[Payload, str | None]:
         """A value of the code as it is recorded, and JSON for people. Raises NotStorableError."""
         encoded = values.encode(value, self.services.live)
-        refuse_secrets(encoded.data)
+        check_recordable(encoded.data)
         payload = self.services.history.put(encoded.data, encoded.codec)
         return payload, clear.json_view(value, encoded)
+
+    def view(self, value: object) -> str | None:
+        """JSON for people of what may not be recordable."""
+        try:
+            return clear.json_view(value, values.encode(value, self.services.live))
+        except NotStorableError:
+            return None
 
     def describe(self, error: BaseException) -> ErrorInfo:
         """An exception of the code as it is recorded."""

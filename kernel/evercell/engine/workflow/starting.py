@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from evercell import __version__
 from evercell import events as e
 from evercell.codec import values
-from evercell.codec.secret import refuse_secrets
+from evercell.engine.recordable import check_recordable
 from evercell.engine.run import ABI
 from evercell.engine.workflow.instance import Instance
 from evercell.errors import NotStorableError, WorkflowAlreadyStartedError, WorkflowError
@@ -71,7 +71,7 @@ def encode_input(
     """The arguments as they are recorded. Raises NotStorableError."""
     try:
         encoded = values.encode([list(args), dict(kwargs)], worker.live)
-        refuse_secrets(encoded.data)
+        check_recordable(encoded.data)
     except NotStorableError as why:
         raise NotStorableError(
             f"the arguments of workflow {definition.name!r} can't be recorded: {why.message} Give "
