@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
-from conformance_kit import LIMIT, edit, error_of, settle
+from conformance_kit import LIMIT, error_of, settle
 
 from evercell import events as e
 from evercell import step, workflow

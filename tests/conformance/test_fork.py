@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
+from conformance_kit import LIMIT
 
 from evercell import step, workflow
-from evercell.errors import ForkError
+from evercell.errors import ForkError, NondeterminismError, NotStorableError
 
 if TYPE_CHECKING:
     from evercell.testing import WorkflowEnvironment
@@ -18,9 +20,9 @@ class Ledger:
         self.calls: list[str] = []
 
 
-def test_a_fork_shares_results_and_takes_an_override(env: WorkflowEnvironment) -> None:
+def test_a_fork_shares_results_and_takes_an_override(world: WorkflowEnvironment) -> None:
     ledger = Ledger()
-    env.worker.live["ledger"] = ledger
+    world.worker.live["ledger"] = ledger
 
     @step(version=1)
     async def plan(topic: str) -> str:
@@ -37,20 +39,20 @@ def test_a_fork_shares_results_and_takes_an_override(env: WorkflowEnvironment) -
         return await act(await plan(topic))
 
     first = agent.start("llamas")
-    assert first.result(30) == "did plan of llamas"
+    assert first.result(LIMIT) == "did plan of llamas"
     second = first.fork(at="act", override={"plan": "a better plan"})
-    assert second.result(30) == "did a better plan"
+    assert second.result(LIMIT) == "did a better plan"
     assert ledger.calls == ["plan llamas", "act plan of llamas", "act a better plan"]
-    (row,) = env.history.query(
+    (row,) = world.history.query(
         "select detail->'$.start'->>'forked_from', detail->'$.start'->'$.overrides' "
         "from events where run_id = $run and type = 'RunStarted'",
         {"run": second.run_id},
     ).rows
     assert row[0] == first.run_id
-    assert first.result(30) == "did plan of llamas"
+    assert first.result(LIMIT) == "did plan of llamas"
 
 
-def test_a_fork_of_a_failed_run_goes_on_at_the_failure(env: WorkflowEnvironment) -> None:
+def test_a_fork_of_a_failed_run_goes_on_at_the_failure(world: WorkflowEnvironment) -> None:
     calls: list[str] = []
     broken = [True]
 
@@ -72,13 +74,13 @@ def test_a_fork_of_a_failed_run_goes_on_at_the_failure(env: WorkflowEnvironment)
 
     failed = flow.start()
     with pytest.raises(ConnectionError):
-        failed.result(30)
+        failed.result(LIMIT)
     broken[0] = False
-    assert failed.fork().result(30) == 41
+    assert failed.fork().result(LIMIT) == 41
     assert calls == ["paid 4", "shaky", "shaky"]
 
 
-def test_edited_steps_need_a_word(env: WorkflowEnvironment) -> None:
+def test_edited_steps_need_a_word(world: WorkflowEnvironment) -> None:
     def define(bonus: int) -> None:
         @step(name="score")
         async def score(x: int) -> int:
@@ -92,18 +94,109 @@ def test_edited_steps_need_a_word(env: WorkflowEnvironment) -> None:
         async def flow() -> int:
             return await last(await score(1))
 
-        env.worker.define(flow)
-        env.worker.live["flow"] = flow
+        world.worker.define(flow)
+        world.worker.live["flow"] = flow
 
     define(1)
-    first = env.worker.live["flow"].start()
-    assert first.result(30) == 2
+    first = world.worker.live["flow"].start()
+    assert first.result(LIMIT) == 2
     define(100)
     with pytest.raises(ForkError, match="score"):
         first.fork(at="last")
-    assert first.fork(at="last", accept_edits=True).result(30) == 2
-    assert first.fork(at="score").result(30) == 101
+    assert first.fork(at="last", accept_edits=True).result(LIMIT) == 2
+    assert first.fork(at="score").result(LIMIT) == 101
     with pytest.raises(ForkError, match="its steps are: score#0, last#0"):
         first.fork(at="nothing")
     with pytest.raises(ForkError, match="no result before"):
         first.fork(at="score", override={"score": 3})
+
+
+def test_a_fork_shares_signals_timers_and_chance(world: WorkflowEnvironment) -> None:
+    @step(version=1)
+    async def note(text: str) -> str:
+        return text
+
+    @workflow
+    async def flow() -> list[object]:
+        seen: list[object] = [workflow.random().random(), await workflow.wait_signal("word")]
+        await asyncio.sleep(3600)
+        seen += [workflow.time(), await note("a"), await note("b"), await note("a")]
+        return seen
+
+    first = flow.start()
+    first.signal("word", "shared")
+    original = first.result(LIMIT)
+    forked = first.fork(at="note#2", override={"note#1": "other"}).result(LIMIT)
+    assert forked == [*original[:4], "other", "a"]
+
+
+def test_a_fork_of_a_fork(world: WorkflowEnvironment) -> None:
+    @step(version=1)
+    async def plan(n: int) -> int:
+        return n
+
+    @workflow
+    async def flow() -> list[int]:
+        return [await plan(1), await plan(2), await plan(3)]
+
+    first = flow.start()
+    assert first.result(LIMIT) == [1, 2, 3]
+    second = first.fork(at="plan#1", override={"plan#0": 10})
+    assert second.result(LIMIT) == [10, 2, 3]
+    third = second.fork(at="plan#2", override={"plan#1": 20})
+    assert third.result(LIMIT) == [10, 20, 3]
+    assert first.fork(at="plan#2").result(LIMIT) == [1, 2, 3]
+    world.restart()
+    assert third.result(LIMIT) == [10, 20, 3]
+
+
+def test_an_override_that_leads_elsewhere_is_followed_by_new_steps(
+    world: WorkflowEnvironment,
+) -> None:
+    calls: list[str] = []
+    world.worker.live["calls"] = calls
+
+    @step(version=1)
+    async def judge(text: str) -> bool:
+        calls.append("judge")
+        return True
+
+    @step(version=1)
+    async def act(what: str) -> str:
+        calls.append(what)
+        return what
+
+    @workflow
+    async def flow() -> str:
+        return await act("publish" if await judge("x") else "revise")
+
+    first = flow.start()
+    assert first.result(LIMIT) == "publish"
+    assert first.fork(at="act", override={"judge": False}).result(LIMIT) == "revise"
+    assert calls == ["judge", "publish", "revise"]
+
+
+def test_an_override_that_the_shared_history_contradicts_is_refused(
+    world: WorkflowEnvironment,
+) -> None:
+    @step(version=1)
+    async def judge(text: str) -> bool:
+        return True
+
+    @step(version=1)
+    async def act(what: str) -> str:
+        return what
+
+    @workflow
+    async def flow() -> list[str]:
+        first = await act("publish" if await judge("x") else "revise")
+        return [first, await act("end")]
+
+    first = flow.start()
+    assert first.result(LIMIT) == ["publish", "end"]
+    before = world.history.query("select count(*) from runs").rows
+    with pytest.raises(NondeterminismError, match="publish"):
+        first.fork(at="act#1", override={"judge": False})
+    with pytest.raises(NotStorableError):
+        first.fork(at="act#1", override={"judge": (n for n in range(3))})
+    assert world.history.query("select count(*) from runs").rows == before

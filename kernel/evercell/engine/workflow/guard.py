@@ -10,6 +10,7 @@ profile function is off: what is there was looked at when it was new.
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import datetime
 import io
@@ -20,6 +21,7 @@ import sys
 import threading
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -56,6 +58,7 @@ _BUILTINS: dict[object, tuple[str, str]] = {
     random.getrandbits: ("random.getrandbits", _RANDOM),
     os.urandom: ("os.urandom", _RANDOM),
     io.open: ("open", _STEP),
+    _thread.start_new_thread: ("_thread.start_new_thread", _STEP),
     input: ("input", "Ask with await evercell.approval(...), which waits durably"),
 }  # fmt: skip
 
@@ -69,6 +72,9 @@ _METHODS: dict[CodeType, str] = {  # of the module's own generator only
 }  # fmt: skip
 
 _FUNCTIONS: dict[CodeType, tuple[str, str]] = {
+    # CPython 3.11 has no audit event for a new thread.
+    threading.Thread.start.__code__: ("threading.Thread.start", _STEP),
+    ThreadPoolExecutor.submit.__code__: ("ThreadPoolExecutor.submit", _STEP),
     uuid.uuid1.__code__: ("uuid.uuid1", "Take the run's: workflow.uuid4()"),
     uuid.uuid4.__code__: ("uuid.uuid4", "Take the run's: workflow.uuid4()"),
     secrets.token_bytes.__code__: ("secrets.token_bytes", _RANDOM),

@@ -32,9 +32,9 @@ def adopt(worker: WorkflowWorker) -> None:
     worker.scheduler.adopt(worker.history.workflows.schedules(worker.host.run_id))
 
 
-def define(worker: WorkflowWorker, definition: Workflow[..., object], *, anew: bool = True) -> None:
-    """From here on, runs of this name have this code: open ones are replayed with it. `anew`: also
-    if they have other code. For the worker's thread."""
+def define(worker: WorkflowWorker, definition: Workflow[..., object]) -> None:
+    """From here on, runs of this name have this code: open ones are replayed with it. For the
+    worker's thread."""
     name = definition.name
     before = worker.definitions.get(name)
     if before is definition:
