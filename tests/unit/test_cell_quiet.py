@@ -57,6 +57,7 @@ def _reads(bench: Bench, cell: str, monkeypatch: pytest.MonkeyPatch) -> bool:
         "print(df['a'].mean(), len(df), df.shape)",
         "n = float(df.groupby('b').sum()['a'].iloc[0])",
         "m = np.sqrt(a).mean()",
+        "m = df.mean(axis=1).max(axis=0)",
         "n = look()",
         "for x in range(3): results.append(float(a.sum()))",
         "small = {k: float(df[k].max()) for k in df.columns}",

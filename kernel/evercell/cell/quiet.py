@@ -106,19 +106,20 @@ def is_quiet(code: CodeType, instructions: Sequence[dis.Instruction]) -> bool:
             return False
         if name in _NAMES and argument in _BUILTINS:
             return False
-        if name in _ATTRIBUTES and argument in _WRITING and _arguments(instructions, index) > 1:
+        writes = name in _ATTRIBUTES and argument in _WRITING
+        if writes and _arguments(code, instructions, index) > 1:
             return False
     return True
 
 
-def _arguments(instructions: Sequence[dis.Instruction], start: int) -> int:
+def _arguments(code: CodeType, instructions: Sequence[dis.Instruction], start: int) -> int:
     """How many positional arguments the call of what `start` loads has; 0 if it is not called
     there, many if that can't be told."""
     depth = names = 0  # of the stack above what was loaded
     for instruction in instructions[start + 1 :]:
         name, argument = instruction.opname, instruction.arg
         if name == "KW_NAMES":
-            names = len(instruction.argval)
+            names = len(code.co_consts[argument or 0])  # 3.11 does not tell it as argval
         elif name in ("PRECALL", "CALL") and depth == argument:
             return argument - names
         elif name in ("CALL_KW", "CALL_FUNCTION_EX") or "JUMP" in name:
