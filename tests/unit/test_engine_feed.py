@@ -10,8 +10,11 @@ from sessions import Notebook
 
 import evercell
 from evercell.engine.feed import Branch, RecordedFeed, RunFeed, feed_of
+from evercell.errors import UsageError
 from evercell.events import CellStarted, RunStarted, StepCompleted
 from evercell.history import History
+from evercell_widgets.actions import parse_action
+from evercell_widgets.desk import CommandDesk
 from evercell_widgets.snapshot import header_of
 from evercell_widgets.view import RunView, apply_all
 
@@ -107,3 +110,34 @@ def test_show_needs_a_run_that_there_is(notebook: Notebook) -> None:
     printed = "".join(it.content["text"] for it in shell.shown)
     assert "many  completed" in printed
     assert "double" not in printed.splitlines()[0]
+
+
+def test_a_workflow_goes_on_from_a_step_with_another_result(notebook: Notebook) -> None:
+    notebook.cell(
+        """
+@workflow
+async def chain(n: int) -> list[int]:
+    first = await double(n)
+    return [first, await double(first)]
+
+chained = chain.start(1)
+chained.result(30)"""
+    )
+    session, run_id = notebook.session, notebook.live["chained"].run_id
+    done = [it for it in session.history.events(run_id) if isinstance(it, StepCompleted)]
+    desk = CommandDesk(session.history, session.commands, notebook.live)
+
+    def forked(step: str, value: str | None) -> str:
+        """What the fork returned that began with this result of the step."""
+        asked = {"deed": "fork", "run": run_id, "activity": step, "value": value}
+        desk.act(parse_action(asked), lambda _: None)
+        newest = session.history.runs()[-1]
+        notebook.live["forked"] = evercell.WorkflowHandle(newest.run_id)
+        shell = notebook.cell("print(forked.result(30))")
+        assert shell.error is None, shell.error
+        return str(shell.shown[0].content["text"])
+
+    assert forked(done[0].activity_id, "50") == "[50, 100]\n"
+    assert forked(done[1].activity_id, "7") == "[2, 7]\n"  # no step came after it
+    with pytest.raises(UsageError, match="needs a step"):
+        forked(done[0].activity_id, None)

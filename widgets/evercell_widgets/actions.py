@@ -28,7 +28,7 @@ __all__ = [
     "parse_action",
 ]
 
-Deed = Literal["approve", "reject", "signal", "cancel", "terminate", "retry", "skip"]
+Deed = Literal["approve", "reject", "signal", "cancel", "terminate", "retry", "skip", "fork"]
 _LONGEST = 1_000_000  # characters of a value
 
 
@@ -98,9 +98,16 @@ def _value(text: object) -> Any:
 
 def of_step(run_id: str, step: StepView) -> list[ActionData]:
     """What can be done about a step."""
+    here = run_id, step.activity_id
+    is_workflows = step.execution is not None and step.execution.workflow is not None
+    if step.status == "completed" and is_workflows:
+        ask = (
+            "A new run begins, which shares all up to this step and takes your result for its own. "
+            "What comes after runs again, which may cost money."
+        )
+        return [_action("fork", here, "Override and fork…", ask, form="value")]
     if step.status not in {"running", "retrying"}:
         return []
-    here = run_id, step.activity_id
     actions = []
     if step.status == "retrying":
         ask = "The next attempt calls the step's function now, which may cost money."

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from evercell.clock import SystemClock
 from evercell.engine import commands
 from evercell.engine.forms import check_answer
+from evercell.engine.telling import fork_of
+from evercell.engine.workflow.forking import next_step
 from evercell.errors import UsageError
 
 if TYPE_CHECKING:
@@ -62,6 +65,9 @@ class CommandDesk:
 
     def act(self, action: Action, pending: Callable[[str], Wait | None]) -> None:
         """See `actions.Desk`."""
+        if action.deed == "fork":
+            self._commands.submit(self._fork(action))
+            return
         if not self.takes(action.run_id):
             raise UsageError(
                 "This kernel takes no commands for that run now. For a cell, use Interrupt; a "
@@ -72,6 +78,18 @@ class CommandDesk:
             self._commands.submit(self._answer(action, wait))
         else:
             self._commands.submit(self._command(action))
+
+    def _fork(self, action: Action) -> commands.Fork:
+        """All up to the step is shared; what the run asked for after it is asked anew."""
+        if action.activity_id is None or not action.has_value:
+            raise UsageError("A fork needs a step and its result, null for none.")
+        run_id, step = action.run_id, action.activity_id
+        at = next_step(self._history.events(run_id), step)
+        new_run = SystemClock().new_id()
+        command = fork_of(self._history, run_id, new_run, at, {step: action.value}, False, None)
+        if not self.takes(command.run_id):
+            raise UsageError("No kernel carries that run now. Open its notebook and run its cells.")
+        return command
 
     def _command(self, action: Action) -> commands.Command:
         by = commands.user()

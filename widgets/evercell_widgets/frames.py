@@ -79,7 +79,12 @@ def frame_of(
     rows = lines.window(first, look.count)
     details = details_of(view, look.inspect) if look.inspect else None
     if details is not None:
-        details["actions"] = [it for it in details["actions"] if acts(it["run"])]
+        # A fork is begun by the notebook's kernel, whatever became of the run.
+        details["actions"] = [
+            it
+            for it in details["actions"]
+            if acts(view.run_id if it["deed"] == "fork" else it["run"])
+        ]
     return {
         "revision": view.revision,
         "header": header_of(view, now),

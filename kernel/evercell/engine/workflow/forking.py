@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from evercell.engine.workflow.worker import WorkflowWorker
     from evercell.events import Event, RunStarted
 
-__all__ = ["ForkRequest", "StepPlace", "fork"]
+__all__ = ["ForkRequest", "StepPlace", "fork", "next_step"]
 
 _NO_END = (e.RunDetached, e.RunFinished, e.RunBlocked, e.RunAttached, e.UsageRecorded)
 _OF_ATTEMPTS = (e.AttemptStarted, e.AttemptFailed, e.HeartbeatRecorded)
@@ -86,6 +86,15 @@ def fork(worker: WorkflowWorker, run_id: str, request: ForkRequest) -> str:
     worker.append([started, worker.attach(started.run_id), *copied])
     loading.load_recorded(worker, started, copied)
     return started.run_id
+
+
+def next_step(history: list[Event], activity_id: str) -> str | None:
+    """The first step that began after this one had its result; None if none did."""
+    later = iter(history)
+    for event in later:
+        if isinstance(event, e.StepCompleted) and event.activity_id == activity_id:
+            break
+    return next((it.activity_id for it in later if isinstance(it, e.StepStarted)), None)
 
 
 def _places(history: list[Event]) -> list[StepPlace]:

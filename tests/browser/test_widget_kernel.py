@@ -1,0 +1,130 @@
+"""What people do in the widget reaches a kernel while its cell blocks or waits, in JupyterLab and
+Notebook 7."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import expect
+
+from browser.lab import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from playwright.sync_api import Locator
+
+    from browser.lab import LabPage
+
+pytestmark = pytest.mark.browser
+
+DEFINE = """import threading
+import evercell
+from evercell import RetryPolicy, step, workflow
+
+calls = []
+
+@step(retry=RetryPolicy(initial_interval="1h"))
+def flaky(what: str) -> str:
+    calls.append(what)
+    if len(calls) == 1 or what == "never":
+        raise ConnectionError("try again in an hour")
+    return "got " + what
+
+@workflow
+async def publish(topic: str) -> list[str]:
+    draft = await flaky(topic)
+    return [draft, await flaky("a picture for " + draft)]
+
+evercell.progress()"""
+SYNC = 'evercell.approval("Publish ducks?")  # blocks the main thread'
+AWAIT = 'await evercell.approval("Publish geese?")'
+RETRY = 'flaky("fox")'
+SKIP = 'flaky("never")'
+WORKFLOW = 'published = publish.start("owls")\npublished.result(60)'
+CANCEL = "threading.Event().wait()"
+
+
+class Widget:
+    """The live view, and what a person does in it."""
+
+    def __init__(self, lab: LabPage) -> None:
+        self.view = lab.page.locator(".evercell-run")
+        self.details = self.view.get_by_role("region", name="Details")
+
+    def ask(self, text: str) -> Locator:
+        return self.view.locator(".ec-ask", has_text=text)
+
+    def inspect(self, kind: str, text: str | re.Pattern[str]) -> None:
+        """Show the details of the row of this kind that says `text`."""
+        row = self.view.locator(f".ec-line[data-kind={kind}]:visible", has_text=text).last
+        if kind == "cell":
+            row.hover()
+            row.locator(".ec-more").click()
+        else:
+            row.click()
+        self.details.locator(".ec-heading").wait_for()
+
+    def press(self, name: str) -> None:
+        self.details.get_by_role("button", name=name, exact=True).click()
+
+    def confirm(self) -> None:
+        self.details.locator(".ec-primary").click()
+
+
+def results(lab: LabPage) -> list[str]:
+    """What the cells gave, those that did."""
+    return lab.page.locator(".jp-OutputArea-executeResult .jp-OutputArea-output").all_inner_texts()
+
+
+@pytest.mark.parametrize("app", ["lab", "notebook"])
+def test_people_act_while_a_cell_blocks_or_waits(
+    open_notebook: Callable[..., LabPage], app: str
+) -> None:
+    cells = [DEFINE, SYNC, AWAIT, RETRY, SKIP, WORKFLOW, CANCEL]
+    lab = open_notebook("act.ipynb", cells, app=app)
+    lab.run_all(wait=False)
+    widget = Widget(lab)
+    shown = lab.page.locator(".jp-OutputArea-executeResult")
+    widget.ask("ducks").get_by_role("button", name="Approve").click(timeout=60_000)
+    expect(shown).to_have_count(1, timeout=60_000)
+    widget.ask("geese").get_by_role("button", name="Reject").wait_for()
+    lab.screenshot(f"approve-{app}")
+    widget.ask("geese").get_by_role("button", name="Reject").click()
+    expect(shown).to_have_count(2, timeout=60_000)
+
+    widget.inspect("step", "fox")
+    widget.press("Retry now")
+    widget.details.get_by_text("which may cost money").wait_for()
+    widget.confirm()
+    expect(shown).to_have_count(3, timeout=60_000)
+    widget.inspect("step", "never")
+    widget.press("Skip with a value…")
+    widget.details.get_by_label("Result (JSON)").fill('"nothing"')
+    widget.press("Skip with a value")
+    expect(shown).to_have_count(5, timeout=60_000)
+    assert [" ".join(text.split()) for text in results(lab)] == [
+        "True", "False", "'got fox'", "'nothing'", "['got owls', 'got a picture for got owls']",
+    ]  # fmt: skip
+
+    widget.view.get_by_role("searchbox").fill("owls")
+    widget.inspect("step", re.compile(r"^\W*(flaky)?owls"))
+    widget.press("Override and fork…")
+    widget.details.get_by_text("which may cost money").wait_for()
+    widget.details.get_by_label("Result (JSON)").fill('"hens"')
+    widget.confirm()
+    widget.details.get_by_text("Saved").wait_for()
+    widget.view.get_by_role("searchbox").fill("got a picture for hens")
+    widget.view.locator(".ec-result", has_text="got a picture for hens").first.wait_for()
+    lab.screenshot(f"forked-{app}")
+    widget.view.get_by_role("searchbox").fill("")
+
+    widget.inspect("cell", "threading.Event().wait()")
+    widget.press("Cancel cell")
+    widget.details.get_by_text("is interrupted").wait_for()
+    widget.confirm()
+    wait_until("it is", lambda: any("KeyboardInterrupt" in it for it in lab.errors()))
+    lab.page.wait_for_selector(".ec-asks", state="hidden")
+    wait_until("no cell runs", lambda: lab.executing() == 0)
