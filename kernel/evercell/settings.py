@@ -31,7 +31,9 @@ class Settings:
     @property
     def in_clear(self) -> bool:
         """Whether arguments, results, errors and sources are recorded in clear, for people."""
-        return not encrypts(self.layers) if self.views is None else self.views
+        if self.views is None:
+            return not self.layers or not encrypts(self.layers)
+        return self.views
 
 
 _current = Settings()

@@ -144,7 +144,8 @@ class Step(Generic[P, R]):
         __tracebackhide__ = True
         workflow = calling_workflow()
         if workflow is not None:
-            return cast("R", workflow.step(self, args, kwargs))
+            asked: R = workflow.step(self, args, kwargs)
+            return asked
         if self.is_async:
             return cast("R", self._call_async(args, kwargs))
         begun = self._begin(args, kwargs)

@@ -94,9 +94,10 @@ class Journal:
     def append(self, events: Sequence[bytes]) -> None:
         """Queue `events`. Raises HistoryWriteError while the journal can't be written."""
         self._admit()
-        with self._lock:
-            while self._queued > self._queue_limit and self._failure is None:
-                self._space.wait()
+        if self._queued > self._queue_limit:
+            with self._lock:
+                while self._queued > self._queue_limit and self._failure is None:
+                    self._space.wait()
         if self._failure is not None:
             raise HistoryWriteError(self._failure)
         self._enqueue(Entry(events, None))

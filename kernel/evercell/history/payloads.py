@@ -66,6 +66,9 @@ class PayloadStore:
 
     def put(self, data: bytes | memoryview, codec: str) -> Payload:
         """Store `data`; when this returns, a large one is durable. Raises HistoryWriteError."""
+        if type(data) is bytes and len(data) < layers.COMPRESSED_FROM and not current().layers:
+            identity = self.identify(data, codec)  # as below: nearly all are such
+            return Payload(identity, codec, len(data), data)
         view = memoryview(data).cast("B") if isinstance(data, memoryview) else memoryview(data)
         chain = self._layers(view, codec)
         if not chain:

@@ -88,6 +88,10 @@ _UNORDERED = (
     "Give it tasks: [asyncio.ensure_future(it) for it in ...]",
 )
 
+# By their addresses: the hash of a code object, which each call would ask for, goes through all
+# that is in it.
+_WATCHED = frozenset(map(id, (*_METHODS, *_FUNCTIONS, _AS_COMPLETED)))
+
 _AUDITED = frozenset({
     "_thread.start_joinable_thread", "_thread.start_new_thread", "ftplib.connect",
     "http.client.connect", "open", "os.exec",
@@ -106,7 +110,7 @@ class Guard:
         self._instance: Instance | None = None
         self._allowed = 0
         self._hooked = False
-        self.profiled = False  # whether each call is looked at now
+        self.profile = self._profile  # for sys.setprofile: set while user code runs
 
     @contextmanager
     def watching(self, instance: Instance) -> Iterator[None]:
@@ -135,25 +139,15 @@ class Guard:
     def profiling(self) -> Iterator[None]:
         """Watch the calls that user code makes itself in the block; not over known ground."""
         instance = self._instance
-        if instance is None or not instance.watched or self.profiled:
+        known = sys.getprofile() is self.profile
+        if known or instance is None or not instance.watched:
             yield
             return
-        self.profiled = True
-        sys.setprofile(self._profile)
+        sys.setprofile(self.profile)
         try:
             yield
         finally:
             sys.setprofile(None)
-            self.profiled = False
-
-    def rest(self) -> None:
-        """Our own work begins in the midst of user code: each of its calls would cost a look. Only
-        while `profiled`, and `look` ends it."""
-        sys.setprofile(None)
-
-    def look(self) -> None:
-        """User code goes on."""
-        sys.setprofile(self._profile)
 
     @contextmanager
     def allowing(self) -> Iterator[None]:
@@ -172,7 +166,7 @@ class Guard:
             except TypeError:  # a method of something that has no hash
                 return
             caller: FrameType | None = frame
-        elif kind == "call":
+        elif kind == "call" and id(frame.f_code) in _WATCHED:
             found = _FUNCTIONS.get(frame.f_code)
             if frame.f_code is _AS_COMPLETED:
                 found = None if _are_futures(frame.f_locals["fs"]) else _UNORDERED

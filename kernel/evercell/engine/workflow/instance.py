@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from sys import getprofile, setprofile
 from typing import TYPE_CHECKING, Any
 
 from evercell import events as e
@@ -128,18 +129,12 @@ class Instance(RecordedValues):
         else:
             self.at = max(self.at, event.at)  # a clock that jumped back must not move time back
             self._reach(event)
-        if self.watched:
-            with self.services.guard.profiling():
-                self._run()
-        else:
-            self._run()
+        profile = self.services.guard.profile if self.watched else None
+        self.loop.run_ready(profile)
+        while self.messages.conditions and self.messages.wake_conditions():
+            self.loop.run_ready(profile)
         if self.broken is not None:
             raise self.broken
-
-    def _run(self) -> None:
-        self.loop.run_ready()
-        while self.messages.conditions and self.messages.wake_conditions():
-            self.loop.run_ready()
 
     def _standing(self) -> str:
         """Where the code waits, or what has ended."""
@@ -371,13 +366,13 @@ class Instance(RecordedValues):
         self, step: Step[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Awaitable[Any]:
         guard = self.services.guard
-        if not guard.profiled:
+        if getprofile() is not guard.profile:
             return context.ask_step(self, step, args, kwargs)
-        guard.rest()
+        setprofile(None)  # our own work: each of its calls would cost a look
         try:
             return context.ask_step(self, step, args, kwargs)
         finally:
-            guard.look()
+            setprofile(guard.profile)
 
     def sleep(self, duration: Duration) -> Awaitable[None]:
         return asyncio.sleep(seconds(duration))

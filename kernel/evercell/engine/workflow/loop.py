@@ -18,6 +18,7 @@ from asyncio import events
 from collections import deque
 from contextlib import suppress
 from contextvars import copy_context
+from sys import setprofile
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from evercell.errors import WorkflowCallError
@@ -110,8 +111,9 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         """The number of the next task or future."""
         return next(self._numbers)
 
-    def run_ready(self) -> None:
-        """Run callbacks until none is ready. Raises WorkflowCallError for code that never waits."""
+    def run_ready(self, profile: Callable[..., None] | None = None) -> None:
+        """Run callbacks until none is ready, with `profile` as the profile function of each, and of
+        nothing else. Raises WorkflowCallError for code that never waits."""
         previous = events._get_running_loop()
         events._set_running_loop(self)
         ready, left = self._ready, _BUSY
@@ -119,10 +121,14 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
             while ready:
                 handle = ready.popleft()
                 if not handle._cancelled:
+                    if profile is not None:
+                        setprofile(profile)
                     try:  # noqa: SIM105 - a context manager would cost as much as the rest
                         handle._context.run(handle._callback, *handle._args)  # type: ignore[attr-defined]
                     except BaseException:  # noqa: BLE001, S110 - see the handler below
                         pass  # of user code: its task has it, and no other run is to suffer
+                    if profile is not None:
+                        setprofile(None)
                 left -= 1
                 if left == 0:
                     raise WorkflowCallError(

@@ -279,6 +279,10 @@ class Messages:
 
     def wake_conditions(self) -> bool:
         """Settle the conditions that hold now; whether there were any."""
+        with self._instance.services.guard.profiling():
+            return self._settle_conditions()
+
+    def _settle_conditions(self) -> bool:
         woken = False
         for predicate, future in list(self.conditions):
             try:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -85,7 +86,8 @@ class WorkflowWorker(Runs):
         self._attached: set[str] = set()
         self._waiting: dict[str, list[Future[e.RunFinished]]] = {}
         self._queue: deque[tuple[str, Event] | Callable[[], None]] = deque()
-        self._wake = threading.Condition(threading.Lock())
+        self._wake = threading.Lock()  # released where there is something to do
+        self._wake.acquire()
         self._closing = False
         self._under_way = 0  # inputs that are being recorded
         self._asked: list[Event] = []  # not recorded yet
@@ -115,9 +117,13 @@ class WorkflowWorker(Runs):
         return future
 
     def _put(self, item: tuple[str, Event] | Callable[[], None]) -> None:
-        with self._wake:
-            self._queue.append(item)
-            self._wake.notify()
+        self._queue.append(item)
+        self._signal()
+
+    def _signal(self) -> None:
+        if self._wake.locked():
+            with suppress(RuntimeError):  # another caller was faster; the thread is awake
+                self._wake.release()
 
     def define(self, definition: Workflow[..., Any]) -> None:
         """Have runs of this name go on with this code; returns when that is under way."""
@@ -137,11 +143,10 @@ class WorkflowWorker(Runs):
 
     def close(self) -> None:
         """Stop where everything stands; open runs go on in the next process. Idempotent."""
-        with self._wake:
-            if self._closing:
-                return
-            self._closing = True
-            self._wake.notify()
+        if self._closing:
+            return
+        self._closing = True
+        self._signal()
         self._thread.join()
         self.runner.close()
         for waiting in self._waiting.values():
@@ -161,13 +166,12 @@ class WorkflowWorker(Runs):
 
     def _run(self) -> None:
         while True:
-            with self._wake:
-                if not self._queue and not self._closing:
-                    self._sleep()
-                if self._closing:
-                    return
-                items, self._queue = self._queue, deque()
-            for item in items:
+            if not self._queue and not self._closing:
+                self._sleep()
+            if self._closing:
+                return
+            for _ in range(len(self._queue)):
+                item = self._queue.popleft()
                 if isinstance(item, tuple):
                     self._reach(*item)
                 else:
@@ -182,14 +186,14 @@ class WorkflowWorker(Runs):
         if self._idle is not None:
             busy = self._under_way or self.runner.busy or self.ending
             if busy or not self._idle(at):
-                self._wake.wait()
+                self._wake.acquire()
             return
         if at is None:
-            self._wake.wait()
+            self._wake.acquire()
             return
         left = (at - self.clock.now()) / _SECOND
         if left > 0:
-            self._wake.wait(min(left, threading.TIMEOUT_MAX))
+            self._wake.acquire(timeout=min(left, threading.TIMEOUT_MAX))
 
     def stalled(self, why: str, again: Callable[[], None]) -> None:
         """The history can't be written: say so, and ask later to be told again."""
