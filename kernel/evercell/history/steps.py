@@ -62,8 +62,7 @@ SELECT
 FROM started s
 JOIN latest l USING (activity_id)
 JOIN store.event e ON e.seq = l.seq AND e.activity_id = s.activity_id AND e.run_id = $run_id
-ORDER BY s.seq
-"""
+"""  # not in order: sorting a million takes a second, and 250 MB
 
 _HEARTBEATS = """
 SELECT e.activity_id, e.seq, e.type, e.body, e.tag
@@ -180,7 +179,7 @@ class StepTable:
         # that of the step when it was made once more.
         self._alike: dict[tuple[bytes, int], list[int]] = {}
         if len(self._rows) < self._starts[-1]:
-            for row, call in enumerate(self._calls()):
+            for row, call in self._calls():
                 self._alike.setdefault(call, []).append(row)
         self._new: dict[tuple[bytes, int], StepRecord] = {}  # of this process
 
@@ -247,13 +246,16 @@ class StepTable:
 
     def records(self) -> Iterator[StepRecord]:
         """All that hold."""
-        for call in dict.fromkeys((*self._calls(), *self._new)):
+        for call in dict.fromkeys((*(call for _, call in self._calls()), *self._new)):
             record = self.get(call)
             if record is not None:
                 yield record
 
-    def _calls(self) -> Iterator[tuple[bytes, int]]:
-        return (page.call(row) for page in self._pages for row in range(page.rows))
+    def _calls(self) -> Iterator[tuple[int, tuple[bytes, int]]]:
+        """Each row and its call, in the order of the first calls."""
+        calls = [page.call(row) for page in self._pages for row in range(page.rows)]
+        firsts = list(chain.from_iterable(page.firsts for page in self._pages))
+        return ((row, calls[row]) for row in sorted(range(len(calls)), key=firsts.__getitem__))
 
     def _record(self, row: int, call: tuple[bytes, int] | None = None) -> StepRecord | None:
         """The record in the row, if it holds, and is of that call."""
