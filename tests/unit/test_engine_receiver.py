@@ -13,12 +13,17 @@ from evercell.clock import SystemClock
 from evercell.engine import commands as c
 from evercell.errors import StepCanceledError, UsageError
 from evercell.events import (
+    ApprovalRequested,
     AttemptFailed,
     CancelRequested,
     SignalAwaited,
     StepStarted,
     TimerStarted,
 )
+from evercell_widgets.actions import Action
+from evercell_widgets.desk import CommandDesk
+from evercell_widgets.state import RunView
+from evercell_widgets.view import apply_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -214,3 +219,34 @@ def test_a_cell_is_cancelled(book: Book) -> None:
     (asked,) = [e for e in session.history.events(session.run_id) if isinstance(e, CancelRequested)]
     assert asked.activity_id is None
     assert session.history.query("SELECT kind, name FROM waits").rows == [("signal", "go")]
+
+
+def test_the_widgets_actions_reach_cells(book: Book) -> None:
+    notebook = book.start()
+    session = notebook.session
+    desk = CommandDesk(session.history, session.commands, notebook.live)
+    run_id = session.run_id
+    assert desk.takes(run_id)
+    notebook.cell(STEPS)
+
+    def act(*actions: Action) -> None:
+        view = RunView()
+        apply_all(view, session.history.events(run_id))
+        for action in actions:
+            desk.act(action, view.approvals.get)
+
+    def approve(asked: ApprovalRequested) -> None:
+        act(Action("approve", run_id, asked.activity_id, value={"n": 2}, has_value=True))
+
+    when(notebook, ApprovalRequested, approve)
+    form = "{'type': 'object', 'properties': {'n': {'type': 'integer'}}}"
+    assert run(notebook, "{}", f"evercell.approval('Which?', {form})") == {"n": 2}
+    send = Action("signal", run_id, name="go", value="x", has_value=True)
+    when(notebook, SignalAwaited, lambda _: act(send))
+    assert run(notebook, "{}", "evercell.wait_signal('go')") == "x"
+    when(notebook, TimerStarted, lambda it: act(Action("cancel", run_id, it.activity_id)))
+    with pytest.raises(StepCanceledError):
+        run(notebook, "await {}", "evercell.sleep('3d')")
+    skip: Any = {"value": [1], "has_value": True}
+    when(notebook, StepStarted, lambda it: act(Action("skip", run_id, it.activity_id, **skip)))
+    assert run(notebook, "await {}", "slow(1)") == [1]

@@ -389,7 +389,7 @@ def _equal(names: Iterable[str], one: Mapping[str, object], other: Mapping[str, 
 
 
 def _interrupted(ran: Ran) -> bool:
-    return ran.reply.get("ename") == "KeyboardInterrupt"
+    return ran.reply.get("ename") in {"KeyboardInterrupt", "CancelledError"}  # of an `await`
 
 
 def _error_info(ran: Ran) -> ErrorInfo:
