@@ -16,6 +16,8 @@ from evercell.engine.workflow.environment import WorkflowEnvironment
 from evercell.engine.workflow.replaying import Replayed, Replayer
 
 if TYPE_CHECKING:
+    from types import CodeType
+
     from evercell.errors import EvercellError
 
 __all__ = ["ExecHost", "ManualClock", "Replayed", "Replayer", "WorkflowEnvironment"]
@@ -105,6 +107,15 @@ class ExecHost:
         if self.result is not NOTHING:
             self.messages.append(_execute_result(self.result, self._count))
         return Ran(self._ok(), tuple(self.messages), None, self.result)
+
+    def run_again(self, code: CodeType) -> BaseException | None:
+        """Execute the code of an earlier cell; what it prints is dropped."""
+        try:
+            with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+                exec(code, self._namespace)  # noqa: S102 - running the user's cell is the point
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the cell's own business
+            return error
+        return None
 
     def replay(self, messages: tuple[Message, ...], result: object) -> dict[str, Any]:
         """Publish recorded messages and take the recorded result."""

@@ -62,7 +62,7 @@ class FakeSession:
     def cells(self):
         return ()
 
-    def provide(self, text):
+    def provide(self, text, *, run=True):
         pass
 
     def waiting(self):

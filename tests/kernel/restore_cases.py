@@ -243,7 +243,7 @@ STATE = {
         (
             "import datetime as dtt,decimal,fractions,re,pathlib,uuid\ndtx=[dtt.datetime(2020,1,1,tzinfo=dtt.timezone.utc),decimal.Decimal('1.10'),fractions.Fraction(1,3),re.compile('a+'),pathlib.Path('x/y'),uuid.UUID(int=5),range(3),slice(1,2),...,NotImplemented,float('nan'),1j,b'x',bytearray(b'y'),memoryview(b'z')]",
         ),
-        "C",
+        "R",
         "([repr(x)[:20] for x in dtx[:-1]])",
     ),
     "threaded": Case(
@@ -260,10 +260,10 @@ STATE = {
     "iters": Case(("it=iter([1,2,3])", "i1=next(it)", "i2=next(it)"), "RRR", "(i1,i2,list(it))"),
     "gens": Case(
         ("gg=(x*x for x in range(5))", "g1=next(gg)", "g2=next(gg)"),
-        "CCC",
+        "RCC",
         "(g1,g2,list(gg))",
     ),
-    "lock": Case(("lk=threading.Lock()", "with lk: lv=1"), "CR", "(lv,lk.locked())"),
+    "lock": Case(("lk=threading.Lock()", "with lk: lv=1"), "RR", "(lv,lk.locked())"),
     "fileappend": Case(
         (
             "fw_=open('w.txt','w');fw_.write('one\\n');fw_.flush()",
@@ -342,7 +342,7 @@ STATE = {
             "cli = Client()",
             "first = cli.go()",
         ),
-        "RCC",
+        "RRC",
         "(first, cli.n)",
     ),
     "withas": Case(
@@ -362,10 +362,10 @@ STATE = {
     ),
     "genalias": Case(
         ("gd=[1,2,3]\nge=(x for x in gd)", "ge1=next(ge)", "gd.append(4)"),
-        "CCC",
+        "RCC",
         "(ge1,list(ge),gd)",
     ),
-    "genalias2": Case(("gd2=[1,2,3]", "ge2=(x for x in gd2)", "gd2.append(4)"), "RCC", "list(ge2)"),
+    "genalias2": Case(("gd2=[1,2,3]", "ge2=(x for x in gd2)", "gd2.append(4)"), "RRR", "list(ge2)"),
     "iteralias": Case(("ia=[1,2,3]\nii=iter(ia)", "next(ii)", "ia.append(4)"), "RRR", "list(ii)"),
     "clialias": Case(
         (

@@ -204,9 +204,9 @@ class Laboratory:
         with self.plain.floor(), _module(self.world.module):
             self._runner.run(plain.run())
         self.world.allow()
-        started = [decode_event(data) for data in self._events]
-        reason = next((e.reason for e in reversed(started) if isinstance(e, CellStarted)), "")
-        how = f"ran: {reason}" if host.ran else "restored"
+        events = [decode_event(data) for data in self._events]
+        last = next(e for e in reversed(events) if isinstance(e, CellStarted | CellRestored))
+        how = f"{'ran' if host.ran else 'restored'}: {last.reason}"
         self.log.append(f"[{cell.cell_id}] {how}\n{_indent(cell.source)}")
         if self._count % _LOOK_EVERY == 0:
             self._load()

@@ -15,7 +15,7 @@ CLASSES = ("A", "B")
 INSTANCES = ("p", "q")
 
 PRELUDE = (
-    "import copy, functools, os, random\nimport numpy as np\nimport world\nfrom evercell import step\n"
+    "import copy, functools, os, random, threading\nimport numpy as np\nimport world\nfrom evercell import step\n"
     "@step\ndef ask(q): return world.ask('ask', q)",
     "K = 0; a = [1, 2]; b = {'k': a}; c = np.arange(6); d = [a, b]\n"
     "def f(x=1): return (x, a)\ndef g(): return f()",
@@ -153,6 +153,10 @@ next({x})
 {x} = (i for i in {y})
 {x} = map({f}, {y})
 {x} = enumerate({y})
+{x} = threading.Lock()
+{x} = (threading.Lock(), {y})
+{x} = [threading.Lock(), random.random()]
+{p}.x = threading.Lock()
 for i in range({n}): {x}.append(i)
 for i in list({x}): {y}.append(i)
 if len({x}) > 2: {y} = {n}

@@ -68,6 +68,10 @@ CASES: dict[str, tuple[list[str], list[tuple[Any, ...]]]] = {
         ["d = 1"],
         [_RESTART, ("append", "b = c.flags.owndata")],
     ),
+    "an attribute was looked for on a class of the notebook as on one of a module": (
+        ["p.x = threading.Lock()", "next(a)\ndef f(): B.n += 1"],
+        [("run all",)],
+    ),
     "an array of objects lost its view": (
         ["d = np.array([[1], a, None], dtype=object)\na = d[::2]"],
         [],

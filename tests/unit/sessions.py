@@ -58,6 +58,14 @@ class Shell:
         self.shown, self.error = tuple(messages), error
         return Ran({"status": "error" if error else "ok"}, self.shown, error, NOTHING)
 
+    def run_again(self, code: types.CodeType) -> BaseException | None:
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):
+                exec(code, self._live)
+        except Exception as error:
+            return error
+        return None
+
     def replay(self, messages: tuple[Message, ...], result: object) -> dict[str, Any]:
         self.shown = messages
         return {"status": "ok"}

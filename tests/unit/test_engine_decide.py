@@ -7,6 +7,7 @@ from evercell.engine.decide import (
     Attempt,
     CellRecord,
     Execute,
+    Postpone,
     RaiseAgain,
     Recompute,
     Refuse,
@@ -26,8 +27,9 @@ def cell(
 ) -> CellRecord:
     started = CellStarted("r", 0, "a-1", "s", 0, None, "x", b"d", ordinal, "executed", "", 1)
     completed = CellCompleted(
-        "r", 0, "a-1", b"k", 1, more.get("reads", {}), products, (), (), None, None, restorable
-    )
+        "r", 0, "a-1", b"k", 1, more.get("reads", {}), products, (), (), None, None, restorable,
+        waits=more.get("waits", False),
+    )  # fmt: skip
     return CellRecord(started, completed)
 
 
@@ -97,6 +99,12 @@ def test_what_cannot_be_stored_is_recomputed_but_not_for_the_displayed_value() -
         cell(products=(client,)), "client: holds a socket"
     )
     assert isinstance(decide([cell(products=(shown,))]), Restore)
+
+
+def test_it_is_postponed_where_that_makes_no_difference_unless_its_author_says_otherwise() -> None:
+    record = cell(products=(Product(("client",), b"v", None, (), "holds a socket"),), waits=True)
+    assert decide([record]) == Postpone(record, "client: holds a socket")
+    assert isinstance(decide([record], recompute=True), Recompute)
 
 
 def step(status: str, **more: object) -> StepRecord:

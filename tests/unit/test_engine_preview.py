@@ -154,13 +154,22 @@ def test_a_cell_that_depends_on_everything(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_stored_is_recomputed(tmp_path: Path) -> None:
-    sources = ["n = 3\ngen = (i for i in range(n))", "m = n + 1"]
+    sources = ["n = 3\nf = open('/dev/null')\ng = (f, n)", "m = n + 1"]
     run(tmp_path, sources)
     first, second = foretell(tmp_path, sources)
     assert first.action == "recompute"
-    assert "gen" in first.reason
-    assert second.action in ("restore", "depends")  # n and gen stand in two statements
+    assert "f, g: an open file" in first.reason
+    assert second.action in ("restore", "depends")  # n and g stand in one statement
     assert run(tmp_path, sources)[0] == "recomputed"
+
+
+def test_what_cannot_be_stored_may_wait(tmp_path: Path) -> None:
+    sources = ["n = 3\ngen = (i for i in range(n))", "m = n + 1"]
+    run(tmp_path, sources)
+    first, second = foretell(tmp_path, sources)
+    assert (first.action, second.action) == ("restore", "restore")
+    assert "it runs when a cell needs what can't be stored (gen: " in first.reason
+    assert run(tmp_path, sources) == ["restored", "restored"]
 
 
 def test_volatile_failed_and_new_cells(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
@@ -25,7 +26,7 @@ from evercell.codec.pickling import dump, load
 from evercell.errors import EvercellError, RestoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from evercell.codec.buffers import Buffer
 
@@ -108,6 +109,22 @@ class AmbientState:
                     return lambda: restore(state)
         raise RestoreError(f"this release does not know the ambient state {name}.")
 
+    def known(self) -> dict[str, Any]:
+        """The snapshot of the last look."""
+        return dict(self._known)
+
+    @contextmanager
+    def switched(self, then: Mapping[str, Any]) -> Iterator[None]:
+        """Have the process state be that of the snapshot `then`, and afterwards what it was.
+        Handlers of signals and of the root logger, which nothing can put back, stay."""
+        now = self.take()
+        _switch(then)
+        try:
+            yield
+        finally:
+            _switch(now)
+            self._known = self.take()
+
     def settle(self) -> None:
         """Take what is there now as known, after a restore."""
         self._known = self.take()
@@ -119,6 +136,17 @@ class AmbientState:
             return stream if digest(restored, self._live) == digest(change, self._live) else None
         except EvercellError:
             return None
+
+
+def _switch(wanted: Mapping[str, Any]) -> None:
+    """From what is now to the snapshot, as far as it goes."""
+    for component in COMPONENTS:
+        restore, change = component.restore, component.change
+        if component.name not in wanted or restore is None:
+            continue
+        now, then = component.take(), wanted[component.name]
+        if not component.same(now, then):
+            restore(then if change is None else change(now, then))
 
 
 def _is_loaded(module: str | None) -> bool:

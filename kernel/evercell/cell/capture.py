@@ -91,6 +91,7 @@ class Capture:
     result_name: str | None
     restorable: bool
     reason: str | None
+    reach: Reach | None = field(default=None, repr=False)  # what it could touch; None: not known
 
 
 def lost_capture(reason: str) -> Capture:

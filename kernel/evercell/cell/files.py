@@ -2,6 +2,8 @@
 
     audit event "open" (PEP 578) -> the file and its state at that moment
     after the run                -> "@file:NAME" and the content's version, among the cell's reads
+    other audit events           -> `outside`: it did something that is no variable, such as to
+                                    connect, to start a process, to rename a file
 
 Not inputs: what the cell wrote itself, installed packages and the system's own files, hidden files
 and folders (caches, settings), what steps' bodies open (the history answers for them). Not seen:
@@ -14,6 +16,7 @@ import os
 import stat
 import sys
 import sysconfig
+import tempfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -35,11 +38,22 @@ _SYSTEM = tuple(
                 sys.prefix,
                 sys.base_prefix,
                 *sysconfig.get_paths().values(),
+                os.path.dirname(os.path.dirname(__file__)),  # noqa: PTH120 - Evercell itself
                 *("/bin", "/dev", "/etc", "/lib", "/lib64", "/proc", "/sbin", "/sys", "/usr"),
             )
         }
     )
 )
+
+
+# Audit events of what reaches beyond the process, or hangs on the moment.
+_OUTSIDE = (
+    "os.", "shutil.", "subprocess.", "socket.", "sqlite3.", "urllib.", "http.", "ftplib.",
+    "smtplib.", "imaplib.", "poplib.", "nntplib.", "telnetlib.", "tempfile.", "mmap.",
+    "webbrowser.", "pty.", "fcntl.", "syslog.", "msvcrt.", "winreg.", "glob.", "signal.",
+    "builtins.input", "ctypes.call_function",
+)  # fmt: skip
+_INSIDE = frozenset({"os.putenv", "os.unsetenv", "socket.__new__", "socket.gethostname"})
 
 
 class FileWatch:
@@ -49,6 +63,23 @@ class FileWatch:
         self._paused = paused
         self._read: dict[str, _State] = {}
         self._written: set[str] = set()
+        self._outside: str | None = None
+
+    @property
+    def outside(self) -> str | None:
+        """What it did beyond the process, as the name of an audit event; None: nothing that was
+        seen. Files of installed packages and hidden ones don't count."""
+        return "open" if self._read else self._outside
+
+    def happened(self, event: str, arguments: tuple[object, ...]) -> None:
+        """Any other audit event, on whatever thread."""
+        if event in _INSIDE or not event.startswith(_OUTSIDE) or self._paused():
+            return
+        path = arguments[0] if arguments and event.startswith("os.") else None
+        if isinstance(path, str | bytes | os.PathLike):
+            path = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - as below
+        if (not isinstance(path, str) or _is_data(path)) and not _by_import():
+            self._outside = event
 
     def opened(self, name: object, flags: object) -> None:
         """The audit event; on whatever thread opens the file."""
@@ -57,6 +88,8 @@ class FileWatch:
         path = os.path.abspath(os.fsdecode(name))  # noqa: PTH100 - at every open
         if flags & os.O_ACCMODE != os.O_RDONLY:
             self._written.add(path)
+            if self._outside is None and _is_data(path) and not self._paused():
+                self._outside = "open"
         elif path not in self._written and path not in self._read and _is_data(path):
             state = _state(path)
             if state is not None and not self._paused():
@@ -80,6 +113,7 @@ def watch_files(paused: Callable[[], bool]) -> Iterator[FileWatch]:
     """Note what is opened in the `with`, unless `paused` says so at that moment."""
     global _active, _hooked  # noqa: PLW0603 - an audit hook is for a process, and for ever
     if not _hooked:
+        tempfile.gettempdir()  # tries the folder out, once for a process
         sys.addaudithook(_hook)
         _hooked = True
     outer, _active = _active, FileWatch(paused)
@@ -102,8 +136,18 @@ def file_version(path: str) -> bytes:
 
 
 def _hook(event: str, arguments: tuple[object, ...]) -> None:
-    if event == "open" and _active is not None:
+    if _active is None:
+        return
+    if event == "open":
         _active.opened(arguments[0], arguments[2])
+    else:
+        _active.happened(event, arguments)
+
+
+def _by_import() -> bool:
+    """Whether it is the import system that looks for a module, not the code itself."""
+    frame = sys._getframe(3)  # behind this, `happened` and the hook
+    return frame.f_code.co_filename.startswith("<frozen importlib")
 
 
 def _is_data(path: str) -> bool:

@@ -12,8 +12,6 @@ Between cells each variable has a version: what a reader's key holds for it, b""
 
 from __future__ import annotations
 
-import re
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from evercell.cell import watch
@@ -21,6 +19,7 @@ from evercell.cell.ambient import AmbientState
 from evercell.cell.bonds import Bonds
 from evercell.cell.capture import NOTHING, RESULT, Before, Capture, Decoded
 from evercell.cell.covariables import Observation, connect, observe
+from evercell.cell.names import is_hidden
 from evercell.cell.patches import look
 from evercell.cell.pending import Pending, words_in, words_of, words_of_code
 from evercell.cell.products import unknowable
@@ -40,22 +39,9 @@ if TYPE_CHECKING:
     from evercell.codec.buffers import Buffer
     from evercell.events import CellCompleted, Payload, Product
 
-__all__ = ["Namespace", "is_hidden"]
+__all__ = ["Namespace"]
 
 _ABSENT = object()
-_SHELL_OWNS = frozenset({
-    "In", "Out", "_", "__", "___", "_i", "_ii", "_iii", "_ih", "_oh", "_dh", "get_ipython", "exit",
-    "quit", "open", "__builtins__", "__builtin__", "__name__", "__doc__", "__package__",
-    "__loader__", "__spec__", "__session__", "__vsc_ipynb_file__", "__file__",
-    "__warningregistry__",
-})  # fmt: skip
-_NUMBERED = re.compile(r"_i?\d+\Z")
-
-
-@lru_cache(maxsize=16384)
-def is_hidden(name: object) -> bool:
-    """Whether the shell owns `name`; such names are neither recorded nor restored."""
-    return not isinstance(name, str) or name in _SHELL_OWNS or bool(_NUMBERED.match(name))
 
 
 class Namespace:
@@ -71,6 +57,7 @@ class Namespace:
         self.groups: dict[str, frozenset[str]] = {}  # name -> its co-variable
         self.bonds = Bonds()
         self.pending = Pending()
+        self.in_turn: set[str] = set()  # unstorable, and made by cells that must run in their turn
         self._bindings: dict[str, object] = {}  # at the end of the last cell
         self._singles: dict[str, Observation] = {}
         self._joints: dict[frozenset[str], Observation] = {}
@@ -169,13 +156,16 @@ class Namespace:
         partial: bool = False,
         submodules: Iterable[str] = (),
         may_wait: Callable[[Product], bool] = lambda _: False,
+        later_run: Waiting | None = None,
     ) -> Decoded:
         """Decode a recorded cell completely; no variable is touched. `partial` leaves out what has
         no payload, for laying the rest over a recomputed cell. `submodules` are loaded: the cell
         had imported them, and others may use them as attributes. What `may_wait` is read when it
-        is needed. Raises RestoreError."""
+        is needed; `later_run` makes what has no payload. Raises RestoreError."""
         load_modules(submodules)
-        return decode_cell(self, event, fetch, partial=partial, may_wait=may_wait)
+        return decode_cell(
+            self, event, fetch, partial=partial, may_wait=may_wait, later_run=later_run
+        )
 
     def apply(self, decoded: Decoded) -> object:
         """Put a decoded cell's effects in place. Returns the value for `Out[n]`, or NOTHING."""
@@ -190,6 +180,7 @@ class Namespace:
         self.forget(there)
         for waiting in decoded.waiting:
             self.pending.add(waiting)
+        self.in_turn.difference_update(there, decoded.deleted)
         self.bonds.leave((*there, *decoded.deleted), self.versions)
         for names, version in decoded.groups:
             product = frozenset(n for n in names if n in there)
@@ -369,6 +360,7 @@ class Namespace:
         gone = self._bindings.keys() - self.ns.keys()
         if rebound or gone:
             self.forget((*rebound, *gone))
+            self.in_turn.difference_update(rebound, gone)
             self.bonds.leave((*rebound, *gone), self.versions)
             for name in gone:
                 self.versions.pop(name, None)

@@ -32,6 +32,7 @@ class Reach:
     anywhere: bool = False  # some code may touch names that stand nowhere in it
     shell: bool = False  # some code may change the shell
     quiet: bool = True  # no code changes an array or a table
+    direct_modules: frozenset[str] = frozenset()  # of `modules`: not only by the bodies of steps
 
 
 def follow(
@@ -46,6 +47,7 @@ def follow(
     stores: set[str] = set()
     sets: set[str] = set()
     modules: set[str] = set()
+    direct_modules: set[str] = set()
     escapes: dict[str, None] = {}
     seeds = anywhere = shell = False
     quiet = True
@@ -61,6 +63,8 @@ def follow(
         stores |= seen.stores
         sets |= seen.attributes_set
         modules |= seen.modules
+        if direct:
+            direct_modules |= seen.modules
         seeds = seeds or seen.seeds
         anywhere = anywhere or seen.anywhere
         shell = shell or (direct and seen.shell)
@@ -80,4 +84,5 @@ def follow(
         anywhere,
         shell,
         quiet,
+        frozenset(direct_modules),
     )

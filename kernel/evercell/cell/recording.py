@@ -70,6 +70,7 @@ class Recording:
     def capture(self) -> Capture:
         space = self._space
         space.forget((*self._rebound, *self._deleted))
+        space.in_turn.difference_update(self._rebound, self._deleted)
         self._untouched = self._find_untouched()
         space.suspect(self._before.reach.names - self._untouched)
         reach = space.reach(self._source)
@@ -101,7 +102,7 @@ class Recording:
         ]
         ambient += self._unrestorable_effects(reach, key)
         self._commit(groups, products, ambient, key)
-        return self._capture(key, reads, products, ambient, result_name)
+        return self._capture(key, reads, products, ambient, result_name, reach)
 
     # -- what changed ----------------------------------------------------------------------------
 
@@ -135,6 +136,7 @@ class Recording:
             old.anywhere or reach.anywhere,
             old.shell or reach.shell,
             old.quiet and reach.quiet,
+            old.direct_modules | reach.direct_modules,
         )
 
     def _groups_now(self, reach: Reach) -> list[Group]:
@@ -356,13 +358,14 @@ class Recording:
         elif self._untracked != FAILED or left_something:
             space.lineage = unknowable()
 
-    def _capture(
+    def _capture(  # noqa: PLR0917 - all that makes a Capture
         self,
         key: bytes,
         reads: dict[str, bytes],
         products: list[CapturedGroup],
         ambient: list[CapturedAmbient],
         result_name: str | None,
+        reach: Reach,
     ) -> Capture:
         reason = self._untracked
         if reason is None and self._source.volatile:
@@ -381,6 +384,7 @@ class Recording:
             result_name=result_name,
             restorable=restorable,
             reason=reason,
+            reach=reach,
         )
 
 

@@ -92,6 +92,7 @@ def decode_cell(
     *,
     partial: bool,
     may_wait: Callable[[Product], bool],
+    later_run: Waiting | None,
 ) -> Decoded:
     """See `Namespace.decode`."""
     products = _Products(space.ns, space.provide, event.products, fetch, event.deleted)
@@ -105,6 +106,8 @@ def decode_cell(
                 values.update(products.decode(product))
         elif product.names == (RESULT,):
             result = Unrestored(product.reason or "it can't be stored")
+        elif later_run is not None:
+            pass
         elif not partial:
             names = ", ".join(product.names)
             raise RestoreError(f"{names} was not recorded: {product.reason}. Run the cell again.")
@@ -132,7 +135,8 @@ def decode_cell(
                 bound(_Products(space.ns, space.provide, (p,), fetch, ()).read, p),
             )
             for names, p in later.items()
-        ),
+        )
+        + (() if later_run is None else (later_run,)),
     )
 
 

@@ -22,6 +22,7 @@ import io
 import re
 import tokenize
 from dataclasses import dataclass, replace
+from itertools import chain
 from types import CodeType
 from typing import TYPE_CHECKING, Literal
 
@@ -268,26 +269,32 @@ def _uses_shell_otherwise(tree: ast.Module, magics: list[Magic]) -> bool:
 
 
 def linked_names(
-    transformed: str, names: Iterable[str], *, loose: Iterable[str] = ()
+    transformed: str, names: Iterable[str], *, loose: Iterable[str] = (), headers: bool = False
 ) -> frozenset[str]:
     """`names` and all that a cell's top-level statements tie to them: names that stand in one
     statement, and so on from statement to statement.
 
     In `port = free(); server = start(port); tag = new()` the server is tied to the port, the tag is
-    not. `loose` names, such as modules, tie nothing.
+    not. `loose` names, such as modules, tie nothing. `headers`: of the bodies of functions no name
+    counts, for they don't run where they are defined.
     """
     untied = set(loose)
     parts = without_magics(ast.parse(transformed))
-    statements = [_names_in(each) - untied for each in parts]
+    statements = [_names_in(each, headers=headers) - untied for each in parts]
     found = set(names)
     while more := [each for each in statements if each & found and not each <= found]:
         found.update(*more)
     return frozenset(found)
 
 
-def _names_in(statement: ast.stmt) -> set[str]:
+def _names_in(statement: ast.stmt, *, headers: bool) -> set[str]:
     found: set[str] = set()
-    for node in ast.walk(statement):
+    nodes = ast.walk(statement)
+    if headers and isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+        found.add(statement.name)
+        header = [*statement.decorator_list, statement.args]
+        nodes = chain.from_iterable(map(ast.walk, header))
+    for node in nodes:
         match node:
             case ast.Name(id=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
                 found.add(name)

@@ -1,6 +1,6 @@
 """The engine's decisions: pure functions from what is recorded and what is asked to what happens.
 
-    decide_cell(...) -> Restore | Recompute | Execute
+    decide_cell(...) -> Restore | Postpone | Recompute | Execute
     decide_step(...) -> Answer | RaiseAgain | Attempt | Refuse
 
 Nothing here touches a namespace, a file or a clock.
@@ -27,6 +27,7 @@ __all__ = [
     "Attempt",
     "CellRecord",
     "Execute",
+    "Postpone",
     "RaiseAgain",
     "Recompute",
     "Refuse",
@@ -90,6 +91,15 @@ class Restore:
 
 
 @dataclass(frozen=True, slots=True)
+class Postpone:
+    """Give back what is recorded, and run the cell when another one needs the rest, which can't be
+    stored for `reason`."""
+
+    record: CellRecord
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Recompute:
     """Run the cell, its steps answered from the history, because `reason` can't be stored."""
 
@@ -122,7 +132,7 @@ def decide_cell(
     volatile: bool,
     recompute: bool,
     differs: Callable[[Mapping[str, bytes]], str | None],
-) -> Restore | Recompute | Execute:
+) -> Restore | Postpone | Recompute | Execute:
     """What happens to a cell.
 
     `records`: finished executions of the same source, latest first. `ordinal`: how many cells with
@@ -144,7 +154,8 @@ def decide_cell(
         elif (name := differs(record.completed.reads)) is not None:
             reason = f"stale: {name}"
         elif (why := record.unstorable) is not None:
-            return Recompute(record, why)
+            waits = record.completed.waits and not recompute
+            return Postpone(record, why) if waits else Recompute(record, why)
         elif recompute:
             return Recompute(record, "its author marked it")
         else:

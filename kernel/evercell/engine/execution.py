@@ -14,26 +14,23 @@ from msgspec.structs import replace
 from evercell.cell.capture import lost_capture
 from evercell.cell.files import watch_files
 from evercell.cell.identity import cell_key
-from evercell.cell.outputs import decode_messages, encode_messages
+from evercell.cell.outputs import decode_messages
 from evercell.cell.pending import words_in
+from evercell.cell.postpone import may_wait
 from evercell.cell.recording import FAILED
 from evercell.cell.source import linked_names
 from evercell.codec import canonical
 from evercell.codec.layers import CHUNKS
-from evercell.codec.secret import holds_secret
-from evercell.engine import clear
+from evercell.engine import clear, parts
 from evercell.engine.context import in_step_body
 from evercell.engine.liveness import still_running
 from evercell.engine.scope import Scope, enter_scope
 from evercell.errors import HistoryError, NotStorableError, PayloadError, RestoreError
 from evercell.events import (
-    AmbientChange,
     CellCompleted,
     CellFailed,
     CellRestored,
     CellStarted,
-    ErrorInfo,
-    Payload,
     Product,
 )
 from evercell.settings import current
@@ -41,12 +38,13 @@ from evercell.settings import current
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from evercell.cell.capture import Before, Capture, CapturedAmbient, CapturedGroup
+    from evercell.cell.capture import Before, Capture
     from evercell.cell.namespace import Namespace
     from evercell.cell.source import Source
     from evercell.engine.decide import CellRecord
     from evercell.engine.host import CellRequest, Host, Ran
     from evercell.engine.places import Place
+    from evercell.engine.postponed import Postponed, PostponedCells
     from evercell.engine.run import Run
     from evercell.events import Decision, Event
 
@@ -54,7 +52,6 @@ __all__ = ["CellExecution"]
 
 T = TypeVar("T")
 _SECOND = 1_000_000_000
-_UNRECORDED = "it holds the text of a Secret, which is never recorded"
 
 
 @dataclass(slots=True)
@@ -67,21 +64,29 @@ class CellExecution:
     source: Source
     place: Place
     host: Host
+    postponed: PostponedCells
     volatile: str | None = None  # set while it runs, when it shows something live
 
-    def restore(self, record: CellRecord) -> dict[str, Any]:
-        """Give the recorded effects back: all of them, or none and RestoreError or PayloadError."""
+    def restore(self, record: CellRecord, unstorable: str | None = None) -> dict[str, Any]:
+        """Give the recorded effects back: all of them, or none and RestoreError or PayloadError.
+
+        `unstorable`: why some of them can't be; the cell runs again when another one needs them.
+        """
         run, completed = self.run, record.completed
         begin = run.clock.monotonic()
+        later = None if unstorable is None else self._postpone(record, unstorable)
         decoded = self.namespace.decode(
             completed,
             run.history.fetch,
             submodules=self.source.submodules,
             may_wait=self._may_wait,
+            later_run=None if later is None else later.waiting,
         )
         outputs = completed.outputs
         messages = () if outputs is None else decode_messages(run.history.get(outputs))
         result = self.namespace.apply(decoded)
+        if later is not None:
+            self.postponed.add(later)
         self.namespace.provide(words_in("\n".join(self.request.expressions)))
         reply = self.host.replay(messages, result)
         self._append(
@@ -96,7 +101,9 @@ class CellExecution:
                 source=clear.source(self.request.source),
                 source_digest=self.source.digest,
                 ordinal=self.place.ordinal,
-                reason=record.why,
+                reason=record.why
+                if later is None
+                else clear.text(f"{record.why}; {_later(later)}"),
                 execution_count=self.request.execution_count,
                 duration=self._since(begin),
                 saved=completed.duration,
@@ -104,6 +111,11 @@ class CellExecution:
         )
         run.state.places.finished(self.place.slot)
         return reply
+
+    def _postpone(self, record: CellRecord, reason: str) -> Postponed:
+        return self.postponed.postpone(
+            self.source, self.request, self.place, self._index, record, reason
+        )
 
     def _may_wait(self, product: Product) -> bool:
         """Whether to leave the value on disk until it is needed. What it refers to by name could
@@ -128,10 +140,7 @@ class CellExecution:
         stored; the others take their recorded values.
         """
         run = self.run
-        expressions = "\n".join(self.request.expressions)
-        while lacking := self.namespace.lacking(self.source, expressions):
-            for waiting in lacking:  # which may bring more within reach
-                self.namespace.load(waiting)
+        self._provide()
         before = self._guard(lambda: self.namespace.before(self.source))
         scope = self._scope(before)
         cut_off = run.state.status(self.place.slot) in {"in doubt", "failed"}
@@ -167,9 +176,29 @@ class CellExecution:
         if run.waits is not None:
             with suppress(HistoryError):  # for people only, and what is wrong shows below
                 run.waits.settle(self.place.slot, unread=cut_off)
-        self._commit(self._completed(scope.cell, ran, capture, kept, duration))
+        waits = may_wait(
+            self.source, self.request.transformed, capture, self.namespace, files.outside
+        )
+        self._commit(self._completed(scope.cell, ran, capture, kept, duration, waits=waits))
         run.state.places.finished(self.place.slot)
         return ran.reply
+
+    def _provide(self) -> None:
+        """Have everything there that the cell could get hold of, as it should find it. Raises
+        RestoreError, PayloadError."""
+        expressions = "\n".join(self.request.expressions)
+        while lacking := self.namespace.lacking(self.source, expressions):
+            for waiting in lacking:  # which may bring more within reach
+                self.namespace.load(waiting)
+        if not self.postponed:
+            return
+        beside = still_running(self.namespace.ns) is not None
+        while touched := self.postponed.touched(self.source, beside=beside):
+            for waiting in touched:
+                try:
+                    self.namespace.load(waiting)
+                except RestoreError as error:  # whoever needs it is told so
+                    self.host.note(f"evercell: {error.message}\n")
 
     def _remind(self, cell: str, ran: Ran) -> None:
         """Say what an interrupted cell left waiting."""
@@ -286,7 +315,10 @@ class CellExecution:
         capture: Capture,
         kept: tuple[Product, ...],
         duration: int,
+        *,
+        waits: bool,
     ) -> CellCompleted:
+        history = self.run.history
         recorded = {product.names: product for product in kept}
         volatile = self.volatile
         if volatile is None and ran.reply.get("payload"):
@@ -299,38 +331,17 @@ class CellExecution:
             duration=duration,
             reads=capture.reads,
             products=tuple(
-                recorded.get(group.names) or self._product(group) for group in capture.products
+                recorded.get(group.names) or parts.product(history, group)
+                for group in capture.products
             ),
             deleted=capture.deleted,
-            ambient=tuple(self._ambient(change) for change in capture.ambient),
-            outputs=self._outputs(ran),
+            ambient=tuple(parts.ambient_change(history, change) for change in capture.ambient),
+            outputs=parts.outputs(history, self.host, ran.messages),
             result=capture.result_name,
             restorable=capture.restorable and volatile is None,
             reason=volatile or clear.reason(capture.reason),
+            waits=waits and volatile is None,
         )
-
-    def _product(self, group: CapturedGroup) -> Product:
-        put = self.run.history.put
-        reason = clear.reason(group.reason)
-        stream = group.stream
-        if stream is not None and (holds_secret(stream) or any(map(holds_secret, group.buffers))):
-            stream, reason = None, _UNRECORDED
-        if stream is None:
-            return Product(group.names, group.version, reason=reason, refers=group.refers)
-        return Product(
-            names=group.names,
-            version=group.version,
-            payload=put(stream, "pickle"),
-            buffers=tuple(put(buffer, "buffer") for buffer in group.buffers),
-            refers=group.refers,
-        )
-
-    def _ambient(self, change: CapturedAmbient) -> AmbientChange:
-        data = change.data
-        if data is None or holds_secret(data):
-            return AmbientChange(change.name, change.version)
-        payload = self.run.history.put(data, "ambient")
-        return AmbientChange(change.name, change.version, payload)
 
     def _failed(self, activity_id: str, ran: Ran, duration: int) -> CellFailed:
         return CellFailed(
@@ -338,24 +349,10 @@ class CellExecution:
             at=self.run.clock.now(),
             activity_id=activity_id,
             duration=duration,
-            error=_error_info(ran),
+            error=parts.error_info(ran),
             interrupted=_interrupted(ran),
-            outputs=self._outputs(ran),
+            outputs=parts.outputs(self.run.history, self.host, ran.messages),
         )
-
-    def _outputs(self, ran: Ran) -> Payload | None:
-        if not ran.messages:
-            return None
-        kept = clear.messages(ran.messages)
-        data = encode_messages(kept)
-        if holds_secret(data):  # in a picture's bytes, or where no text is expected
-            self.host.note("evercell: this cell's outputs hold a Secret and were not recorded.\n")
-            return None
-        if kept != ran.messages:
-            self.host.note(
-                "evercell: what looks like a key in this cell's outputs is recorded as ***.\n"
-            )
-        return self.run.history.put(data, "messages")
 
     @property
     def _index(self) -> int | None:
@@ -392,8 +389,5 @@ def _interrupted(ran: Ran) -> bool:
     return ran.reply.get("ename") in {"KeyboardInterrupt", "CancelledError"}  # of an `await`
 
 
-def _error_info(ran: Ran) -> ErrorInfo:
-    if ran.error is not None:
-        return ErrorInfo(*clear.error(ran.error))
-    reply = ran.reply
-    return ErrorInfo(reply.get("ename", "Error"), clear.reason(reply.get("evalue", "")) or "")
+def _later(cell: Postponed) -> str:
+    return f"it runs when a cell needs what can't be stored ({cell.reason})"

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from evercell.cell.capture import NOTHING
 
 if TYPE_CHECKING:
+    from types import CodeType
+
     from evercell.cell.outputs import Message
     from evercell.errors import EvercellError
 
@@ -46,6 +48,11 @@ class Host(Protocol):
 
     async def run(self) -> Ran:
         """Run the cell as ipykernel does, capturing what it publishes."""
+        ...
+
+    def run_again(self, code: CodeType) -> BaseException | None:
+        """Run the code of an earlier cell and publish nothing of what it shows. Returns what it
+        raised, if it is an Exception or a KeyboardInterrupt."""
         ...
 
     def replay(self, messages: tuple[Message, ...], result: object) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The main path: what happens to a cell from the request to the reply.
 
     execute ─ parse ─ place ─ decide ─┬─ Restore ── decode ─ apply ─ replay outputs ─ CellRestored
+                                      ├─ Postpone ─ the same, and its code runs when it is needed
                                       ├─ Recompute ┐
                                       └─ Execute ──┴─ CellStarted ─ run ─ capture ─ CellCompleted
                                                                                └──── CellFailed
@@ -16,9 +17,10 @@ from typing import TYPE_CHECKING
 from evercell.cell.namespace import Namespace
 from evercell.cell.source import parse_source
 from evercell.engine.accept import accept_cells, forget_cells
-from evercell.engine.decide import Execute, Recompute, Restore, decide_cell
+from evercell.engine.decide import Execute, Postpone, Recompute, Restore, decide_cell
 from evercell.engine.execution import CellExecution
 from evercell.engine.explain import explain_cell
+from evercell.engine.postponed import PostponedCells
 from evercell.engine.preview import Previewer
 from evercell.errors import HistoryError, PayloadError, RestoreError
 
@@ -45,6 +47,7 @@ class NotebookRun:
         as the user's own code."""
         self.run = run
         self.namespace = Namespace(live, project)
+        self.postponed = PostponedCells(run, self.namespace)
         self._project = project
         self._executing: CellExecution | None = None
 
@@ -63,13 +66,15 @@ class NotebookRun:
             recompute="recompute" in marks,
             differs=self.namespace.lookup,
         )
-        cell = CellExecution(self.run, self.namespace, request, source, place, host)
+        self.postponed.host = host
+        cell = CellExecution(self.run, self.namespace, request, source, place, host, self.postponed)
         self._executing = cell
         try:
             match decision:
-                case Restore(record):
+                case Restore(record) | Postpone(record):
+                    lost = decision.reason if isinstance(decision, Postpone) else None
                     try:
-                        return cell.restore(record)
+                        return cell.restore(record, lost)
                     except (RestoreError, PayloadError) as error:
                         why = f"its record can't be used: {error.message}"
                         return await cell.execute("executed", why)
@@ -85,6 +90,16 @@ class NotebookRun:
             self._executing = None
             for line in self.run.history.take_notices():
                 host.note(f"evercell: {line}\n")
+
+    def provide(self, names: Iterable[str] | None, *, run: bool) -> None:
+        """Load what the names wait for; None: all. `run`: also what takes a cell's run to make.
+
+        Raises PayloadError, RestoreError.
+        """
+        pending = self.namespace.pending
+        for waiting in pending.all() if names is None else pending.of(names):
+            if run or not self.postponed.owns(waiting):
+                self.namespace.load(waiting)
 
     def preview(self, cells: Iterable[NotebookCell]) -> tuple[CellPreview, ...]:
         """What Restart and Run All would do to the notebook's cells as they stand now; from any

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from evercell.cell.project import Project
 from evercell.cell.source import parse_source
 from evercell.cell.versions import LINEAGE
-from evercell.engine.decide import Execute, Recompute, Restore, decide_cell
+from evercell.engine.decide import Execute, Postpone, Recompute, Restore, decide_cell
 from evercell.engine.forecast import Forecast
 from evercell.engine.host import CellRequest
 from evercell.engine.places import Places
@@ -71,7 +71,7 @@ class Looked:
     cell: NotebookCell
     source: Source
     place: Place
-    decision: Restore | Recompute | Execute
+    decision: Restore | Postpone | Recompute | Execute
     former: CellRecord | None  # the finished execution that its place in the run had last
     volatile: bool
 
@@ -137,7 +137,7 @@ class Previewer:
                 self.forecast.ran(cell.index, looked.source, cell.transformed, looked.former)
                 stale = looked.former is not None and not looked.volatile
                 return self._preview(looked, "execute", reason, stale=stale)
-            case Restore(record) | Recompute(record):
+            case Restore(record) | Postpone(record) | Recompute(record):
                 return self._fits(looked, record)
 
     def _parse(self, cell: NotebookCell) -> Source:
@@ -164,7 +164,10 @@ class Previewer:
             self.forecast.recomputed(cell.index, record, cell.transformed)
             return self._preview(looked, "recompute", looked.decision.reason + unless, doubts)
         self.forecast.restored(cell.index, record)
-        return self._preview(looked, "restore", record.why + unless, doubts)
+        why = record.why
+        if isinstance(looked.decision, Postpone):
+            why += f", and it runs when a cell needs what can't be stored ({record.unstorable})"
+        return self._preview(looked, "restore", why + unless, doubts)
 
     def _preview(
         self,

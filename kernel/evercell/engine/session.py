@@ -200,12 +200,13 @@ class Session:
         """Take the records of a cell, or of all, out of use for good; durable on return."""
         return self.cells.forget(cells, chosen)
 
-    def provide(self, text: str | None) -> None:
-        """Load the restored variables that `text` names and that waited on disk; None: all.
+    def provide(self, text: str | None, *, run: bool = True) -> None:
+        """Load the restored variables that `text` names and that waited; None: all. `run`: also
+        those that it takes a cell's run to make.
 
         Raises PayloadError, RestoreError.
         """
-        self.cells.namespace.provide(None if text is None else words_in(text))
+        self.cells.provide(None if text is None else words_in(text), run=run)
 
     def waiting(self) -> tuple[str, ...]:
         """The restored variables that are not loaded yet."""
@@ -214,7 +215,7 @@ class Session:
     def new_run(self) -> str:
         """Leave the current run and begin another; returns its id. Variables stay as they are."""
         self._stop_workflows()
-        self.cells.namespace.provide(None)
+        self.cells.provide(None, run=True)
         self._leave_run()
         self.cells.run.detach()
         self.cells = self._take(begin_run(self.history, self.request, self.clock))

@@ -105,6 +105,7 @@ class CellCompleted(Event, frozen=True):
     result: str | None  # name of the product that is Out[n], if the cell displayed a value
     restorable: bool
     reason: str | None = None  # why it is not restorable, or must be recomputed
+    waits: bool = False  # recomputing it may wait until another cell needs what can't be stored
 
 
 class CellFailed(Event, frozen=True):

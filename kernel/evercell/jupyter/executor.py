@@ -115,12 +115,12 @@ class CellExecutor:
         for on_run_changed in self._watchers:
             on_run_changed()
 
-    def provide(self, text: str | None) -> None:
-        """Load what `text` names (None: everything) and waited on disk. What can't be loaded is not
-        there, and the cell that needs it is told why."""
+    def provide(self, text: str | None, *, run: bool = True) -> None:
+        """Load what `text` names (None: everything) and waited on disk; `run`: or for its cell to
+        run again. What can't be had is not there, and the cell that needs it is told why."""
         if self._session is not None:
             with suppress(EvercellError):
-                self._session.provide(text)
+                self._session.provide(text, run=run)
 
     def waiting(self) -> tuple[str, ...]:
         """The restored variables that are not loaded yet."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult
+from IPython.utils.capture import capture_output
 
 from evercell.cell.outputs import Message
 from evercell.engine.host import NOTHING, Ran
@@ -23,6 +24,7 @@ from .streams import fence
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
+    from types import CodeType
 
     from ipykernel.ipkernel import IPythonKernel
 
@@ -110,6 +112,15 @@ class KernelHost:
     def _forget(self, callback: Callable[..., None]) -> None:
         with suppress(ValueError):  # the cell reset the shell's events
             self._shell.events.unregister("post_run_cell", callback)
+
+    def run_again(self, code: CodeType) -> BaseException | None:
+        """Run the code of an earlier cell and publish nothing of what it shows."""
+        try:
+            with self._interrupts.released(), capture_output():
+                exec(code, self._shell.user_ns)  # noqa: S102 - running the user's cell is the point
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the cell's own business
+            return error
+        return None
 
     def replay(self, messages: tuple[Message, ...], result: object) -> dict[str, Any]:
         """Publish recorded messages, set `Out[n]` and `_`, store the input, advance the count."""

@@ -75,22 +75,23 @@ class DurableKernel(IPythonKernel):
     def do_complete(self, code: str, cursor_pos: int | None) -> Any:
         """Complete; what the line names and was not loaded yet is loaded first."""
         line, _ = line_at_cursor(code, len(code) if cursor_pos is None else cursor_pos)
-        self._provide(line)
+        self._provide(line, run=False)
         return super().do_complete(code, cursor_pos)  # type: ignore[no-untyped-call]
 
     def do_inspect(
         self, code: str, cursor_pos: int, detail_level: int = 0, omit_sections: Any = ()
     ) -> Any:
         """Inspect; what is named and was not loaded yet is loaded first."""
-        self._provide(token_at_cursor(code, cursor_pos))
+        self._provide(token_at_cursor(code, cursor_pos), run=False)
         return super().do_inspect(  # type: ignore[no-untyped-call]
             code, cursor_pos, detail_level, omit_sections
         )
 
-    def _provide(self, text: str) -> None:
-        """A subshell runs beside the notebook's cells: it takes the variables as they are."""
+    def _provide(self, text: str, *, run: bool = True) -> None:
+        """A subshell runs beside the notebook's cells: it takes the variables as they are. Who only
+        looks makes no cell run."""
         if self._on_main_shell():
-            self.cells.provide(text)
+            self.cells.provide(text, run=run)
 
     def _cancel_on_sigint(self, future: asyncio.Future[Any]) -> _GeneratorContextManager[None]:
         return cancel_on_sigint(future)

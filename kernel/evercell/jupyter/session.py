@@ -73,8 +73,9 @@ class CellSession(Protocol):
         """Restore the cell or run it; the content of the execute_reply."""
         ...
 
-    def provide(self, text: str | None) -> None:
-        """Load the restored variables that `text` names and that waited on disk; None: all."""
+    def provide(self, text: str | None, *, run: bool = True) -> None:
+        """Load the restored variables that `text` names and that waited; None: all. `run`: also
+        those that it takes a cell's run to make."""
         ...
 
     def waiting(self) -> tuple[str, ...]:
