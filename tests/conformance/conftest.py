@@ -77,7 +77,10 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EVERCELL_KEY_FILE", str(tmp_path_factory.mktemp("key") / "key"))
         house = House(tmp_path_factory)
+        gc.collect()
+        gc.freeze()  # what is there before the first test need not be looked at after each
         yield house
+        gc.unfreeze()
         house.close()
 
 
