@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import nbformat
 import psutil
+import pytest
 
 from evercell.jupyter.kernelspec import RESOURCES
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 LABEXTENSION = ROOT / "widgets" / "labextension"
 SCREENSHOTS = ROOT / "artifacts" / "screenshots"
+AXE = ROOT / "widgets" / "node_modules" / "axe-core" / "axe.min.js"
 CHROMIUM_ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -307,6 +309,22 @@ def preview(lab: LabPage) -> list[list[str]]:
     lab.page.wait_for_selector(".evercell-Preview")
     rows = lab.page.locator(".evercell-Preview tbody tr").all_inner_texts()
     return [[" ".join(text.split()) for text in row.split("\t")] for row in rows]
+
+
+def serious(page: Page, selector: str) -> list[str]:
+    """What axe-core finds wrong there, if it is serious. Skips the test where axe-core is not
+    installed: call it last."""
+    if not AXE.exists():
+        pytest.skip("axe-core is not installed (npm; `make js` installs it)")
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE.read_text())
+    found = page.evaluate("selector => axe.run(selector)", selector)
+    assert found["passes"], f"axe-core looked at nothing in {selector}"
+    return [
+        f"{it['id']}: {it['help']}: {it['nodes'][0]['html']}"
+        for it in found["violations"]
+        if it["impact"] in {"serious", "critical"}
+    ]
 
 
 def toolbar_button(lab: LabPage, name: str) -> Locator:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from browser.bare import BarePage
-from browser.lab import SCREENSHOTS
+from browser.lab import SCREENSHOTS, serious
 from browser.synthetic import SyntheticRun, earlier_kernel, later_kernel
 from evercell import events as ev
 
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 pytestmark = pytest.mark.browser
-
-AXE = Path(__file__).parents[2] / "widgets" / "node_modules" / "axe-core" / "axe.min.js"
 
 
 def story(*, ended: bool = False) -> list[ev.Event]:
@@ -72,8 +69,6 @@ def test_pictures_to_look_at(browser: Browser, name: str, dark: bool, width: int
 
 @pytest.mark.parametrize("dark", [False, True])
 def test_axe_finds_nothing_serious(browser: Browser, dark: bool) -> None:
-    if not AXE.exists():
-        pytest.skip("axe-core is not installed (npm; `make js` installs it)")
     bare = BarePage(browser, story(), dark=dark)
     bare.open_row("ask")
     bare.row("What does page 2").click()
@@ -81,15 +76,7 @@ def test_axe_finds_nothing_serious(browser: Browser, dark: bool) -> None:
     bare.page.get_by_role("button", name="Timeline").click()
     bare.page.get_by_role("button", name="failed").click()
     bare.page.wait_for_function("document.querySelectorAll('.ec-line:not([hidden])').length < 8")
-    bare.page.evaluate(AXE.read_text())
-    found = bare.page.evaluate("axe.run(document.querySelector('.evercell-run'))")
-    serious = [
-        (it["id"], it["help"], [node["html"] for node in it["nodes"]][:3])
-        for it in found["violations"]
-        if it["impact"] in {"serious", "critical"}
-    ]
-    assert serious == []
-    assert len(found["passes"]) > 10
+    assert serious(bare.page, ".evercell-run") == []
 
 
 def test_markup_in_a_run_is_text(browser: Browser) -> None:

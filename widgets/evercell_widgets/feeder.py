@@ -87,7 +87,7 @@ class Feeder:
         screen: Screen,
         *,
         clock: Clock,
-        frame_interval: float = 0.15,
+        frame_interval: float = 0.18,
         still_interval: float = 1.0,
         prompt: bool = False,
         acts: Acts = nothing,

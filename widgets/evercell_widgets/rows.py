@@ -251,7 +251,7 @@ def workflows_row(group: WorkflowGroup, *, is_open: bool) -> RowData:
     """The row of all runs of one workflow function."""
     counts = run_counts(group)
     first = group.runs[0].started_at if group.runs else 0
-    last = max((run.started_at + run.duration for run in group.runs), default=0)
+    last = max(group.last_at, group.runs[-1].started_at if group.runs else 0)
     return _row(
         workflows_id(group),
         "workflows",

@@ -137,6 +137,7 @@ class WorkflowGroup:
     name: str
     runs: list[Execution] = field(default_factory=list)  # as they began; children are elsewhere
     counts: dict[str, int] = field(default_factory=dict)  # by status
+    last_at: int = 0  # ns: when one of them ended last
     steps: dict[StepStatus, int] = field(default_factory=lambda: dict.fromkeys(STATUSES, 0))
 
 

@@ -77,6 +77,8 @@ def end_workflow(view: RunView, run: Execution, event: ev.RunFinished) -> None:
     run.result = cut(event.view or "", _TEXT)
     for wait in list(run.waits.values()):
         _end_wait(view, wait.activity_id, "canceled", event.at)
+    if (group := view.groups.get(run.workflow or "")) is not None:
+        group.last_at = max(group.last_at, event.at)
     _become(view, run, event.status)
 
 
