@@ -142,6 +142,7 @@ def _end(view: RunView, step: StepView, status: StepStatus, duration: int, at: i
 
 def _count(view: RunView, execution: Execution | None, step: StepView, status: StepStatus) -> None:
     """`step` takes part in `execution`, with `status`; counted once, however often it is seen."""
+    execution = execution or step.execution  # in a cell that this view was not shown
     if execution is None:
         step.status = status
         return
