@@ -15,6 +15,7 @@ from evercell.errors import (
     NotStorableError,
     QueryMutatedError,
     UpdateRejectedError,
+    UsageError,
     WorkflowBlockedError,
     WorkflowClosedError,
     WorkflowNotDefinedError,
@@ -185,3 +186,12 @@ def test_they_are_carried_out_in_order(world: WorkflowEnvironment) -> None:
     updates = [handle.update("put", number) for number in range(5)]
     assert min(update.result(LIMIT) for update in updates) >= 1
     assert handle.result(LIMIT) == list(range(5))
+
+
+def test_workflow_code_sends_none(world: WorkflowEnvironment) -> None:
+    @workflow
+    async def flow(target: str) -> None:
+        workflow.get_handle(target).update("deposit", 5)
+
+    with pytest.raises(UsageError, match="send a signal"):
+        flow.start(account.start().run_id).result(LIMIT)

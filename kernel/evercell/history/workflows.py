@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from evercell.events import Event, RunFinished, RunStarted, decode_event
+from evercell.events import Event, RunFinished, RunStarted, UpdateCompleted, decode_event
 from evercell.history.reread import stored_events
 from evercell.history.rows import row_message
 
@@ -22,6 +22,17 @@ SELECT run_id, seq, type, body, tag FROM store.event s
 WHERE type = 'RunStarted' AND detail->>'$.start.host' = $host
     AND NOT EXISTS (FROM store.event f WHERE f.run_id = s.run_id AND f.type = 'RunFinished')
 ORDER BY rowid
+"""
+
+_MESSAGE = """
+SELECT run_id, seq, type, body, tag FROM store.event
+WHERE type IN ('SignalReceived', 'UpdateAccepted', 'CancelRequested')
+    AND $id IN (detail->>'$.signal_id', detail->>'$.update_id', detail->>'$.command_id')
+"""
+
+_UPDATE_END = """
+SELECT run_id, seq, type, body, tag FROM store.event
+WHERE type = 'UpdateCompleted' AND detail->>'$.update_id' = $id
 """
 
 _CLOSED = """
@@ -62,6 +73,18 @@ class WorkflowHistory:
         found: str | None = self._checked(lambda it, _: _last_closed(it, host, workflow_id))
         return found
 
+    def message(self, identity: str) -> Event | None:
+        """The signal, update or wish for cancellation with this id, where a run has it recorded."""
+        found: Event | None = self._checked(lambda it, check: _message(it, identity, check))
+        return found
+
+    def update_end(self, update_id: str) -> UpdateCompleted | None:
+        """How the update ended; None while it is under way."""
+        found: UpdateCompleted | None = self._checked(
+            lambda it, check: _update_end(it, update_id, check)
+        )
+        return found
+
     def schedules(self, host: str) -> list[Event]:
         """What was recorded of the schedules of the notebook's run `host`, in order."""
         found: list[Event] = self._checked(lambda it, check: _schedules(it, host, check))
@@ -97,6 +120,27 @@ def _schedules(connection: duckdb.DuckDBPyConnection, host: str, check: Check) -
     return [
         decode_event(body) for seq, kind, body, tag in rows if check(tag, (host, seq, kind, body))
     ]
+
+
+def _message(connection: duckdb.DuckDBPyConnection, identity: str, check: Check) -> Event | None:
+    return _first(connection, _MESSAGE, identity, check)
+
+
+def _update_end(
+    connection: duckdb.DuckDBPyConnection, update_id: str, check: Check
+) -> UpdateCompleted | None:
+    event = _first(connection, _UPDATE_END, update_id, check)
+    return event if isinstance(event, UpdateCompleted) else None
+
+
+def _first(
+    connection: duckdb.DuckDBPyConnection, sql: str, identity: str, check: Check
+) -> Event | None:
+    rows: list[Any] = connection.execute(sql, {"id": identity}).fetchall()
+    for run_id, seq, kind, body, tag in rows:
+        if check(tag, (run_id, seq, kind, body)):
+            return decode_event(body)
+    return None
 
 
 def _end(connection: duckdb.DuckDBPyConnection, run_id: str, check: Check) -> RunFinished | None:

@@ -115,6 +115,8 @@ class Carrier(Messenger):
                 self._step_again(instance, event, pending.work, last, details)
             case e.ChildStarted() as event:
                 self._child_again(instance, event, pending.work)
+            case e.SignalSent() | e.CancelSent() as event:
+                self._send_again(instance, event, pending.work)
             case _:
                 self._start(instance, pending)
 

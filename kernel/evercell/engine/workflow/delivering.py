@@ -36,9 +36,18 @@ class Messenger:
         self._worker = worker
         self.updates: dict[str, tuple[str, Future[e.UpdateCompleted]]] = {}  # with the run_id
 
+    def _send_again(
+        self, instance: Instance, event: e.SignalSent | e.CancelSent, message: Any
+    ) -> None:
+        """An earlier process sent it, and died before it said so; perhaps before it sent it. The
+        run that it is for may have gone on meanwhile, or ended."""
+        if self._worker.history.workflows.message(event.activity_id) is None:
+            self._send(instance, event, message)
+        else:
+            self._report(instance, event, None)
+
     def _send(self, instance: Instance, event: e.SignalSent | e.CancelSent, message: Any) -> None:
         """Record a message at the run that it is for, then say so in the run that sent it."""
-        worker = self._worker
         error: EvercellError | None = None
         try:
             target = self.target(event.target)
@@ -47,6 +56,12 @@ class Messenger:
             error = failed
         else:
             self.record_message(target, reached)
+        self._report(instance, event, error)
+
+    def _report(
+        self, instance: Instance, event: e.SignalSent | e.CancelSent, error: EvercellError | None
+    ) -> None:
+        worker = self._worker
         info = None if error is None else recorded_error(error, worker.history, worker.live)
         report = e.DeliveryReported(instance.run_id, worker.clock.now(), event.activity_id, info)
         worker.record_input(instance.run_id, report)
@@ -119,6 +134,23 @@ class Messenger:
                 future.set_result(event)
 
         worker.history.commit_then((), tell)
+
+    def wait_for_update(
+        self, run_id: str, update_id: str, future: Future[e.UpdateCompleted]
+    ) -> None:
+        """Have `future` settled with the end of an update that was accepted earlier, perhaps by
+        another process."""
+        worker = self._worker
+        worker.flush()
+        ended = worker.history.workflows.update_end(update_id)
+        if ended is not None:
+            future.set_result(ended)
+        elif worker.knows(run_id):
+            self.updates[update_id] = run_id, future
+        else:
+            future.set_exception(
+                WorkflowClosedError(f"run {run_id} ended before its update {update_id} did.")
+            )
 
     def give_up_updates(self, run_id: str, error: EvercellError) -> None:
         """Tell who waits for an update that it does not come."""

@@ -115,10 +115,16 @@ class WorkflowHandle(Generic[R]):
 
     def update(self, name: str, *args: Any, **kwargs: Any) -> UpdateHandle:
         """Ask the workflow to do something and to answer: accepted and durable on return; await
-        what is returned, or call its `result`, for the answer.
+        what is returned, or call its `result`, for the answer. In a recorded cell it is sent once
+        for each call, also over restarts.
 
         Raises UpdateRejectedError, HandlerNotFoundError, WorkflowClosedError.
         """
+        if calling_workflow() is not None:
+            raise UsageError(
+                "workflow code can't send updates: send a signal, which may carry this run's id "
+                "for the answer."
+            )
         return UpdateHandle(outside.update(current_worker(), self.run_id, name, args, kwargs))
 
     def answer(

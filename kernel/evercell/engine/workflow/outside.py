@@ -1,7 +1,8 @@
 """What people and other code ask of a run: signals, queries, updates, its end, its state.
 
 Called from any thread; what touches a run happens on the worker's thread. In a recorded cell,
-signals are durable calls of the cell: a cell that runs again sends none twice.
+what changes a run is a durable call of the cell: a cell that runs again sends nothing twice, and
+one whose process died before it was told goes on, also where the run has ended by then.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from evercell.engine.workflow.handle import RunDescription
     from evercell.engine.workflow.instance import Instance
     from evercell.engine.workflow.worker import WorkflowWorker
-    from evercell.events import Payload, RunStarted
+    from evercell.events import Event, Payload, RunStarted
 
 __all__ = [
     "answer",
@@ -56,13 +57,28 @@ def signal(
     """Record a signal; durable on return."""
 
     def send(run_id: str, name: str, args: list[Any], kwargs: dict[str, Any]) -> None:
-        attempt = current_attempt.get()  # its id makes a second delivery known as such
-        recorded = attempt is not None and attempt.book.recording
-        signal_id = attempt.activity_id if attempt and recorded else worker.new_activity_id()
-        _on_thread(worker, partial(_send, worker, run_id, signal_id, name, args, kwargs))
+        signal_id, earlier = _identity(worker)
+        if earlier is None:
+            _on_thread(worker, partial(_send, worker, run_id, signal_id, name, args, kwargs))
 
     # A step: in a recorded cell it is sent once for each call, elsewhere it is just called.
     Step(send, name=f"signal {name}", version=1)(run_id, name, list(args), kwargs)
+
+
+def _identity(worker: WorkflowWorker) -> tuple[str, Event | None]:
+    """The id of the message that is being sent, and the message itself if an earlier attempt of the
+    same call has sent it: that one's process died before it could say so."""
+    attempt = current_attempt.get()
+    if attempt is None or not attempt.book.recording:
+        return worker.new_activity_id(), None
+    earlier = worker.history.workflows.message(attempt.activity_id) if _again() else None
+    return attempt.activity_id, earlier
+
+
+def _again() -> bool:
+    """Whether an earlier attempt of the same call may have done it."""
+    attempt = current_attempt.get()
+    return attempt is not None and attempt.book.recording and attempt.attempt > 1
 
 
 def _send(  # noqa: PLR0917
@@ -117,22 +133,34 @@ def _only_approval(worker: WorkflowWorker, run_id: str) -> str:
 def cancel(worker: WorkflowWorker, run_id: str, reason: str | None) -> None:
     """Record the wish that the run be cancelled; durable on return."""
 
-    def send() -> None:
-        target = worker.carrier.target(run_id)
-        command = worker.new_activity_id()
-        event = e.CancelRequested(target, worker.clock.now(), command, None, reason)
-        worker.carrier.record_message(target, event)
+    def send(run_id: str, reason: str | None) -> None:
+        command, earlier = _identity(worker)
+        if earlier is None:
+            _on_thread(worker, partial(_cancel, worker, run_id, command, reason))
 
-    _on_thread(worker, send)
+    Step(send, name="cancel", version=1)(run_id, reason)  # as in `signal`
+
+
+def _cancel(worker: WorkflowWorker, run_id: str, command: str, reason: str | None) -> None:
+    target = worker.carrier.target(run_id)
+    event = e.CancelRequested(target, worker.clock.now(), command, None, reason)
+    worker.carrier.record_message(target, event)
 
 
 def terminate(worker: WorkflowWorker, run_id: str, reason: str | None) -> None:
     """End the run at once; durable on return."""
 
-    def end() -> None:
-        worker.carrier.impose_end(worker.carrier.target(run_id), "terminated", reason)
+    def end(run_id: str, reason: str | None) -> None:
+        _on_thread(worker, partial(_terminate, worker, run_id, reason, again=_again()))
 
-    _on_thread(worker, end)
+    Step(end, name="terminate", version=1)(run_id, reason)  # as in `signal`
+
+
+def _terminate(worker: WorkflowWorker, run_id: str, reason: str | None, *, again: bool) -> None:
+    latest = worker.carrier.latest(worker.ids.get(run_id, run_id))
+    ended = worker.find_end(latest) if again else None
+    if ended is None or ended.status != "terminated":
+        worker.carrier.impose_end(worker.carrier.target(run_id), "terminated", reason)
 
 
 def fork(worker: WorkflowWorker, run_id: str, request: forking.ForkRequest) -> str:
@@ -191,21 +219,46 @@ def update(
 ) -> Future[e.UpdateCompleted]:
     """Validate and record an update; durable on return. Its end is to come."""
     done: Future[e.UpdateCompleted] = Future()
+    accepted: list[str] = []  # by this process, which waits for its end
 
-    def accept() -> None:
-        target = worker.carrier.target(run_id)
-        instance = worker.instances.get(target)
-        if instance is None:
-            raise loading.not_defined(target, worker.open[target].workflow)
-        _validate(instance, name, list(args), kwargs)
-        payload, view = _encoded(worker, [list(args), kwargs])
-        identity = worker.new_activity_id()
-        worker.carrier.updates[identity] = target, done
-        event = e.UpdateAccepted(target, worker.clock.now(), identity, name, payload, view)
-        worker.record_input(target, event)
+    def send(run_id: str, name: str, args: list[Any], kwargs: dict[str, Any]) -> list[str]:
+        update_id, earlier = _identity(worker)
+        if earlier is not None:
+            return [earlier.run_id, update_id]
+        accept = partial(_accept, worker, run_id, update_id, name, args, kwargs, done)
+        target = worker.call(accept).result()
+        worker.history.commit()
+        accepted.append(update_id)
+        return [target, update_id]
 
-    _on_thread(worker, accept)
+    # A step, as in `signal`.
+    call = Step(send, name=f"update {name}", version=1)
+    target, update_id = call(run_id, name, list(args), kwargs)
+    if not accepted:
+        worker.call(partial(worker.carrier.wait_for_update, target, update_id, done)).result()
     return done
+
+
+def _accept(  # noqa: PLR0917
+    worker: WorkflowWorker,
+    run_id: str,
+    update_id: str,
+    name: str,
+    args: list[Any],
+    kwargs: dict[str, Any],
+    done: Future[e.UpdateCompleted],
+) -> str:
+    """Record the update at the run that takes it, whose id is returned; `done` gets its end."""
+    target = worker.carrier.target(run_id)
+    instance = worker.instances.get(target)
+    if instance is None:
+        raise loading.not_defined(target, worker.open[target].workflow)
+    _validate(instance, name, args, kwargs)
+    payload, view = _encoded(worker, [args, kwargs])
+    worker.carrier.updates[update_id] = target, done
+    event = e.UpdateAccepted(target, worker.clock.now(), update_id, name, payload, view)
+    worker.record_input(target, event)
+    return target
 
 
 def _validate(instance: Instance, name: str, args: list[Any], kwargs: dict[str, Any]) -> None:
