@@ -13,6 +13,8 @@ from evercell import step, workflow
 from evercell.errors import NotStorableError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from evercell.testing import WorkflowEnvironment
 
 
@@ -172,3 +174,65 @@ def test_from_a_helper_and_not_from_outside(world: WorkflowEnvironment) -> None:
     with pytest.raises(UsageError, match="for the code of an @workflow function"):
         workflow.continue_as_new(1)
     settle(world)
+
+
+def test_signals_outlive_runs_that_go_on_at_once(world: WorkflowEnvironment) -> None:
+    @workflow
+    async def flow(number: int) -> list[str]:
+        if number == 1:
+            await asyncio.sleep(60)
+        if number < 4:
+            workflow.continue_as_new(number + 1)
+        return [await workflow.wait_signal("word"), await workflow.wait_signal("word")]
+
+    handle = flow.start(1)
+    settle(world)
+    handle.signal("word", "a")
+    handle.signal("word", "b")
+    assert handle.result(LIMIT) == ["a", "b"]
+
+
+@pytest.mark.parametrize("canceled", [False, True])
+def test_what_is_being_recorded_when_a_run_goes_on_is_not_lost(
+    world: WorkflowEnvironment, monkeypatch: pytest.MonkeyPatch, canceled: bool
+) -> None:
+    """A signal, or a wish for cancellation, that is durable and has not reached the code yet."""
+
+    @workflow
+    async def flow(number: int) -> str:
+        if number == 1:
+            await asyncio.sleep(60)
+            workflow.continue_as_new(2)
+        try:
+            return str(await workflow.wait_signal("word"))
+        except asyncio.CancelledError:
+            return "canceled"
+
+    handle = flow.start(1)
+    settle(world)
+    worker, history = world.worker, world.worker.history
+    held: list[Callable[[], None]] = []
+    commit_then = history.commit_then
+    inputs = (e.TimerFired, e.SignalReceived, e.CancelRequested)
+
+    def hold(events: Sequence[e.Event], tell: Callable[[str | None], None]) -> None:
+        if events and isinstance(events[0], inputs):
+            commit_then(events, lambda failure: held.append(lambda: tell(failure)))
+        else:
+            commit_then(events, tell)
+
+    monkeypatch.setattr(history, "commit_then", hold)
+    world.clock.advance(60)
+    for _ in range(2):  # its thread looks at the time after each
+        worker.call(lambda: None).result(LIMIT)
+    if canceled:
+        handle.cancel()
+    else:
+        handle.signal("word", "kept")
+    assert len(held) == 2
+    monkeypatch.undo()
+    for (
+        release
+    ) in held:  # the timer, by which the run goes on; then what came while it was recorded
+        release()
+    assert handle.result(LIMIT) == ("canceled" if canceled else "kept")

@@ -97,12 +97,13 @@ class Instance(RecordedValues):
         guard = self.services.guard
         with guard.watching(self):
             self._go_on(None)
-            for event in history:
+            for number, event in enumerate(history):
                 if type(event) in REACHED:
+                    if self.finished is not None:
+                        self.messages.left += history[number:]
+                        break
                     self.asks.seen()
                     self._go_on(event)
-                    if self.finished is not None:
-                        break
         self.asks.finish_replay(self._standing())
         self.messages.remember(history)
 
@@ -113,6 +114,8 @@ class Instance(RecordedValues):
         for event in (None, *signals):
             if self.finished is None:
                 self.activate(event)
+            elif event is not None:
+                self.messages.left.append(event)
 
     def activate(self, event: Event | None) -> None:
         """Let `event` reach the code, and run it until it waits. Raises as `replay`."""

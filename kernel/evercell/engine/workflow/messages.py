@@ -69,6 +69,7 @@ class Messages:
         "_waiters",
         "conditions",
         "dropped",
+        "left",
         "queries",
         "signals",
         "taken",
@@ -84,6 +85,7 @@ class Messages:
         self.dropped: set[str] = set()  # activities that nobody waits for any more
         self.taken: set[str] = set()  # ids of messages that were recorded
         self.unhandled: list[e.SignalReceived] = []  # in order: nobody took them yet
+        self.left: list[Event] = []  # came when the code had ended: for a run that goes on
         self._waiters: dict[str, deque[WorkflowFuture[e.SignalReceived]]] = {}
         self.conditions: list[tuple[Callable[[], object], WorkflowFuture[None]]] = []
         self._updating: dict[str, e.UpdateAccepted] = {}

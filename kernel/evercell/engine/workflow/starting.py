@@ -10,15 +10,20 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+import msgspec
+
 from evercell import __version__
 from evercell import events as e
 from evercell.codec import values
 from evercell.engine.recordable import check_recordable
 from evercell.engine.run import ABI
 from evercell.engine.workflow.instance import Instance
+from evercell.engine.workflow.messages import message_id
 from evercell.errors import NotStorableError, WorkflowAlreadyStartedError, WorkflowError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from evercell.engine.workflow.definition import Workflow
     from evercell.engine.workflow.worker import WorkflowWorker
     from evercell.events import Event, ParentClosePolicy, Payload, RunStarted
@@ -135,7 +140,7 @@ def load_new(worker: WorkflowWorker, beginning: Beginning) -> None:
     if deadline is not None:
         end = partial(worker.carrier.impose_end, started.run_id, "timed out", "execution_timeout")
         worker.timers.put(deadline, end)
-    inputs = [event for event in beginning.events if isinstance(event, e.SignalReceived)]
+    inputs = [event for event in beginning.events if message_id(event) is not None]
     worker.go_on(instance, partial(instance.begin, inputs))
 
 
@@ -166,11 +171,24 @@ def continued(worker: WorkflowWorker, instance: Instance, run_id: str) -> Beginn
         run_id, now, definition.name, worker.host.notebook, again.named,
         ABI or "", __version__, start,
     )  # fmt: skip
-    signals = [
-        e.SignalReceived(run_id, now, s.signal_id, s.name, s.payload, s.view, s.sender)
-        for s in instance.messages.unhandled
+    inputs = [
+        msgspec.structs.replace(event, run_id=run_id, at=now)
+        for event in _handed_on(instance, worker.coming.get(instance.run_id, ()))
     ]
-    return Beginning(started, definition, [started, worker.attach(run_id), *signals])
+    return Beginning(started, definition, [started, worker.attach(run_id), *inputs])
+
+
+def _handed_on(instance: Instance, coming: Iterable[Event]) -> list[Event]:
+    """The messages that the run leaves to the one that goes on: signals that nobody took, and what
+    came, or is being recorded, when its code had ended."""
+    late = [
+        event
+        for event in (*instance.messages.left, *coming)
+        if isinstance(event, e.SignalReceived)
+        or (isinstance(event, e.CancelRequested) and event.activity_id is None)
+    ]
+    once = {message_id(event): event for event in (*instance.messages.unhandled, *late)}
+    return list(once.values())
 
 
 def choose_id(

@@ -90,6 +90,7 @@ class WorkflowWorker(Runs):
         self._wake.acquire()
         self._closing = False
         self._under_way = 0  # inputs that are being recorded
+        self.coming: dict[str, list[Event]] = {}  # the same, by the run that they are for
         self._asked: list[Event] = []  # not recorded yet
         self._thread = threading.Thread(target=self._run, name="evercell-workflows", daemon=True)
         self._thread.start()
@@ -209,6 +210,8 @@ class WorkflowWorker(Runs):
     def record_input(self, run_id: str, *events: Event) -> None:
         """Record what is to reach a run, and deliver the last of it once it is durable."""
         self._under_way += 1
+        coming = self.coming.setdefault(run_id, [])
+        coming += events
         self.append(self.ensure_attached(run_id))
         self.flush()  # what the input answers stands before it
 
@@ -220,6 +223,10 @@ class WorkflowWorker(Runs):
 
         def done() -> None:
             self._under_way -= 1
+            for event in events:
+                coming.remove(event)
+            if not coming and self.coming.get(run_id) is coming:
+                del self.coming[run_id]
             self._reach(run_id, events[-1])
 
         self.history.commit_then(events, tell)
