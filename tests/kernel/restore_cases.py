@@ -28,6 +28,14 @@ STATE = {
         "RR",
         None,
     ),
+    "seaborn theme": Case(
+        (
+            "import seaborn as sns, matplotlib as mpl",
+            "sns.set_theme(style='dark', palette='pastel')",
+        ),
+        "RR",
+        "(mpl.colors.to_hex('b'), mpl.rcParams['axes.facecolor'])",
+    ),
     "library settings": Case(
         (
             "import xarray as xr\nfrom sympy import init_printing, sqrt",

@@ -89,7 +89,8 @@ def test_a_librarys_net_of_objects_is_gone_through_once(monkeypatch):
     monkeypatch.setattr("json.Node", Node, raising=False)
     Node.__qualname__ = "Node"
     figure = Node(None)
-    figure.parts = [Node(figure) for _ in range(60)]
+    for number in range(60):
+        setattr(figure, f"part{number}", Node(figure))
     figure.secret = itertools.count()
     seen = observe({"figure": figure}, {"figure": figure})
     assert seen.dumped is None

@@ -58,6 +58,18 @@ def _restore_rc(change: dict[str, Any]) -> None:
         params[name] = value
 
 
+def _take_color_codes() -> dict[str, Any]:
+    # What "b" and "g" mean, which seaborn's themes change.
+    colors = sys.modules["matplotlib.colors"]
+    return {code: colors.colorConverter.colors[code] for code in colors.BASE_COLORS}
+
+
+def _restore_color_codes(codes: dict[str, Any]) -> None:
+    converter = sys.modules["matplotlib.colors"].colorConverter
+    converter.colors.update(codes)
+    converter.cache.clear()
+
+
 def _take_options() -> dict[str, Any]:
     # The public functions take a hundred times as long to read them all.
     config = sys.modules["pandas._config.config"]
@@ -181,6 +193,13 @@ LIBRARIES: tuple[Component, ...] = (
         change=_rc_change,
         same=_same_rc,
         first=lambda: dict(dict.items(sys.modules["matplotlib"].rcParamsOrig)),
+    ),
+    Component(
+        "@matplotlib.colors",
+        _take_color_codes,
+        _restore_color_codes,
+        module="matplotlib.colors",
+        first=lambda: dict(sys.modules["matplotlib.colors"].BASE_COLORS),
     ),
     Component(
         "@pandas",

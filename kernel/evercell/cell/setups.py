@@ -38,9 +38,12 @@ _HOLDERS = frozenset({
 })  # fmt: skip
 # Their settings are stored and put back (libraries.py); what is registered with them is not.
 _KEPT = frozenset({"matplotlib", "numpy", "pandas", "sklearn", "evercell"})
-_KEPT_CALLS = frozenset(
-    ("torch", name) for name in ("set_default_dtype", "set_num_threads", "set_grad_enabled")
-)
+_KEPT_CALLS = frozenset({
+    *(("torch", name) for name in ("set_default_dtype", "set_num_threads", "set_grad_enabled")),
+    *(("seaborn", f"set{name}") for name in (
+        "", "_theme", "_style", "_context", "_palette", "_color_codes")),
+    *(("seaborn", f"reset_{name}") for name in ("defaults", "orig")),
+})  # fmt: skip
 _REGISTERS = re.compile(r"(?:un)?register(?:_\w+)?")
 Path = tuple[str, ...]
 

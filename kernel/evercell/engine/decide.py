@@ -74,7 +74,7 @@ class CellRecord:
                 return f"{', '.join(product.names)}: {product.reason}"
         for change in self.completed.ambient:
             if change.payload is None:
-                return f"{change.name} can't be stored"
+                return self.completed.reason or f"{change.name} can't be stored"
         return None
 
     @property
