@@ -537,7 +537,7 @@ OUTPUTS = {
             "fig, ax = plt.subplots(figsize=(1, 1))\nax.plot([1, 2])\nfig",
             "del fig, ax",
         ),
-        "CRCR",
+        "CRRR",
     ),
     "carriage returns": Case(
         (
