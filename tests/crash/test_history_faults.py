@@ -220,6 +220,27 @@ def test_no_extension_has_to_be_installed(tmp_path: Path) -> None:
     history.close()
 
 
+def test_a_process_may_end_in_the_middle_of_a_fold(tmp_path: Path) -> None:
+    script = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from records import begin, record
+from evercell.history import History
+history = History(Path(sys.argv[1]))
+begin(history)
+history.start_folding(interval=0.001)
+record(history, range(100))
+print("ended")
+"""
+    for trial in range(3):  # without an end to the folding, five of six were aborted
+        ended = run_python(script, tmp_path / str(trial), Path(__file__).parent)
+        assert ended == "ended\n"
+        history = History(tmp_path / str(trial))
+        assert recorded(history) == list(range(100))
+        history.close()
+
+
 def test_threads_ask_at_once(tmp_path: Path) -> None:
     """A connection of DuckDB refuses concurrent calls; the history makes them wait in turn."""
     history = History(tmp_path / "history")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-__all__ = ["interruptible"]
+__all__ = ["Work", "interruptible"]
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ def interruptible(connection: duckdb.DuckDBPyConnection, ask: Callable[[], T]) -
     """
     if threading.current_thread() is not threading.main_thread():
         return ask()  # nobody sends it signals
-    work = _Work(ask)
+    work = Work(ask)
     interrupted: KeyboardInterrupt | None = None
     begun = False
     while not work.done.is_set():
@@ -47,8 +47,8 @@ def interruptible(connection: duckdb.DuckDBPyConnection, ask: Callable[[], T]) -
     return work.result()
 
 
-class _Work(Generic[T]):
-    """A call on another thread."""
+class Work(Generic[T]):
+    """A call on another thread: that of `run`, the first one if it is run on several."""
 
     def __init__(self, ask: Callable[[], T]) -> None:
         self.done = threading.Event()
@@ -58,6 +58,7 @@ class _Work(Generic[T]):
         self._error: BaseException | None = None
 
     def run(self) -> None:
+        """Make the call, unless that has begun."""
         if not self._turn.acquire(blocking=False):
             return  # an interrupt made it start twice
         try:
@@ -67,6 +68,7 @@ class _Work(Generic[T]):
         self.done.set()
 
     def result(self) -> T:
+        """What the call gave, once it is done. Raises what it raised."""
         if self._error is not None:
             raise self._error
         return self._answer[0]

@@ -8,7 +8,6 @@ query, relation, runs, cell_events, step_records: fold first, then read
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from functools import cached_property
@@ -24,6 +23,7 @@ from evercell.history.database import Database, query_errors
 from evercell.history.disk import make_folder
 from evercell.history.encoding import encode
 from evercell.history.finding import current_run, the_run
+from evercell.history.folding import Folding
 from evercell.history.inbox import Inbox
 from evercell.history.interrupts import interruptible
 from evercell.history.journal import Journal
@@ -79,8 +79,7 @@ class History:
         self._notices: list[str] = []
         self._noticed: set[str] = set()
         self._listeners: tuple[Listener, ...] = ()
-        self._folder_thread: threading.Thread | None = None
-        self._stop_folding = threading.Event()
+        self._folding: Folding | None = None
 
     def new_activity_id(self) -> str:
         """A fresh id for a cell's execution or a step."""
@@ -355,24 +354,16 @@ class History:
 
     def start_folding(self, interval: float = 1.5) -> None:
         """Fold every `interval` seconds while there is something new, until `close`."""
-        if self._folder_thread is None:
-            self._folder_thread = threading.Thread(
-                target=self._keep_folding, args=(interval,), name="evercell-fold", daemon=True
-            )
-            self._folder_thread.start()
+        if self._folding is None:
+            self._folding = Folding(self._fold_quietly, interval)
 
     def close(self) -> None:
         """Make everything durable and let go. Raises HistoryWriteError if that fails."""
-        thread, self._folder_thread = self._folder_thread, None
-        self._stop_folding.set()
-        if thread is not None:
-            thread.join()
+        folding, self._folding = self._folding, None
+        if folding is not None:
+            folding.stop()
         self._journal.close()
-        if thread is not None:
-            self._fold_quietly()
-
-    def _keep_folding(self, interval: float) -> None:
-        while not self._stop_folding.wait(interval):
+        if folding is not None:
             self._fold_quietly()
 
     def _fold_quietly(self) -> None:

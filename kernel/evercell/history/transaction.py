@@ -11,12 +11,14 @@ bounded, so that a fold that is cut short has not worked for nothing.
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
+from _thread import start_new_thread
+from functools import partial
 from typing import TYPE_CHECKING
 
 from evercell.errors import JournalDamagedError
 from evercell.history import failpoints
 from evercell.history.applied import save_applied
+from evercell.history.interrupts import Work
 from evercell.history.outputs import insert_outputs
 from evercell.history.rows import insert_rows
 
@@ -46,8 +48,7 @@ class Transaction:
         self._connection = connection
         self._after: Applied | None = None  # where the rows lead to; None: nothing is begun
         self._rows = 0
-        self._worker = ThreadPoolExecutor(1, "evercell-fold")
-        self._inserting: Future[None] | None = None
+        self._inserting: Work[None] | None = None
 
     def __enter__(self) -> Transaction:
         return self
@@ -56,10 +57,11 @@ class Transaction:
         self, kind: type[BaseException] | None, error: object, trace: TracebackType | None
     ) -> None:
         try:
-            with self._worker:  # what it was given has ended when this has
-                if kind is None or issubclass(kind, JournalDamagedError):
-                    self.commit()
+            if kind is None or issubclass(kind, JournalDamagedError):
+                self.commit()
         finally:
+            if self._inserting is not None:
+                _finish(self._inserting)  # the connection is in use until then
             if self._after is not None:
                 self._connection.rollback()
 
@@ -72,7 +74,8 @@ class Transaction:
             self._connection.begin()
         self._after = after
         self._rows += sum(len(columns["position"]) for columns in rows)
-        self._inserting = self._worker.submit(self._insert, rows, outputs)
+        self._inserting = Work(partial(self._insert, rows, outputs))
+        start_new_thread(self._inserting.run, ())
         if self._rows >= _ROWS:
             self.commit()
 
@@ -83,8 +86,9 @@ class Transaction:
 
     def _wait(self) -> None:
         """Until DuckDB has the rows of the last `add`; raise what it raised."""
-        inserting, self._inserting = self._inserting, None
-        if inserting is not None:
+        if self._inserting is not None:
+            _finish(self._inserting)
+            inserting, self._inserting = self._inserting, None
             inserting.result()
 
     def commit(self) -> None:
@@ -97,3 +101,8 @@ class Transaction:
         self._after, self._rows = None, 0
         self._connection.commit()
         failpoints.reach("folded")
+
+
+def _finish(work: Work[None]) -> None:
+    work.run()  # where an interrupt came between its making and its thread's start
+    work.done.wait()
