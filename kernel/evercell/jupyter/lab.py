@@ -1,7 +1,8 @@
 """What JupyterLab's extension is told: the cells as they change, and answers to its questions.
 
-    comm_open ──> LabChannel ──> {"type": "state", "run", "cells"}   whole, at once and when the
-                     │                                               kernel attaches to another run
+    comm_open ──> LabChannel ──> {"type": "state", "run", "cells"}   whole: at once, when the page
+                     │                                               asks, and when the kernel
+                     │                                               attaches to another run
                      ├─ CellFeed ─> {"type": "cells", "run", "cells"}      what changed, some times
                      │                                                     a second
     {"id", "method", "params"} ─> {"type": "reply", "id", "result" | "error"}
@@ -53,10 +54,16 @@ class CellFeed:
         self._send = send
         self._badges = Badges()
         self._wake, self._closed = threading.Event(), threading.Event()
+        self._anew = threading.Event()
         self._followed = Followed(source, self._wake.set, clock)
         self._show("state")
         self._thread = threading.Thread(target=self._run, name="evercell-lab", daemon=True)
         self._thread.start()
+
+    def repeat(self) -> None:
+        """Send the whole state once more, soon."""
+        self._anew.set()
+        self._wake.set()
 
     def close(self) -> None:
         """Stop; nothing is sent any more."""
@@ -72,7 +79,13 @@ class CellFeed:
             if self._closed.is_set():
                 return
             began = self._clock.monotonic()
-            if self._followed.fold():
+            is_anew = self._anew.is_set()
+            self._anew.clear()
+            is_changed = self._followed.fold()
+            if is_anew:
+                self._badges = Badges()
+                self._show("state")
+            elif is_changed:
                 self._show("cells")
             took = self._clock.monotonic() - began
             self._closed.wait(min(max(_INTERVAL, _SHARE * took), 1.0))
@@ -94,6 +107,7 @@ class LabChannel:
         self._is_closed = False
         self._following = threading.Lock()  # one thread at a time changes what is followed
         self._methods: dict[str, Callable[[Mapping[str, Any]], Any]] = {
+            "state": self._repeat,
             "preview": self._preview,
             "runs": self._runs,
             "widget": lambda _: lab_view.widget_files(),
@@ -140,6 +154,15 @@ class LabChannel:
                     self._feed = CellFeed(session.feed(), send, self._clock)
             except EvercellError as error:
                 self._send(type="state", run=None, cells=[], attached=False, note=str(error))
+
+    def _repeat(self, _params: Mapping[str, Any]) -> None:
+        """The page has not got the state: what a kernel publishes can be lost on the way."""
+        with self._following:
+            feed = self._feed
+            if feed is not None:
+                feed.repeat()
+        if feed is None:
+            self._follow()
 
     def _send_recorded(self) -> None:
         """Before its first cell the kernel holds no run: show what that cell would resume."""

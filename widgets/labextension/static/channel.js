@@ -4,6 +4,15 @@
 // blocks. (JupyterLab's comm objects keep a subshell per target, and up to 4.5 they go on using it
 // after a killed kernel took it along.) A kernel that restarts has forgotten the comm; another is
 // opened as soon as it lives, and until it has told its state the last one stays on the page.
+//
+//     connect ──> create_subshell ──> comm_open ──> state: told
+//        ^                                │ no state: "state" is asked again, and again
+//        └── no state at all ─────────────┘
+//
+// What the kernel publishes (iopub: states, and that a request is done) can be lost: until the
+// server's subscription stands, and what comes first after it, which the server uses up itself. So
+// nothing here waits for it once only. Requests and their replies come through, or their connection
+// breaks, which is told.
 
 import { services, signaling } from "./shared.js";
 
@@ -12,13 +21,14 @@ import { services, signaling } from "./shared.js";
 /** @typedef {import("@jupyterlab/services").Kernel.IKernelConnection} Kernel */
 /** @typedef {import("@jupyterlab/apputils").ISessionContext} SessionContext */
 /** @typedef {import("@jupyterlab/notebook").NotebookPanel} NotebookPanel */
-/** @typedef {"preview" | "runs" | "widget" | "open" | "tell" | "close"} Method */
+/** @typedef {"state" | "preview" | "runs" | "widget" | "open" | "tell" | "close"} Method */
 /** @typedef {{resolve: (value: any) => void, reject: (error: Error) => void}} Waiting */
 
 const TARGET = "evercell";
 const KERNEL = "evercell"; // the kernelspec's name
 const LOADS = /^\s*%(load|reload)_ext\s+evercell\b/m;
 const GONE = new Set(["restarting", "autorestarting", "terminating", "dead"]);
+const PATIENCE = [1000, 2000, 4000, 8000, 16000, 32000]; // ms between two questions for the state
 
 export class Channel {
   /** @param {NotebookPanel} panel */
@@ -38,15 +48,20 @@ export class Channel {
     this.commId = "";
     /** @type {string | null} */
     this.subshell = null;
+    this.attempt = 0; // counts what was begun to open, so that what is late is known as such
+    this.process = ""; // the kernel process that told its state: its messages' session
+    this.timer = 0;
     this.isRefused = false; // the kernel does not know Evercell, whatever the notebook says
+    this.loading = ""; // the execute_request that loads the extension, while it runs
     this.requests = 0;
     /** @type {Map<string, (data: any, buffers: DataView[]) => void>} who takes what is for a view */
     this.views = new Map();
     /** @type {Map<number, Waiting>} */
     this.waiting = new Map();
     this.isDisposed = false;
-    this.sessionContext.kernelChanged.connect(this.connect, this);
+    this.sessionContext.kernelChanged.connect(this.onKernel, this);
     this.sessionContext.statusChanged.connect(this.onStatus, this);
+    this.sessionContext.connectionStatusChanged.connect(this.onConnection, this);
     this.sessionContext.iopubMessage.connect(this.onMessage, this);
     this.connect();
   }
@@ -71,11 +86,7 @@ export class Channel {
   dispose() {
     if (this.isDisposed) return;
     this.isDisposed = true;
-    const { kernel, subshell } = this;
-    if (kernel && !kernel.isDisposed) {
-      if (this.commId) this.post("comm_close", {});
-      if (subshell && kernel.supportsSubshells) kernel.requestDeleteSubshell({ subshell_id: subshell });
-    }
+    this.leave();
     this.disconnect();
     this.changed.emit(null);
     signaling.Signal.clearData(this);
@@ -108,16 +119,25 @@ export class Channel {
 
   /** Open a comm with the kernel that there is now, if it is one that records. */
   connect() {
+    this.leave();
     this.disconnect();
     this.isRefused = false;
     const kernel = this.sessionContext.session?.kernel;
-    if (kernel && this.isEvercell) {
-      if (!GONE.has(kernel.status)) void this.open(kernel);
-    } else {
+    if (!kernel || !this.isEvercell) {
       this.run = null;
       this.cells.clear();
+    } else if (this.sessionContext.isRestarting) {
+      // Whatever answers is on its way out; `kernelChanged` tells when the next one is there.
+    } else if (kernel.connectionStatus === "connected" && !GONE.has(kernel.status)) {
+      // Not before: what is sent earlier waits for the kernel's info, and that for the cell that runs.
+      void this.open(kernel);
     }
     this.changed.emit(null);
+  }
+
+  /** Another kernel; or the same one after a restart, with which a comm may be open already. */
+  onKernel() {
+    if (!this.kernel || this.kernel !== this.sessionContext.session?.kernel) this.connect();
   }
 
   /**
@@ -134,6 +154,18 @@ export class Channel {
     }
   }
 
+  /**
+   * The connection stands, again: what was on its way when it broke may be lost.
+   * @param {SessionContext} _
+   * @param {string} status
+   */
+  onConnection(_, status) {
+    if (status !== "connected" || !this.isEvercell) return;
+    if (!this.process) return this.connect(); // even the request to open may be lost
+    this.tell("state", {});
+    this.expectState();
+  }
+
   /** Whether a cell that ran has `%load_ext evercell`. */
   loads() {
     return this.panel.content.widgets.some(({ model }) => {
@@ -145,23 +177,49 @@ export class Channel {
   /** @param {Kernel} kernel */
   async open(kernel) {
     this.kernel = kernel;
+    const attempt = this.attempt;
+    this.expectState();
     try {
-      await connected(kernel);
       const subshell = await createSubshell(kernel);
-      if (this.kernel !== kernel || this.isOpen || this.isDisposed) return;
+      if (this.attempt !== attempt) return deleteSubshell(kernel, subshell);
       this.subshell = subshell;
       this.commId = services.KernelMessage.createMessage(
         /** @type {any} */ ({ msgType: "comm_open", channel: "shell", session: "", content: {} }),
       ).header.msg_id; // unique, also where plain http has no crypto.randomUUID
       this.post("comm_open", {});
     } catch (error) {
-      if (this.kernel === kernel) this.kernel = null; // it died: its status tells of the next one
+      if (this.attempt === attempt) this.disconnect(); // it died: its status tells of the next one
       console.debug("evercell:", error);
     }
   }
 
+  /**
+   * Until the kernel has told its state, ask for it; if it never does, open another comm: the
+   * kernel may be another one than it was.
+   * @param {number} [asked] how often that was
+   */
+  expectState(asked = 0) {
+    window.clearTimeout(this.timer);
+    this.timer = window.setTimeout(() => {
+      if (asked + 1 === PATIENCE.length) return this.connect();
+      if (this.isOpen) this.tell("state", {});
+      this.expectState(asked + 1);
+    }, PATIENCE[asked]);
+  }
+
+  /** Tell the kernel, if it lives, that nobody listens any more. */
+  leave() {
+    const { kernel, subshell, commId } = this;
+    if (!commId || !kernel || kernel.isDisposed || GONE.has(kernel.status)) return;
+    // The subshell goes last: it closes the comm.
+    this.post("comm_close", {}).done.then(() => deleteSubshell(kernel, subshell), () => {});
+  }
+
   /** The comm is gone. What ended stays shown; what was running has nobody to run it. */
   disconnect() {
+    this.attempt += 1;
+    window.clearTimeout(this.timer);
+    this.process = "";
     this.kernel = null;
     this.commId = "";
     this.subshell = null;
@@ -175,6 +233,7 @@ export class Channel {
   /**
    * @param {"comm_open" | "comm_msg" | "comm_close"} msgType
    * @param {Record<string, any>} data
+   * @returns {import("@jupyterlab/services").Kernel.IFuture<any, any>}
    */
   post(msgType, data) {
     const kernel = /** @type {Kernel} */ (this.kernel);
@@ -189,7 +248,7 @@ export class Channel {
         content: msgType === "comm_open" ? { ...content, target_name: TARGET } : content,
       }),
     );
-    kernel.sendShellMessage(/** @type {any} */ (message), false, true);
+    return kernel.sendShellMessage(/** @type {any} */ (message), false, true);
   }
 
   /**
@@ -200,19 +259,38 @@ export class Channel {
     const { msg_type: type } = message.header;
     const content = /** @type {any} */ (message.content);
     if (type === "execute_input") {
-      if (LOADS.test(content.code)) this.isRefused = false;
-    } else if (type === "status" && content.execution_state === "idle") {
-      // A cell ended; perhaps it was the one that loads the extension.
-      const ended = /** @type {any} */ (message.parent_header).msg_type === "execute_request";
-      if (ended && !this.kernel && this.isEvercell) this.connect();
+      if (LOADS.test(content.code)) this.loading = parentOf(message);
+    } else if (type === "status") {
+      this.onKernelStatus(content.execution_state, message);
     } else if (this.isOpen && content.comm_id === this.commId) {
-      if (type === "comm_msg") this.take(content.data, /** @type {any} */ (message.buffers ?? []));
+      if (type === "comm_msg") {
+        if (content.data.type === "state") this.process = message.header.session;
+        this.take(content.data, /** @type {any} */ (message.buffers ?? []));
+      }
       if (type === "comm_close") {
         this.disconnect();
         this.isRefused = true;
         this.changed.emit(null);
       }
     }
+  }
+
+  /**
+   * @param {string} state
+   * @param {import("@jupyterlab/services").KernelMessage.IMessage} message
+   */
+  onKernelStatus(state, message) {
+    if (GONE.has(state)) return; // the server says so, and `onStatus` hears it
+    if (this.process && message.header.session !== this.process) return this.connect(); // restarted elsewhere
+    if (state !== "idle") return;
+    // A cell ended; perhaps it was the one that loads the extension.
+    const parent = parentOf(message);
+    if (parent && parent === this.loading) {
+      this.loading = "";
+      this.isRefused = false; // whatever was refused while it ran
+    }
+    const ended = /** @type {any} */ (message.parent_header).msg_type === "execute_request";
+    if (ended && !this.kernel && this.isEvercell) this.connect();
   }
 
   /**
@@ -232,7 +310,10 @@ export class Channel {
       return;
     }
     const isWhole = data.type === "state";
-    if (isWhole) this.cells.clear();
+    if (isWhole) {
+      window.clearTimeout(this.timer);
+      this.cells.clear();
+    }
     this.run = data.run;
     this.attached = data.attached;
     this.note = data.note ?? "";
@@ -241,22 +322,8 @@ export class Channel {
   }
 }
 
-/**
- * Until messages can be sent. What is sent earlier waits for the kernel's info, and that for the
- * cell that runs.
- * @param {Kernel} kernel
- */
-function connected(kernel) {
-  if (kernel.connectionStatus === "connected") return Promise.resolve();
-  return new Promise((resolve) => {
-    const onStatus = (/** @type {Kernel} */ _, /** @type {string} */ status) => {
-      if (status !== "connected") return;
-      kernel.connectionStatusChanged.disconnect(onStatus);
-      resolve(undefined);
-    };
-    kernel.connectionStatusChanged.connect(onStatus);
-  });
-}
+/** @param {import("@jupyterlab/services").KernelMessage.IMessage} message */
+const parentOf = (message) => /** @type {any} */ (message.parent_header).msg_id ?? "";
 
 /**
  * A subshell's id; null where the kernel has none, so that comms wait for the running cell. Asked
@@ -274,7 +341,20 @@ async function createSubshell(kernel) {
       content: {},
     }),
   );
-  const { done } = kernel.sendControlMessage(/** @type {any} */ (request), true, true);
-  const { content } = /** @type {any} */ (await done);
-  return content.status === "ok" ? content.subshell_id : null;
+  const future = kernel.sendControlMessage(/** @type {any} */ (request), true, true);
+  return new Promise((resolve, reject) => {
+    // The reply, not `done`: that waits for the kernel's "idle", too, which can be lost.
+    future.onReply = (/** @type {any} */ { content }) =>
+      resolve(content.status === "ok" ? content.subshell_id : null);
+    future.done.catch(reject);
+  });
+}
+
+/**
+ * @param {Kernel} kernel
+ * @param {string | null} subshell
+ */
+function deleteSubshell(kernel, subshell) {
+  if (!subshell || kernel.isDisposed || GONE.has(kernel.status) || !kernel.supportsSubshells) return;
+  kernel.requestDeleteSubshell({ subshell_id: subshell }).done.catch(() => {}); // it died: gone as well
 }
