@@ -22,6 +22,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from evercell.loading import importing
+
 if TYPE_CHECKING:
     from evercell import errors
     from evercell.api import (
@@ -132,7 +134,8 @@ def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(home), name)
+    with importing:
+        return getattr(import_module(home), name)
 
 
 def __dir__() -> list[str]:

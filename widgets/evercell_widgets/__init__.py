@@ -10,6 +10,7 @@ import atexit
 from typing import TYPE_CHECKING
 
 from evercell.clock import SystemClock
+from evercell.loading import importing
 
 if TYPE_CHECKING:
     from evercell.clock import Clock
@@ -39,7 +40,8 @@ def progress(
     out what people want done to the run; without one, pages offer nothing. `subject`: see
     `RunView`.
     """
-    from evercell_widgets.widget import RunDisplay  # noqa: PLC0415 - costs 70 ms
+    with importing:
+        from evercell_widgets.widget import RunDisplay  # noqa: PLC0415 - costs 70 ms
 
     if not _open:
         atexit.register(close_all)
@@ -52,9 +54,10 @@ def progress(
 
 def show_status(source: EventSource, *, clock: Clock | None = None) -> None:
     """Show `source`'s run as it is now, as a static table."""
-    from evercell_widgets.snapshot import snapshot  # noqa: PLC0415 - only when shown
-    from evercell_widgets.view import RunView, apply_all  # noqa: PLC0415 - only when shown
-    from evercell_widgets.widget import bundle, publish  # noqa: PLC0415 - costs 70 ms
+    with importing:
+        from evercell_widgets.snapshot import snapshot  # noqa: PLC0415 - only when shown
+        from evercell_widgets.view import RunView, apply_all  # noqa: PLC0415 - only when shown
+        from evercell_widgets.widget import bundle, publish  # noqa: PLC0415 - costs 70 ms
 
     view = RunView()
     apply_all(view, source.events_so_far())

@@ -19,6 +19,7 @@ from evercell.engine.waitlist import WaitList
 from evercell.engine.workflow.holder import hold_worker
 from evercell.errors import EvercellError, NotInKernelError
 from evercell.history import History
+from evercell.loading import importing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -136,8 +137,9 @@ class Session:
         """The thread that carries this run's workflows; made when it is first asked for."""
         if self._worker is None:
             # Here, because few notebooks need them.
-            from evercell.engine.workflow.registry import HostRun  # noqa: PLC0415
-            from evercell.engine.workflow.worker import WorkflowWorker  # noqa: PLC0415
+            with importing:
+                from evercell.engine.workflow.registry import HostRun  # noqa: PLC0415
+                from evercell.engine.workflow.worker import WorkflowWorker  # noqa: PLC0415
 
             run = self.cells.run
             host = HostRun(
@@ -168,7 +170,8 @@ class Session:
             self.commands.look_again()
 
     def _fork(self, command: Fork) -> None:
-        from evercell.engine.workflow.outside import fork_for  # noqa: PLC0415 - few need it
+        with importing:
+            from evercell.engine.workflow.outside import fork_for  # noqa: PLC0415 - few need it
 
         fork_for(self.workflows, command)
 
@@ -230,7 +233,8 @@ class Session:
         self._define_workflows()
         if self._worker is None:
             return
-        from evercell.engine.workflow.handle import wait_for_end  # noqa: PLC0415 - as above
+        with importing:
+            from evercell.engine.workflow.handle import wait_for_end  # noqa: PLC0415 - as above
 
         for run_id, started in list(self._worker.open_runs()):
             end = wait_for_end(self._worker, run_id)

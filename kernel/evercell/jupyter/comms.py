@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from ipykernel.comm.comm import BaseComm
 
+from evercell.loading import importing
+
 if TYPE_CHECKING:
     from ipykernel.ipkernel import IPythonKernel
 
@@ -47,7 +49,8 @@ def answer_lab(kernel: IPythonKernel, cells: CellExecutor) -> None:
     """Let JupyterLab's extension ask this kernel about its run. Costs nothing until one does."""
 
     def on_open(comm: Any, _message: object) -> None:
-        from .lab import LabChannel  # noqa: PLC0415 - loads the widgets' view state
+        with importing:
+            from .lab import LabChannel  # noqa: PLC0415 - loads the widgets' view state
 
         LabChannel(comm, cells)
 

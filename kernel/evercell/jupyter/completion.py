@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.completer import SimpleCompletion, context_matcher
 
+from evercell.loading import importing
+
 from .options import FORMS
 
 if TYPE_CHECKING:
@@ -167,7 +169,8 @@ def _columns(used: list[str]) -> list[tuple[str, str]]:
 
 def views() -> dict[str, View]:
     """The catalogue, loaded when first asked for: a kernel starts without the history."""
-    from evercell.history import catalogue  # noqa: PLC0415 - see above
+    with importing:
+        from evercell.history import catalogue  # noqa: PLC0415 - see above
 
     return catalogue.views()
 

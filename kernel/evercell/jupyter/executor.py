@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from evercell.engine.host import CellRequest
 from evercell.errors import EvercellError
+from evercell.loading import importing
 
 from . import requests, session
 from .host import KernelHost
@@ -84,7 +85,8 @@ class CellExecutor:
         """The run's cells as a frontend shows them; None: as the notebook was saved, or else as
         they were run last."""
         # A kernel starts without loading the engine.
-        from .preview import read_cells, recorded_cells, to_preview  # noqa: PLC0415
+        with importing:
+            from .preview import read_cells, recorded_cells, to_preview  # noqa: PLC0415
 
         if cells is None:
             file = self.place().file

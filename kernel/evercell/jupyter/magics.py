@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.magic import no_var_expand
 
 from evercell.errors import EvercellError, UsageError
+from evercell.loading import importing
 
 from .completion import MATCHER, WAITING, make_matcher, make_name_matcher
 from .session import reading
@@ -99,15 +100,17 @@ def _status(use: _Use) -> None:
     """%evercell status
     Show this run: its cells and steps by what became of them, where its history is, and what a
     restart and Run All would do to the saved notebook, with what stale cells had cost."""
-    from .outlook import outlook  # noqa: PLC0415 - loads the engine
-    from .status import read_status  # noqa: PLC0415 - loads the history's vocabulary
+    with importing:
+        from .outlook import outlook  # noqa: PLC0415 - loads the engine
+        from .status import read_status  # noqa: PLC0415 - loads the history's vocabulary
 
     session = use.cells.open()
     print(read_status(session.history, session.run_id).text())  # noqa: T201 - is its output
     cells = use.cells.cells_now()
     print(outlook(session.preview(cells), cells))  # noqa: T201
     try:
-        from evercell_widgets import show_status  # noqa: PLC0415 - loads the widgets
+        with importing:
+            from evercell_widgets import show_status  # noqa: PLC0415 - loads the widgets
     except ImportError:
         return  # a kernel may be installed without the widgets
     show_status(session.feed())
@@ -117,7 +120,8 @@ def _explain(use: _Use) -> None:
     """%evercell explain CELL
     Say why a cell would be restored or run: each input beside what it was, the edit of its source,
     the steps that missed. CELL is the cell's place in the notebook, from 1, or its id."""
-    from .outlook import explanation_text  # noqa: PLC0415 - loads the engine
+    with importing:
+        from .outlook import explanation_text  # noqa: PLC0415 - loads the engine
 
     session, cells = use.cells.open(), use.cells.cells_now()
     chosen = _chosen(use, cells)
@@ -131,7 +135,8 @@ def _accept(use: _Use) -> None:
     """%evercell accept [CELL]
     Keep the recorded results of the stale cells, or of one, on your word: with today's source and
     inputs they count as hits. The history records who said so. The notebook must be saved."""
-    from .outlook import accepted_text  # noqa: PLC0415 - loads the engine
+    with importing:
+        from .outlook import accepted_text  # noqa: PLC0415 - loads the engine
 
     session, cells = use.cells.open(), use.cells.cells_now()
     chosen = _chosen(use, cells)
@@ -212,7 +217,8 @@ def _sql(use: _Use) -> Any:
     Ask the history in SQL; its views are runs, cells, steps, attempts, events and usage, and $name
     stands for the notebook's variable of that name. With -o, the result becomes the variable NAME:
     a pandas DataFrame, or what the second option says."""
-    from .sql import ask, parse_sql  # noqa: PLC0415 - loads the history
+    with importing:
+        from .sql import ask, parse_sql  # noqa: PLC0415 - loads the history
 
     request = parse_sql(use.arguments, use.body)
     with reading(use.cells.session, use.cells.place()) as history:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from evercell.engine.preview import NotebookCell
+from evercell.loading import importing
 
 from .requests import CellKind, kind_of, tags
 
@@ -91,7 +92,8 @@ def plain_transform() -> Callable[[str], str]:
     """What turns cells into Python where no kernel runs; a cell that it rejects stays as it is."""
     from IPython.core.inputtransformer2 import TransformerManager  # noqa: PLC0415 - heavy
 
-    from .magics import open_volatile  # noqa: PLC0415 - likewise
+    with importing:
+        from .magics import open_volatile  # noqa: PLC0415 - likewise
 
     manager = TransformerManager()
     manager.cleanup_transforms.append(open_volatile)

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from evercell.loading import importing
+
 from .paths import run_parameters
 
 if TYPE_CHECKING:
@@ -111,9 +113,10 @@ def open_session(
     `project` is the folder whose modules count as the user's own code. `fresh` begins a run in any
     case, as `EVERCELL_FRESH=1` does. Raises what `Session.open` raises, and UsageError.
     """
-    from evercell.engine.run import RunRequest  # noqa: PLC0415 - see above
-    from evercell.engine.session import Session  # noqa: PLC0415
-    from evercell.engine.workflow.where import name_cells  # noqa: PLC0415
+    with importing:
+        from evercell.engine.run import RunRequest  # noqa: PLC0415 - see above
+        from evercell.engine.session import Session  # noqa: PLC0415
+        from evercell.engine.workflow.where import name_cells  # noqa: PLC0415
 
     request = RunRequest(
         notebook=place.notebook,
@@ -146,7 +149,8 @@ def reading(session: CellSession | None, place: Place) -> Iterator[History]:
     if session is not None:
         yield session.history
         return
-    from evercell.history import History  # noqa: PLC0415 - see above
+    with importing:
+        from evercell.history import History  # noqa: PLC0415 - see above
 
     history = History(place.history)
     try:
