@@ -44,7 +44,8 @@ check: $(VENV)/test.stamp js ## lint, format, types, import layers
 # The widget's scripts are what users get, as they are; npm brings what checks them.
 js:
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(VENV)/npm.stamp && cd widgets \
-		&& node_modules/.bin/tsc -p . && node --test --test-reporter=dot tests/*.test.js; \
+		&& node_modules/.bin/tsc -p . && node_modules/.bin/tsc -p tsconfig.lab.json \
+		&& node --test --test-reporter=dot tests/*.test.js; \
 	else echo "npm is not installed, so the widget's scripts are not checked. Debian: apt-get install npm"; fi
 
 bench: $(VENV)/bench.stamp ## measure against peers, as a table of ratios

@@ -233,7 +233,7 @@ export class Channel {
   /**
    * @param {"comm_open" | "comm_msg" | "comm_close"} msgType
    * @param {Record<string, any>} data
-   * @returns {import("@jupyterlab/services").Kernel.IFuture<any, any>}
+   * @returns {import("@jupyterlab/services").Kernel.IFuture}
    */
   post(msgType, data) {
     const kernel = /** @type {Kernel} */ (this.kernel);
