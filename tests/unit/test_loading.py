@@ -1,8 +1,19 @@
 """A page may ask while the first cell runs: what both load is loaded by one thread at a time."""
 
+import ast
 import os
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
+
+KERNEL = Path(__file__).parents[2] / "kernel" / "evercell"
+LOADED_LATE = [*KERNEL.glob("engine/**/*.py"), *KERNEL.glob("jupyter/*.py")]
+ELSEWHERE = {
+    "environment.py",  # workflows' tests, in which there is no kernel
+    "extension.py",  # %load_ext loads the kernel, before it answers any page
+}
 
 # The first cell's thread is in the middle of a package when the page's thread comes to one of its
 # modules, and goes on when it is there, or can't come there.
@@ -68,3 +79,28 @@ def test_a_page_that_comes_while_the_first_cell_loads_the_engine() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def _late_imports(tree: ast.AST, *, guarded: bool = False) -> list[ast.ImportFrom]:
+    """Imports of Evercell's modules inside functions, and not `with importing:`."""
+    found: list[ast.ImportFrom] = []
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.ImportFrom):
+            is_ours = node.level > 0 or (node.module or "").startswith("evercell")
+            found += [node] if is_ours and not guarded else []
+        else:
+            is_guard = isinstance(node, ast.With) and ast.unparse(node.items[0]) == "importing"
+            found += _late_imports(node, guarded=guarded or is_guard)
+    return found
+
+
+@pytest.mark.parametrize(
+    "path",
+    [it for it in LOADED_LATE if it.name not in ELSEWHERE],
+    ids=lambda it: str(it.relative_to(KERNEL)),
+)
+def test_what_a_kernel_imports_late_is_imported_by_one_thread_at_a_time(path: Path) -> None:
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    tree = ast.parse(path.read_text("utf-8"))
+    late = [it for f in ast.walk(tree) if isinstance(f, functions) for it in _late_imports(f)]
+    assert [f"{path.name}:{it.lineno}" for it in late] == []

@@ -14,6 +14,7 @@ from evercell.engine.durations import Duration, seconds
 from evercell.engine.function import FunctionVersion
 from evercell.engine.workflow import context
 from evercell.errors import UsageError
+from evercell.loading import importing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -117,7 +118,8 @@ class Workflow(Generic[P, R]):
         Raises UsageError for arguments that the function does not take, NotStorableError,
         WorkflowAlreadyStartedError, NotInKernelError.
         """
-        from evercell.engine.workflow import calls  # noqa: PLC0415 - it imports this module
+        with importing:
+            from evercell.engine.workflow import calls  # noqa: PLC0415 - it imports this module
 
         self.named(args, kwargs)
         limit = self.execution_timeout if execution_timeout is None else seconds(execution_timeout)
@@ -166,7 +168,8 @@ class Workflow(Generic[P, R]):
 
         Raises UsageError, NotStorableError, WorkflowAlreadyStartedError, NotInKernelError.
         """
-        from evercell.engine.workflow import timetable  # noqa: PLC0415 - it imports this module
+        with importing:
+            from evercell.engine.workflow import timetable  # noqa: PLC0415 - it imports this module
 
         spec = timetable.Timetable(cron, every, offset, timezone, overlap, catchup_window)
         return timetable.schedule(

@@ -26,6 +26,7 @@ from evercell.errors import (
     UsageError,
     WorkflowError,
 )
+from evercell.loading import importing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -299,7 +300,8 @@ def describe(worker: WorkflowWorker, run_id: str) -> RunDescription:
 
 
 def _describe(worker: WorkflowWorker, run_id: str) -> RunDescription:
-    from evercell.engine.workflow.handle import RunDescription  # noqa: PLC0415 - it imports this
+    with importing:
+        from evercell.engine.workflow.handle import RunDescription  # noqa: PLC0415 - it imports this
 
     events = worker.history.workflows.events([run_id])[run_id]
     started: RunStarted | None = None
