@@ -14,16 +14,16 @@ LAB_PORT ?= 8765
 LAB_FLAGS ?=
 ROOT := $(filter 0,$(shell id -u))
 
-.PHONY: help demo test lab check js bench soak clean chromium
+.PHONY: help demo test lab check js bench soak clean chromium tutorials
 .DELETE_ON_ERROR:
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/demo.stamp $(VENV)/model.stamp ## run an agent experiment, kill it half-way, resume it
 	$(PY) notebooks/demo.py
 
-test: check $(VENV)/model.stamp $(VENV)/oldest.stamp $(VENV)/cases.stamp chromium ## run every test; browser tests need Chromium
+test: check $(VENV)/model.stamp $(VENV)/oldest.stamp $(VENV)/cases.stamp $(VENV)/fetched.stamp chromium ## run every test; browser tests need Chromium
 	$(PY) -m pytest -m "not soak" -n 2 --dist loadgroup
 
 lab: $(VENV)/lab.stamp $(VENV)/model.stamp ## open JupyterLab with the kernel and the model
@@ -48,10 +48,10 @@ js:
 		&& node --test --test-reporter=dot tests/*.test.js; \
 	else echo "npm is not installed, so the widget's scripts are not checked. Debian: apt-get install npm"; fi
 
-bench: $(VENV)/bench.stamp ## measure against peers, as a table of ratios
+bench: $(VENV)/bench.stamp $(VENV)/fetched.stamp ## measure against peers, as a table of ratios
 	$(PY) -m bench
 
-soak: $(VENV)/test.stamp ## run the long tests: thousands of kills
+soak: $(VENV)/test.stamp $(VENV)/fetched.stamp ## run the long tests: thousands of kills
 	$(PY) -m pytest -m soak --timeout 0
 
 clean: ## remove what the targets made
@@ -92,12 +92,19 @@ $(VENV)/cases.stamp: $(VENV)/created.stamp
 	$(PIP) --no-deps --no-compile --ignore-requires-python aws-durable-execution-conformance-tests==1.0.0
 	@touch $@
 
+# Other packages' tutorials, of the versions that are installed. Nothing of them is in the repository.
+$(VENV)/fetched.stamp: $(VENV)/tutorials.stamp tests/tutorials/catalogue.py
+	$(PY) -m tests.tutorials.fetch
+	@touch $@
+
 # The oldest JupyterLab and Notebook that the extension supports, in an environment of their own.
 $(VENV)/oldest.stamp: $(VENV)/created.stamp
 	$(PY) -m venv $(VENV)/oldest
 	$(BIN)/../oldest/bin/python -m pip --disable-pip-version-check install --quiet \
 		'jupyterlab==4.4.5' 'notebook==7.4.5'
 	@touch $@
+
+tutorials: $(VENV)/fetched.stamp ## fetch the public tutorials that the tests and the benchmark run
 
 chromium:
 	@command -v chromium >/dev/null || { \

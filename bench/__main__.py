@@ -34,6 +34,7 @@ SUBJECTS = (
     "large_memory",
     "first_cell",
     "cells",
+    "tutorials",
 )
 
 

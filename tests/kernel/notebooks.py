@@ -88,7 +88,7 @@ class Notebook:
         which = generation or "(SELECT max(generation) FROM cells)"
         found = self.rows(
             "SELECT source, decision, coalesce(reason, ''), status, restorable FROM cells "
-            f"WHERE generation = {which}"
+            f"WHERE generation = {which} ORDER BY started_at"
         )
         return [Decision(*row) for row in found]
 

@@ -1,0 +1,1 @@
+"""Public tutorials as notebooks: which, from where, and what Evercell makes of them."""
