@@ -10,6 +10,7 @@ import pytest
 
 from browser.bare import BarePage
 from browser.lab import SCREENSHOTS, serious
+from browser.pictures import assert_alike
 from browser.synthetic import SyntheticRun, earlier_kernel, later_kernel
 from evercell import events as ev
 
@@ -56,11 +57,11 @@ def many(count: int) -> list[ev.Event]:
 def test_pictures_to_look_at(browser: Browser, name: str, dark: bool, width: int) -> None:
     bare = BarePage(browser, story(), dark=dark, width=width)
     bare.open_row("ask")
-    bare.screenshot(f"picture-{name}")
+    assert_alike(bare.screenshot(f"picture-{name}"))
     bare.row("What does page 4").click()
     bare.page.wait_for_selector(".ec-details:visible")
     bare.page.get_by_role("button", name="Timeline").click()
-    bare.screenshot(f"picture-{name}-timeline")
+    assert_alike(bare.screenshot(f"picture-{name}-timeline"))
     wide = bare.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     assert wide, "something sticks out to the right"
     asked = [url for url in bare.requests if not url.startswith("blob:")]  # run.js itself
