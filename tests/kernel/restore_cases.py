@@ -36,6 +36,15 @@ STATE = {
         "RR",
         "(mpl.colors.to_hex('b'), mpl.rcParams['axes.facecolor'])",
     ),
+    "figure made again": Case(
+        (
+            "import matplotlib.pyplot as plt",
+            "fig_a, ax_a = plt.subplots(figsize=(1, 1))\nax_a.plot([1, 2]);",
+            "# evercell: volatile\nleft_open = plt.get_fignums(), len(ax_a.lines)",
+        ),
+        "RRV",
+        "left_open",
+    ),
     "library settings": Case(
         (
             "import xarray as xr\nfrom sympy import init_printing, sqrt",

@@ -117,7 +117,12 @@ class KernelHost:
         """Run the code of an earlier cell and publish nothing of what it shows."""
         try:
             with self._interrupts.released(), capture_output():
-                exec(code, self._shell.user_ns)  # noqa: S102 - running the user's cell is the point
+                try:
+                    exec(code, self._shell.user_ns)  # noqa: S102 - running the user's cell is the point
+                finally:
+                    # As a cell's end does: pyplot's figures are closed, and the next cell draws
+                    # into one of its own.
+                    self._shell.events.trigger("post_execute")
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the cell's own business
             return error
         return None
