@@ -1,18 +1,20 @@
-"""Both cores: files are shared out over two processes, those of the browser stay together.
+"""Both cores: `make test` shares the files out over two processes.
 
-A file's tests share kernels, and the browser's share a server: neither is to be started twice. The
-long files go first, so that neither process is left alone with one at the end.
+The long ones go first, so that neither process is left alone with one at the end.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pytest
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pytest
 
 _TESTS = Path(__file__).parent
-_TOGETHER = frozenset({"browser"})
-_ORDER = (
+_ORDER: Sequence[str] = (
     "browser",
     "crash",
     "tutorials",
@@ -23,15 +25,8 @@ _ORDER = (
 )  # then the rest
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the marks in the same hook
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.pluginmanager.has_plugin("xdist"):
-        return
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_rank)
-    for item in items:
-        place = item.path.relative_to(_TESTS)
-        group = place.parts[0] if place.parts[0] in _TOGETHER else place.as_posix()
-        item.add_marker(pytest.mark.xdist_group(group))
 
 
 def _rank(item: pytest.Item) -> int:
