@@ -37,6 +37,7 @@ COLUMNS = {
     "completed_at update_id payload_id result_id notebook",
     "approvals": "run_id cell_index prompt status answer answered_by requested_at answered_at "
     "expires_at schema activity_id cell_activity_id slot payload_id workflow notebook",
+    "waits": "run_id cell_index kind name since until schema activity_id workflow notebook",
     "schedules": "schedule_id workflow status spec note changed_at started skipped last_due "
     "last_run input_id notebook_run notebook",
     "events": "run_id generation position time type activity_id detail writer",

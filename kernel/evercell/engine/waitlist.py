@@ -147,7 +147,7 @@ class WaitList:
         raises, and HistoryWriteError."""
         if not (unread or self._loaded):
             return
-        with self._lock:
+        with self.exclusive():  # which reads what an earlier kernel recorded
             left = [
                 it for it in self._waits.values() if it.begun.slot == slot and it.outcome is None
             ]
