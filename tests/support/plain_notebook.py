@@ -92,7 +92,11 @@ class PlainHost:
         return Ran(reply, (), None, NOTHING)
 
     def run_again(self, code: CodeType) -> BaseException | None:
-        raise AssertionError(code)  # none of these notebooks makes what can't be stored
+        try:
+            exec(code, self._live)
+        except Exception as error:
+            return error
+        return None
 
     def replay(self, messages: object, result: object) -> dict[str, Any]:
         return {"status": "ok"}
@@ -101,7 +105,7 @@ class PlainHost:
         raise error
 
     def note(self, text: str) -> None:
-        raise AssertionError(text)
+        assert "lock" in text, text  # the one value that can't be stored
 
 
 def run_all(folder: Path, model: str, *, fresh: bool) -> None:
