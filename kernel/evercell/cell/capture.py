@@ -66,6 +66,7 @@ class CapturedGroup:
     buffers: tuple[memoryview, ...] = ()
     reason: str | None = None
     refers: tuple[str, ...] = ()  # other variables that it holds by name
+    marked: bool = False  # its version says which secrets are in it
 
 
 @dataclass(frozen=True, slots=True)

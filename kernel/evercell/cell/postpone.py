@@ -84,6 +84,8 @@ def _keeps_to_itself(
     lost = {name for p in products if p.stream is None for name in p.names}
     if not lost or not capture.restorable or reach is None or outside is not None:
         return False
+    if any(p.marked for p in products if p.stream is None):
+        return False  # another secret makes stale what read it, which is seen when it is made
     started = any(isinstance(live.get(name), Thread) and live[name].ident for name in lost)
     if started or any(change.data is None for change in capture.ambient):
         return False

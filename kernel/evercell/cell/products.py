@@ -81,6 +81,7 @@ def make_products(
                 () if dumped is None else dumped.buffers,
                 reasons[group],
                 tuple(sorted(seen.refers - group)),
+                marked=bool(seen.marks),
             )
         )
     return found
