@@ -109,6 +109,7 @@ class CellExecution:
                 saved=completed.duration,
             )
         )
+        run.history.commit_then((), lambda _: None)  # at once: the kernel may end with this cell
         run.state.places.finished(self.place.slot)
         return reply
 
