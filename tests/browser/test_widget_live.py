@@ -21,7 +21,7 @@ from evercell import step
 
 @step
 def ask(question: str) -> str:
-    if "19" in question:
+    if "(19)" in question:  # one call, however long the cell goes on
         raise ValueError("<b>too long</b>")
     return question.upper()
 
