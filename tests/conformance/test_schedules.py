@@ -8,10 +8,12 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
+from conformance_kit import settle
 
+from evercell import events as e
 from evercell import workflow
 from evercell.engine.workflow.schedules import OverlapPolicy, choose, make_spec, times_after
-from evercell.errors import RunNotFoundError, UsageError
+from evercell.errors import RunNotFoundError, UsageError, WorkflowNotDefinedError
 
 if TYPE_CHECKING:
     from evercell.testing import WorkflowEnvironment
@@ -170,3 +172,56 @@ def test_pause_trigger_describe_delete(env: WorkflowEnvironment) -> None:
         handle.describe()
     env.sleep("3h")
     assert len(ends(env)) == 2
+
+
+def test_a_trigger_that_waits_for_the_run_before_survives_a_restart(
+    env: WorkflowEnvironment,
+) -> None:
+    handle = nap.schedule("naps", every="12h", overlap="buffer_one", args=(2,))
+    handle.trigger()
+    env.sleep("1h")
+    handle.trigger()
+    assert handle.describe().buffered == 1
+    env.restart()
+    env.worker.define(nap)
+    assert handle.describe().buffered == 1
+    env.sleep("90m")
+    assert ends(env) == [("00:00", "completed"), ("01:00", "running")]
+    assert env.history.query("SELECT started, skipped FROM schedules").rows == [(2, 0)]
+
+
+def test_a_trigger_whose_run_before_ended_with_its_process_goes_on(
+    env: WorkflowEnvironment,
+) -> None:
+    handle = nap.schedule("naps", every="12h", overlap="buffer_one", args=(2,))
+    handle.trigger()
+    handle.trigger()
+    first = handle.describe().open[0]
+    env.worker.close()  # and nobody was told of the end that the next lines record
+    env.history.commit(e.RunFinished(first, env.clock.now(), "completed"))
+    env.restart(define=False)
+    assert handle.describe().buffered == 1
+    env.worker.define(nap)
+    settle(env)
+    assert ends(env) == [("00:00", "completed"), ("00:00", "running")]
+
+
+def test_a_schedule_whose_workflow_is_not_defined_refuses_a_trigger(
+    env: WorkflowEnvironment,
+) -> None:
+    handle = nap.schedule("naps", every="12h", args=(2,))
+    env.restart(define=False)
+    with pytest.raises(WorkflowNotDefinedError, match="Run the cell that defines it"):
+        handle.trigger()
+
+
+def test_workflow_code_can_not_ask_schedules(world: WorkflowEnvironment) -> None:
+    handle = nap.schedule("asked", every="12h", args=(2,))
+
+    @workflow
+    async def asks() -> None:
+        handle.describe()
+
+    with pytest.raises(UsageError, match="a replay could not repeat"):
+        asks.start().result(30)
+    handle.delete()

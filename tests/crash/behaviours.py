@@ -219,7 +219,16 @@ while len(schedule.describe().recent) < 1 and time.monotonic() < until:
     time.sleep(0.01)
 schedule.pause()
 """,
-    "result = len(schedule.describe().recent) >= 1",
+    "schedule.trigger()",
+    """
+def fired():
+    triggered = [due % 1_000_000_000 > 0 for due, _ in schedule.describe().recent]
+    return [not all(triggered), sum(triggered)]
+
+while fired() != [True, 1] and time.monotonic() < until + 30:
+    time.sleep(0.01)
+result = fired()
+""",
 )
 
 _FORK = (

@@ -228,9 +228,11 @@ class ScheduleSet(Event, frozen=True):
 
 
 class ScheduleFired(Event, frozen=True):
-    """A time of a schedule came: it started `child`, or was skipped because of `reason`."""
+    """A time of a schedule came: it started `child`, was skipped because of `reason`, or, with
+    neither, waits for the run before."""
 
     schedule_id: str
     due: int  # nanoseconds since the epoch
     child: str | None = None  # run_id
     reason: str | None = None
+    command_id: str | None = None  # of the call that asked for it out of turn

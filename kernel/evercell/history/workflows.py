@@ -26,7 +26,7 @@ ORDER BY rowid
 
 _MESSAGE = """
 SELECT run_id, seq, type, body, tag FROM store.event
-WHERE type IN ('SignalReceived', 'UpdateAccepted', 'CancelRequested')
+WHERE type IN ('SignalReceived', 'UpdateAccepted', 'CancelRequested', 'ScheduleFired')
     AND $id IN (detail->>'$.signal_id', detail->>'$.update_id', detail->>'$.command_id')
 """
 
@@ -74,7 +74,8 @@ class WorkflowHistory:
         return found
 
     def message(self, identity: str) -> Event | None:
-        """The signal, update or wish for cancellation with this id, where a run has it recorded."""
+        """The signal, update, wish for cancellation or triggered time of a schedule with this id,
+        where a run has it recorded."""
         found: Event | None = self._checked(lambda it, check: _message(it, identity, check))
         return found
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evercell.errors import NotInKernelError
+from evercell.engine.current import calling_workflow
+from evercell.errors import NotInKernelError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +24,14 @@ def hold_worker(provider: Callable[[], WorkflowWorker] | None) -> None:
 
 
 def current_worker() -> WorkflowWorker:
-    """The worker of this process. Raises NotInKernelError where no notebook is recorded."""
+    """The worker of this process, seen from outside of its workflows. Raises NotInKernelError where
+    no notebook is recorded, UsageError for workflow code: it would wait for its own thread."""
+    if calling_workflow() is not None:
+        raise UsageError(
+            "workflow code can't ask this of runs and schedules: a replay could not repeat the "
+            "answer. It may start children, and signal or cancel other runs; for all else, call a "
+            "@step that does it."
+        )
     if _provider is None:
         raise NotInKernelError(
             "workflows run in a notebook on the Evercell kernel, and none is recording in this "

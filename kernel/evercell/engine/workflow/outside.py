@@ -43,6 +43,7 @@ __all__ = [
     "find",
     "fork",
     "fork_for",
+    "identity",
     "query",
     "signal",
     "terminate",
@@ -58,7 +59,7 @@ def signal(
     """Record a signal; durable on return."""
 
     def send(run_id: str, name: str, args: list[Any], kwargs: dict[str, Any]) -> None:
-        signal_id, earlier = _identity(worker)
+        signal_id, earlier = identity(worker)
         if earlier is None:
             _on_thread(worker, partial(_send, worker, run_id, signal_id, name, args, kwargs))
 
@@ -66,7 +67,7 @@ def signal(
     Step(send, name=f"signal {name}", version=1)(run_id, name, list(args), kwargs)
 
 
-def _identity(worker: WorkflowWorker) -> tuple[str, Event | None]:
+def identity(worker: WorkflowWorker) -> tuple[str, Event | None]:
     """The id of the message that is being sent, and the message itself if an earlier attempt of the
     same call has sent it: that one's process died before it could say so."""
     attempt = current_attempt.get()
@@ -135,7 +136,7 @@ def cancel(worker: WorkflowWorker, run_id: str, reason: str | None) -> None:
     """Record the wish that the run be cancelled; durable on return."""
 
     def send(run_id: str, reason: str | None) -> None:
-        command, earlier = _identity(worker)
+        command, earlier = identity(worker)
         if earlier is None:
             _on_thread(worker, partial(_cancel, worker, run_id, command, reason))
 
@@ -223,7 +224,7 @@ def update(
     accepted: list[str] = []  # by this process, which waits for its end
 
     def send(run_id: str, name: str, args: list[Any], kwargs: dict[str, Any]) -> list[str]:
-        update_id, earlier = _identity(worker)
+        update_id, earlier = identity(worker)
         if earlier is not None:
             return [earlier.run_id, update_id]
         accept = partial(_accept, worker, run_id, update_id, name, args, kwargs, done)

@@ -1,6 +1,7 @@
 """The schedules of a host run, on the worker's thread: each due time starts a run, or is skipped.
 
-set ─ ScheduleSet ─ timer ─ due ─ choose ─ ScheduleFired with the run's RunStarted, or a reason
+set ─ ScheduleSet ─ timer ─ due ─ choose ─┬─ ScheduleFired with the run's RunStarted, or a reason
+                                          └─ ScheduleFired that it waits ─ the run before ends ─┘
 """
 
 from __future__ import annotations
@@ -16,7 +17,11 @@ import msgspec
 from evercell import events as e
 from evercell.engine.workflow import starting
 from evercell.engine.workflow.schedules import ScheduleSpec, choose, times_after
-from evercell.errors import RunNotFoundError, WorkflowAlreadyStartedError
+from evercell.errors import (
+    RunNotFoundError,
+    WorkflowAlreadyStartedError,
+    WorkflowNotDefinedError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -61,12 +66,7 @@ class Scheduler:
                 case e.ScheduleSet():
                     self._fold_set(event)
                 case e.ScheduleFired() if event.schedule_id in self._states:
-                    state = self._states[event.schedule_id]
-                    state.last = max(state.last, event.due)
-                    if event.child is not None:
-                        state.recent.append((event.due, event.child))
-                        if self._worker.knows(event.child):
-                            state.open.add(event.child)
+                    self._fold_fired(self._states[event.schedule_id], event)
                 case _:
                     pass
         for state in self._states.values():
@@ -86,6 +86,17 @@ class Scheduler:
             self._states[event.schedule_id] = state
         state.workflow, state.spec, state.input = event.workflow, spec, event.input
         state.arguments, state.paused, state.note = told["arguments"], event.paused, event.note
+
+    def _fold_fired(self, state: ScheduleState, event: e.ScheduleFired) -> None:
+        state.last = max(state.last, event.due)
+        if event.child is not None:
+            if event.due in state.buffered:
+                state.buffered.remove(event.due)
+            state.recent.append((event.due, event.child))
+            if self._worker.knows(event.child):
+                state.open.add(event.child)
+        elif event.reason is None:
+            state.buffered.append(event.due)
 
     # -- asked for from outside -----------------------------------------------------------------
 
@@ -123,9 +134,16 @@ class Scheduler:
         self._worker.append([e.ScheduleSet(run_id, now, schedule_id, state.workflow, None)])
         del self._states[schedule_id]
 
-    def trigger(self, schedule_id: str) -> None:
-        """Start a run now, as its overlap policy says. Raises RunNotFoundError."""
-        self._due(self.state(schedule_id), self._worker.clock.now())
+    def trigger(self, schedule_id: str, command_id: str) -> None:
+        """Start a run now, as its overlap policy says. Raises RunNotFoundError,
+        WorkflowNotDefinedError."""
+        state = self.state(schedule_id)
+        if state.workflow not in self._worker.definitions:
+            raise WorkflowNotDefinedError(
+                f"schedule {schedule_id!r} starts workflow {state.workflow!r}, which is not "
+                "defined in this kernel. Run the cell that defines it."
+            )
+        self._due(state, self._worker.clock.now(), command_id)
 
     def state(self, schedule_id: str) -> ScheduleState:
         """A schedule. Raises RunNotFoundError."""
@@ -161,25 +179,27 @@ class Scheduler:
         for state in self._states.values():
             if state.workflow == workflow:
                 self._arm(state)
+                self._next_in_line(state)  # the run before may have ended with its process
 
-    def _due(self, state: ScheduleState, at: int) -> None:
+    def _due(self, state: ScheduleState, at: int, command_id: str | None = None) -> None:
         state.last = max(state.last, at)
         choice = choose(state.spec.overlap, running=bool(state.open), buffered=len(state.buffered))
         match choice:
             case "start":
-                self._start(state, at)
+                self._start(state, at, command_id)
             case "skip":
-                self._record(state, at, None, "the run before is open")
+                skipped = self._fired(state, at, None, "the run before is open", command_id)
+                self._worker.append([skipped])
             case "buffer":
-                state.buffered.append(at)
+                self._buffer(state, at, command_id)
             case "cancel and buffer":
-                state.buffered.append(at)
+                self._buffer(state, at, command_id)
                 for run_id in list(state.open):
                     self._cancel(run_id, at)
             case "terminate and start":
                 for run_id in list(state.open):
                     self._worker.carrier.impose_end(run_id, "terminated", "its schedule is due")
-                self._start(state, at)
+                self._start(state, at, command_id)
 
     def closed(self, schedule_id: str, run_id: str) -> None:
         """A run of the schedule is over: one that waited for that starts."""
@@ -187,7 +207,15 @@ class Scheduler:
         if state is None:
             return
         state.open.discard(run_id)
-        if state.buffered and not state.open:
+        self._next_in_line(state)
+
+    def _buffer(self, state: ScheduleState, at: int, command_id: str | None) -> None:
+        state.buffered.append(at)
+        self._worker.append([self._fired(state, at, None, None, command_id)])
+
+    def _next_in_line(self, state: ScheduleState) -> None:
+        known = state.workflow in self._worker.definitions  # else `defined` comes here again
+        if state.buffered and not state.open and known:
             self._start(state, state.buffered.popleft())
 
     def _cancel(self, run_id: str, at: int) -> None:
@@ -195,7 +223,7 @@ class Scheduler:
         event = e.CancelRequested(run_id, now, f"due-{at}", None, "its schedule is due")
         self._worker.carrier.record_message(run_id, event)
 
-    def _start(self, state: ScheduleState, at: int) -> None:
+    def _start(self, state: ScheduleState, at: int, command_id: str | None = None) -> None:
         worker = self._worker
         definition = worker.definitions[state.workflow]
         moment = datetime.fromtimestamp(at / _SECOND, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -210,17 +238,19 @@ class Scheduler:
         run_id = worker.new_run_id()
         state.open.add(run_id)
         state.recent.append((at, run_id))
-        fired = self._fired(state, at, run_id, None)
+        fired = self._fired(state, at, run_id, None, command_id)
         starting.begin(worker, starting.started_event(worker, run_id, request), definition, fired)
 
-    def _record(self, state: ScheduleState, at: int, run_id: str | None, reason: str) -> None:
-        self._worker.append([self._fired(state, at, run_id, reason)])
-
     def _fired(
-        self, state: ScheduleState, at: int, run_id: str | None, reason: str | None
+        self,
+        state: ScheduleState,
+        at: int,
+        run_id: str | None,
+        reason: str | None,
+        command_id: str | None,
     ) -> e.ScheduleFired:
         host, now = self._worker.host.run_id, self._worker.clock.now()
-        return e.ScheduleFired(host, now, state.schedule_id, at, run_id, reason)
+        return e.ScheduleFired(host, now, state.schedule_id, at, run_id, reason, command_id)
 
 
 def _copy(state: ScheduleState, *, paused: bool, note: str | None) -> ScheduleState:

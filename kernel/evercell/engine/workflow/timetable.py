@@ -7,7 +7,8 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from evercell.engine.workflow import starting
+from evercell.engine.step import Step
+from evercell.engine.workflow import outside, starting
 from evercell.engine.workflow.holder import current_worker
 from evercell.engine.workflow.schedules import make_spec, times_after
 from evercell.engine.workflow.scheduling import ScheduleState
@@ -64,8 +65,15 @@ class ScheduleHandle:
         self._do(lambda w: w.scheduler.change(self.schedule_id, paused=False, note=note))
 
     def trigger(self) -> None:
-        """Start a run now, as the overlap policy says. Raises RunNotFoundError."""
-        self._do(lambda w: w.scheduler.trigger(self.schedule_id))
+        """Start a run now, as the overlap policy says. In a recorded cell it does so once for each
+        call, also over restarts. Raises RunNotFoundError, WorkflowNotDefinedError."""
+
+        def fire(schedule_id: str) -> None:
+            command, earlier = outside.identity(current_worker())
+            if earlier is None:
+                self._do(lambda w: w.scheduler.trigger(schedule_id, command))
+
+        Step(fire, name=f"trigger {self.schedule_id}", version=1)(self.schedule_id)
 
     def delete(self) -> None:
         """Forget the schedule; runs that it started go on. Raises RunNotFoundError."""

@@ -271,7 +271,7 @@ fired AS (
         run_id,
         detail->>'$.schedule_id' AS schedule_id,
         count(*) FILTER (detail->>'$.child' IS NOT NULL) AS started,
-        count(*) FILTER (detail->>'$.child' IS NULL) AS skipped,
+        count(*) FILTER (detail->>'$.reason' IS NOT NULL) AS skipped,
         max(CAST(detail->>'$.due' AS BIGINT)) AS due,
         arg_max(detail->>'$.child', seq) FILTER (detail->>'$.child' IS NOT NULL) AS child
     FROM store.event
