@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from waiting import Book
 
 from evercell import settings
 from evercell.engine.run import Run, RunRequest, open_run
@@ -30,6 +32,16 @@ def _options(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr("evercell.codec.secret._forbidden", frozenset())
     yield
     settings.reset()
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Iterator[Book]:
+    """A notebook that processes open one after the other; an interrupt of one stays its own."""
+    book = Book(tmp_path / ".evercell")
+    handler = signal.getsignal(signal.SIGINT)
+    yield book
+    signal.signal(signal.SIGINT, handler)
+    book.stop()
 
 
 class Kernel:

@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-import signal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from waiting import DAY, Book, events, interrupt_at, reply, run, when
+from waiting import BOTH, DAY, Book, events, interrupt_at, reply, run, when
 
 from evercell.engine import commands as c
 from evercell.errors import UsageError
 from evercell.events import (
     ApprovalRequested,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-
-@pytest.fixture
-def book(tmp_path: Path) -> Iterator[Book]:
-    book = Book(tmp_path / ".evercell")
-    handler = signal.getsignal(signal.SIGINT)
-    yield book
-    signal.signal(signal.SIGINT, handler)
-    book.stop()
-
-
-GO, NUMBER, SLEEP = (
-    "evercell.wait_signal('go')",
-    "evercell.wait_signal('n', int)",
-    "evercell.sleep('3d')",
-)
-BOTH = pytest.mark.parametrize("how", ["{}", "await {}"])
 
 
 @BOTH

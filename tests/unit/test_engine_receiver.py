@@ -6,7 +6,7 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from waiting import DAY, Book, events, run, tell, when
+from waiting import BOTH, DAY, SLEEP, Book, events, run, tell, when
 
 import evercell
 from evercell.clock import SystemClock
@@ -30,19 +30,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sessions import Notebook
-
-
-@pytest.fixture
-def book(tmp_path: Path) -> Iterator[Book]:
-    book = Book(tmp_path / ".evercell")
-    handler = signal.getsignal(signal.SIGINT)
-    yield book
-    signal.signal(signal.SIGINT, handler)
-    book.stop()
-
-
-BOTH = pytest.mark.parametrize("how", ["{}", "await {}"])
-SLEEP = "evercell.sleep('3d')"
 
 
 @BOTH

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 import threading
-from typing import TYPE_CHECKING
 
 import pytest
-from waiting import DAY, Book, events, interrupt_at, reply, run, tell, when
+from waiting import BOTH, DAY, GO, NUMBER, Book, events, interrupt_at, reply, run, tell, when
 
 import evercell
 from evercell.errors import NotInKernelError, UsageError
@@ -17,27 +15,6 @@ from evercell.events import (
     SignalTaken,
     TimerStarted,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-
-@pytest.fixture
-def book(tmp_path: Path) -> Iterator[Book]:
-    book = Book(tmp_path / ".evercell")
-    handler = signal.getsignal(signal.SIGINT)
-    yield book
-    signal.signal(signal.SIGINT, handler)
-    book.stop()
-
-
-GO, NUMBER, SLEEP = (
-    "evercell.wait_signal('go')",
-    "evercell.wait_signal('n', int)",
-    "evercell.sleep('3d')",
-)
-BOTH = pytest.mark.parametrize("how", ["{}", "await {}"])
 
 
 @BOTH

@@ -7,6 +7,7 @@ import threading
 import traceback
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from sessions import Notebook
 
 from evercell.engine import commands as c
@@ -22,6 +23,13 @@ if TYPE_CHECKING:
     from evercell.events import Event
 
 DAY = 86_400
+
+GO, NUMBER, SLEEP = (
+    "evercell.wait_signal('go')",
+    "evercell.wait_signal('n', int)",
+    "evercell.sleep('3d')",
+)
+BOTH = pytest.mark.parametrize("how", ["{}", "await {}"])
 
 
 class Book:

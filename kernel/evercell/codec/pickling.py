@@ -234,7 +234,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             self._special.discard(kind)
             return NotImplemented
         if isinstance(obj, BaseException):
-            return _exception(obj)
+            return rebuild.reduce_exception(obj)
         if isinstance(obj, io.IOBase) and not isinstance(obj, io.BytesIO | io.StringIO):
             raise NotStorableError("an open file is never reopened")
         if getattr(kind, "__evercell_step__", None) is True:
@@ -380,21 +380,6 @@ class Unpickler(pickle.Unpickler):
             scope = vars(sys.modules[scope])
         positioned = unmarshal_code(code, self._positions[index])
         return FunctionType(positioned, self._live if scope is None else scope, name, None, closure)
-
-
-def _exception(error: BaseException) -> Any:
-    kind = type(error)
-    if rebuild.has_own_reduce(kind):
-        return NotImplemented  # its author knows how
-    arguments, attributes = rebuild.exception_parts(error)
-    state = {
-        "args": error.args,
-        "cause": error.__cause__,
-        "context": error.__context__,
-        "suppress": error.__suppress_context__,
-        "dict": attributes,
-    }
-    return rebuild.make_exception, (kind, arguments), state, None, None, rebuild.set_exception
 
 
 def _first_line(error: BaseException) -> str:

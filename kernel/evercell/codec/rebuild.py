@@ -29,6 +29,7 @@ __all__ = [
     "make_lru_cache",
     "make_typevar",
     "named",
+    "reduce_exception",
     "set_cell",
     "set_exception",
     "set_function",
@@ -94,6 +95,22 @@ def make_exception(cls: type[BaseException], arguments: tuple[Any, ...]) -> Base
     with contextlib.suppress(TypeError):  # OSError and its like check what they are given
         builtin_base(cls).__init__(error, *arguments)
     return error
+
+
+def reduce_exception(error: BaseException) -> Any:
+    """How pickle makes the exception again; NotImplemented where its author has said how."""
+    kind = type(error)
+    if has_own_reduce(kind):
+        return NotImplemented
+    arguments, attributes = exception_parts(error)
+    state = {
+        "args": error.args,
+        "cause": error.__cause__,
+        "context": error.__context__,
+        "suppress": error.__suppress_context__,
+        "dict": attributes,
+    }
+    return make_exception, (kind, arguments), state, None, None, set_exception
 
 
 def set_exception(error: BaseException, state: dict[str, Any]) -> None:

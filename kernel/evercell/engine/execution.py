@@ -24,7 +24,7 @@ from evercell.codec.layers import CHUNKS
 from evercell.engine import clear, parts
 from evercell.engine.context import in_step_body
 from evercell.engine.liveness import still_running
-from evercell.engine.scope import Scope, enter_scope
+from evercell.engine.scope import enter_scope
 from evercell.errors import HistoryError, NotStorableError, PayloadError, RestoreError
 from evercell.events import (
     CellCompleted,
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from evercell.engine.places import Place
     from evercell.engine.postponed import Postponed, PostponedCells
     from evercell.engine.run import Run
+    from evercell.engine.scope import Scope
     from evercell.events import Decision, Event
 
 __all__ = ["CellExecution"]
@@ -96,7 +97,7 @@ class CellExecution:
                 activity_id=run.history.new_activity_id(),
                 origin=completed.activity_id,
                 slot=self.place.slot,
-                cell_index=self._index,
+                cell_index=parts.cell_index(self.request, self.place),
                 cell_id=self.request.cell_id,
                 source=clear.source(self.request.source),
                 source_digest=self.source.digest,
@@ -114,9 +115,7 @@ class CellExecution:
         return reply
 
     def _postpone(self, record: CellRecord, reason: str) -> Postponed:
-        return self.postponed.postpone(
-            self.source, self.request, self.place, self._index, record, reason
-        )
+        return self.postponed.postpone(self.source, self.request, self.place, record, reason)
 
     def _may_wait(self, product: Product) -> bool:
         """Whether to leave the value on disk until it is needed. What it refers to by name could
@@ -279,34 +278,18 @@ class CellExecution:
                 return None
             return before.versions.get(name)
 
-        return Scope(
-            history=run.history,
-            clock=run.clock,
-            run_id=run.run_id,
-            cell=run.history.new_activity_id(),
-            slot=slot,
-            live=live,
-            resuming=run.state.status(slot) == "in doubt",
-            load=lambda: run.steps(slot),
-            data_version=data_version,
-            activities=run.activities,
-            waits=run.waits,
-        )
+        resuming = run.state.status(slot) == "in doubt"
+        return run.scope(slot, live, resuming=resuming, data_version=data_version)
 
     def _started(self, activity_id: str, decision: Decision, reason: str) -> CellStarted:
-        return CellStarted(
-            run_id=self.run.run_id,
-            at=self.run.clock.now(),
-            activity_id=activity_id,
-            slot=self.place.slot,
-            cell_index=self._index,
-            cell_id=self.request.cell_id,
-            source=clear.source(self.request.source),
-            source_digest=self.source.digest,
-            ordinal=self.place.ordinal,
+        return parts.started(
+            self.run,
+            activity_id,
+            place=self.place,
+            request=self.request,
+            source=self.source,
             decision=decision,
-            reason=clear.text(reason),
-            execution_count=self.request.execution_count,
+            reason=reason,
         )
 
     def _completed(
@@ -354,13 +337,6 @@ class CellExecution:
             interrupted=_interrupted(ran),
             outputs=parts.outputs(self.run.history, self.host, ran.messages),
         )
-
-    @property
-    def _index(self) -> int | None:
-        """The index in the notebook, or the place in the order of execution where that is all
-        that is known."""
-        index = self.request.cell_index
-        return self.place.position if index is None else index
 
     def _since(self, begin: float) -> int:
         return int((self.run.clock.monotonic() - begin) * _SECOND)

@@ -1,4 +1,4 @@
-"""What a cell's run gave, as parts of its event: stored, and without what is never recorded."""
+"""A cell's events, or parts of them: stored, and without what is never recorded."""
 
 from __future__ import annotations
 
@@ -7,18 +7,54 @@ from typing import TYPE_CHECKING
 from evercell.cell.outputs import encode_messages
 from evercell.codec.secret import holds_secret
 from evercell.engine import clear
-from evercell.events import AmbientChange, ErrorInfo, Product
+from evercell.events import AmbientChange, CellStarted, ErrorInfo, Product
 
 if TYPE_CHECKING:
     from evercell.cell.capture import CapturedAmbient, CapturedGroup
     from evercell.cell.outputs import Message
-    from evercell.engine.host import Host, Ran
-    from evercell.events import Payload
+    from evercell.cell.source import Source
+    from evercell.engine.host import CellRequest, Host, Ran
+    from evercell.engine.places import Place
+    from evercell.engine.run import Run
+    from evercell.events import Decision, Payload
     from evercell.history import History
 
-__all__ = ["ambient_change", "error_info", "outputs", "product"]
+__all__ = ["ambient_change", "cell_index", "error_info", "outputs", "product", "started"]
 
 _UNRECORDED = "it holds the text of a Secret, which is never recorded"
+
+
+def cell_index(request: CellRequest, place: Place) -> int | None:
+    """The index in the notebook, or the place in the order of execution where that is all that is
+    known."""
+    return place.position if request.cell_index is None else request.cell_index
+
+
+def started(
+    run: Run,
+    activity_id: str,
+    *,
+    place: Place,
+    request: CellRequest,
+    source: Source,
+    decision: Decision,
+    reason: str,
+) -> CellStarted:
+    """The event of an execution that begins."""
+    return CellStarted(
+        run_id=run.run_id,
+        at=run.clock.now(),
+        activity_id=activity_id,
+        slot=place.slot,
+        cell_index=cell_index(request, place),
+        cell_id=request.cell_id,
+        source=clear.source(request.source),
+        source_digest=source.digest,
+        ordinal=place.ordinal,
+        decision=decision,
+        reason=clear.text(reason),
+        execution_count=request.execution_count,
+    )
 
 
 def product(history: History, group: CapturedGroup) -> Product:

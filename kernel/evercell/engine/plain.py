@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from evercell.clock import SystemClock
 from evercell.engine.context import AttemptContext
+from evercell.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -53,8 +54,11 @@ class Unrecorded:
         return value
 
     def skipped(self, attempt: int, result: Payload) -> Any:
-        """Nobody can skip what is not recorded."""
-        raise NotImplementedError
+        """Never: `open` lets no commands in. Raises UsageError."""
+        raise UsageError(
+            f"step {self._name!r} is not recorded here, so it can't be skipped. Only steps of a "
+            "recorded cell or workflow can."
+        )
 
     def retried(self, attempt: int, error: Exception, delay: float) -> None:
         """Nothing."""

@@ -25,8 +25,8 @@ from evercell.cell.patches import look
 from evercell.cell.pending import Waiting
 from evercell.cell.postpone import is_fixed
 from evercell.codec.canonical import SCALARS
-from evercell.engine import clear
-from evercell.engine.scope import Scope, enter_scope
+from evercell.engine import clear, parts
+from evercell.engine.scope import enter_scope
 from evercell.errors import RestoreError
 from evercell.events import CellFailed, CellStarted, ErrorInfo
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from evercell.engine.host import CellRequest, Host
     from evercell.engine.places import Place
     from evercell.engine.run import Run
+    from evercell.engine.scope import Scope
 
 __all__ = ["Postponed", "PostponedCells"]
 
@@ -53,7 +54,6 @@ class Postponed:
     source: Source
     request: CellRequest
     place: Place
-    index: int | None
     record: CellRecord
     reason: str  # why something can't be stored
     waiting: Waiting
@@ -78,12 +78,11 @@ class PostponedCells:
         """Whether it takes a run to give it what it waits for."""
         return any(cell.waiting is waiting for cell in self._cells)
 
-    def postpone(  # noqa: PLR0917 - what is known of the cell
+    def postpone(
         self,
         source: Source,
         request: CellRequest,
         place: Place,
-        index: int | None,
         record: CellRecord,
         reason: str,
     ) -> Postponed:
@@ -102,7 +101,7 @@ class PostponedCells:
             if not name.startswith("@") and found is not _ABSENT:
                 inputs[name] = found
         cell = Postponed(
-            source, request, place, index, record, reason,
+            source, request, place, record, reason,
             Waiting(lost, lambda: self._make(cell)),
             inputs,
             space.ambient.known(),
@@ -242,34 +241,19 @@ class PostponedCells:
                 return None
             return None if observe({name: value}, live).dumped is None else reads.get(name)
 
-        return Scope(
-            history=run.history,
-            clock=run.clock,
-            run_id=run.run_id,
-            cell=run.history.new_activity_id(),
-            slot=slot,
-            live=live,
-            resuming=True,  # what had failed fails again: it is part of what the cell did
-            load=lambda: run.steps(slot),
-            data_version=data_version,
-            activities=run.activities,
-            waits=run.waits,
-        )
+        # What had failed fails again: it is part of what the cell did.
+        return run.scope(slot, live, resuming=True, data_version=data_version)
 
     def _started(self, cell: Postponed, activity_id: str) -> CellStarted:
-        return CellStarted(
-            run_id=self._run.run_id,
-            at=self._run.clock.now(),
-            activity_id=activity_id,
-            slot=cell.place.slot,
-            cell_index=cell.index,
-            cell_id=cell.request.cell_id,
-            source=clear.source(cell.request.source),
-            source_digest=cell.source.digest,
-            ordinal=cell.place.ordinal,
+        reason = f"a cell needs what can't be stored: {cell.reason}"
+        return parts.started(
+            self._run,
+            activity_id,
+            place=cell.place,
+            request=cell.request,
+            source=cell.source,
             decision="recomputed",
-            reason=clear.text(f"a cell needs what can't be stored: {cell.reason}"),
-            execution_count=cell.request.execution_count,
+            reason=reason,
         )
 
     def _failed(

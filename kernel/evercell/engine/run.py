@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from evercell import __version__
 from evercell.clock import SystemClock
+from evercell.engine.scope import Scope
 from evercell.engine.state import RunState
 from evercell.events import RunAttached, RunDetached, RunFinished, RunStarted
 from evercell.history import StepTable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from evercell.clock import Clock
     from evercell.engine.control import Control
@@ -66,6 +67,29 @@ class Run:
                 table = self.history.step_table(self.run_id, slot, fold=False)
             self._steps[slot] = table
         return table
+
+    def scope(
+        self,
+        slot: str,
+        live: dict[str, Any],
+        *,
+        resuming: bool,
+        data_version: Callable[[str], bytes | None],
+    ) -> Scope:
+        """A new execution of the slot's cell; see Scope for `resuming` and `data_version`."""
+        return Scope(
+            history=self.history,
+            clock=self.clock,
+            run_id=self.run_id,
+            cell=self.history.new_activity_id(),
+            slot=slot,
+            live=live,
+            resuming=resuming,
+            load=lambda: self.steps(slot),
+            data_version=data_version,
+            activities=self.activities,
+            waits=self.waits,
+        )
 
     def finish(self, status: Literal["completed", "failed", "canceled"]) -> None:
         """Record that a headless run came to its end; durable on return."""

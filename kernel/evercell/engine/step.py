@@ -20,7 +20,7 @@ from evercell.engine.control import Control
 from evercell.engine.current import calling_workflow
 from evercell.engine.durations import Duration, seconds
 from evercell.engine.function import FunctionVersion
-from evercell.engine.gate import RateLimit, gate_for, rate
+from evercell.engine.gate import Gate, RateLimit, gate_for, rate
 from evercell.engine.mapping import map_async, map_sync
 from evercell.engine.plain import Unrecorded, commit_nothing, commit_nothing_async
 from evercell.engine.recorder import Recorded
@@ -70,31 +70,20 @@ class Step(Generic[P, R]):
         self.__wrapped__ = function
         self.is_async = inspect.iscoroutinefunction(function)
         _check_kind(function)
-        if max_concurrent is not None and max_concurrent < 1:
-            raise UsageError("max_concurrent must be at least 1.")
-        self.retry = retry or ONCE
-        self.start_to_close_timeout = _limit("start_to_close_timeout", start_to_close_timeout)
-        self.schedule_to_close_timeout = _limit(
-            "schedule_to_close_timeout", schedule_to_close_timeout
-        )
-        self.schedule_to_start_timeout = _limit(
-            "schedule_to_start_timeout", schedule_to_start_timeout
-        )
-        self.heartbeat_timeout = _limit("heartbeat_timeout", heartbeat_timeout)
         self.max_concurrent = max_concurrent
         self.rate_limit = rate_limit
         self.priority = priority
         self.options = StepOptions(
-            retry=self.retry,
-            start_to_close_timeout=self.start_to_close_timeout,
-            schedule_to_close_timeout=self.schedule_to_close_timeout,
-            schedule_to_start_timeout=self.schedule_to_start_timeout,
-            heartbeat_timeout=self.heartbeat_timeout,
-            gate=gate_for(
-                f"{function.__module__}.{function.__qualname__}",
-                max_concurrent,
-                None if rate_limit is None else rate(rate_limit),
+            retry=retry or ONCE,
+            start_to_close_timeout=_limit("start_to_close_timeout", start_to_close_timeout),
+            schedule_to_close_timeout=_limit(
+                "schedule_to_close_timeout", schedule_to_close_timeout
             ),
+            schedule_to_start_timeout=_limit(
+                "schedule_to_start_timeout", schedule_to_start_timeout
+            ),
+            heartbeat_timeout=_limit("heartbeat_timeout", heartbeat_timeout),
+            gate=_gate(function, max_concurrent, rate_limit),
         )
         self.at_most_once = at_most_once
         self.key = key
@@ -120,12 +109,13 @@ class Step(Generic[P, R]):
         return f"<step {self.name}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
+        limits = self.options
         options = {
-            "retry": self.retry,
-            "start_to_close_timeout": self.start_to_close_timeout,
-            "schedule_to_close_timeout": self.schedule_to_close_timeout,
-            "schedule_to_start_timeout": self.schedule_to_start_timeout,
-            "heartbeat_timeout": self.heartbeat_timeout,
+            "retry": limits.retry,
+            "start_to_close_timeout": limits.start_to_close_timeout,
+            "schedule_to_close_timeout": limits.schedule_to_close_timeout,
+            "schedule_to_start_timeout": limits.schedule_to_start_timeout,
+            "heartbeat_timeout": limits.heartbeat_timeout,
             "max_concurrent": self.max_concurrent,
             "rate_limit": self.rate_limit,
             "priority": self.priority,
@@ -268,6 +258,15 @@ def _limit(name: str, value: Duration | None) -> float | None:
     if found <= 0:
         raise UsageError(f"{name} must be longer than 0.")
     return found
+
+
+def _gate(
+    function: Callable[..., Any], max_concurrent: int | None, rate_limit: RateLimit | None
+) -> Gate | None:
+    if max_concurrent is not None and max_concurrent < 1:
+        raise UsageError("max_concurrent must be at least 1.")
+    name = f"{function.__module__}.{function.__qualname__}"
+    return gate_for(name, max_concurrent, None if rate_limit is None else rate(rate_limit))
 
 
 def _raise(error: BaseException) -> None:
