@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import fcntl
 import os
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from evercell.cell.files import FileWatch, file_version, watch_files
+from evercell.threads import OwnThread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @pytest.fixture
@@ -16,8 +22,8 @@ def data(tmp_path: Path) -> Path:
     return path
 
 
-def watched(act: object, *, paused: bool = False) -> FileWatch:
-    with watch_files(lambda: paused) as files:
+def watched(act: object, *, paused: bool = False, history: str = "/nowhere") -> FileWatch:
+    with watch_files(lambda: paused, history) as files:
         act()
     return files
 
@@ -44,6 +50,32 @@ def test_reads_on_other_threads_count(data: Path) -> None:
         thread.join()
 
     assert list(watched(act).inputs()) == [str(data)]
+
+
+def test_what_evercell_does_meanwhile_is_not_the_cells_doing(data: Path) -> None:
+    def work() -> None:
+        with data.open("rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_SH)
+        data.rename(data.with_name("moved"))
+
+    def act(kind: Callable[..., threading.Thread]) -> None:
+        thread = kind(target=work, name="other")
+        thread.start()
+        thread.join()
+
+    own = watched(lambda: act(OwnThread))
+    assert (own.inputs(), own.outside) == ({}, None)
+    data.with_name("moved").rename(data)
+    assert watched(lambda: act(threading.Thread)).outside == "open"
+
+
+def test_the_history_is_no_input_wherever_it_lies(data: Path) -> None:
+    def act() -> None:
+        data.read_text()
+        data.rename(data.with_name("moved"))
+
+    files = watched(act, history=str(data.parent))
+    assert (files.inputs(), files.outside) == ({}, None)
 
 
 def test_what_is_written_first_or_opened_by_a_steps_body_is_no_input(data: Path) -> None:

@@ -17,6 +17,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 from evercell.events import CellCompleted, CellFailed, CellRestored
+from evercell.threads import OwnThread
 from evercell_widgets.frames import Acts, Frame, Viewers, frame_of, nothing
 from evercell_widgets.outline import Look
 from evercell_widgets.past import Past
@@ -111,7 +112,7 @@ class Feeder:
         if source.is_over():
             stop(self._view)
         self._shown = self._view.revision  # by the last frame
-        self._thread = threading.Thread(target=self._run, name="evercell-view", daemon=True)
+        self._thread = OwnThread(self._run, "evercell-view")
 
     def start(self) -> tuple[Frame, Snapshot]:
         """Begin to feed; returns the pictures to begin with."""

@@ -10,6 +10,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from evercell.threads import OwnThread
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -35,9 +37,7 @@ class _Alarms:
         with self._changed:
             heapq.heappush(self._heap, alarm)
             if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._run, name="evercell-alarms", daemon=True
-                )
+                self._thread = OwnThread(self._run, "evercell-alarms")
                 self._thread.start()
             elif self._heap[0] is alarm:
                 self._changed.notify()

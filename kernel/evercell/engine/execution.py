@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from evercell.cell.capture import Before, Capture
+    from evercell.cell.files import FileWatch
     from evercell.cell.namespace import Namespace
     from evercell.cell.source import Source
     from evercell.engine.decide import CellRecord
@@ -147,23 +148,16 @@ class CellExecution:
         self._append(self._started(scope.cell, decision, reason))
         begin = run.clock.monotonic()
         beside = still_running(self.namespace.ns)
-        with enter_scope(scope), watch_files(in_step_body) as files:
+        folder = str(run.history.folder)
+        with enter_scope(scope), watch_files(in_step_body, folder) as files:
             ran = await self.host.run()
         duration = self._since(begin)
         for note in scope.notes:
             self.host.note(f"evercell: {note}\n")
         failed = ran.error is not None or ran.reply["status"] != "ok"
         running = still_running(self.namespace.ns)
-        untracked = FAILED if failed else running or beside
-        capture = before and self._guard(
-            lambda: self.namespace.after(
-                before,
-                self.source,
-                key=self._key,
-                result=ran.result,
-                untracked=untracked,
-                files=files.inputs(),
-            )
+        capture = before and self._capture(
+            before, ran, files, FAILED if failed else running or beside
         )
         if running is not None:
             self._guard(self.namespace.disturb)
@@ -182,6 +176,20 @@ class CellExecution:
         self._commit(self._completed(scope.cell, ran, capture, kept, duration, waits=waits))
         run.state.places.finished(self.place.slot)
         return ran.reply
+
+    def _capture(
+        self, before: Before, ran: Ran, files: FileWatch, untracked: str | None
+    ) -> Capture | None:
+        return self._guard(
+            lambda: self.namespace.after(
+                before,
+                self.source,
+                key=self._key,
+                result=ran.result,
+                untracked=untracked,
+                files=files.inputs(),
+            )
+        )
 
     def _provide(self) -> None:
         """Have everything there that the cell could get hold of, as it should find it. Raises

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from evercell.events import RunAttached, RunDetached, RunStarted
 from evercell.history.locks import is_held
 from evercell.history.tail import Tail
+from evercell.threads import OwnThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -125,7 +126,7 @@ class RecordedFeed:
                 was_over = over
             self._tail.close()
 
-        threading.Thread(target=follow, name="evercell-tail", daemon=True).start()
+        OwnThread(follow, "evercell-tail").start()
         return ended.set
 
     def is_over(self) -> bool:

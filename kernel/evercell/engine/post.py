@@ -29,6 +29,7 @@ from evercell.errors import (
     WorkflowNotDefinedError,
 )
 from evercell.history.inbox import Refusal
+from evercell.threads import OwnThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -185,7 +186,7 @@ class Post:
     def start(self) -> None:
         """Look after letters and deadlines until `close`."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="evercell-post", daemon=True)
+            self._thread = OwnThread(self._run, "evercell-post")
             self._thread.start()
 
     def close(self) -> None:

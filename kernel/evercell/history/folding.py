@@ -6,6 +6,8 @@ import atexit
 import threading
 from typing import TYPE_CHECKING
 
+from evercell.threads import OwnThread
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -19,7 +21,7 @@ class Folding:
         self._fold = fold
         self._interval = interval
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="evercell-fold", daemon=True)
+        self._thread = OwnThread(self._work, "evercell-fold")
         # CPython ends a daemon thread where it next takes the GIL. Inside of DuckDB that unwinds
         # C++ frames, which abort the process: "exception not rethrown".
         atexit.register(self.stop)

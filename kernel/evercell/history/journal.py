@@ -35,6 +35,7 @@ from evercell.history.keys import UserKey
 from evercell.history.locks import FileLock
 from evercell.history.schema import RELEASE, SCHEMA
 from evercell.history.segments import SegmentHeader, SegmentWriter
+from evercell.threads import OwnThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -199,7 +200,7 @@ class Journal:
 
     def _start(self) -> None:
         atexit.register(_close_at_exit, weakref.ref(self))
-        thread = threading.Thread(target=self._run, name="evercell-journal", daemon=True)
+        thread = OwnThread(self._run, "evercell-journal")
         thread.start()
         self._thread = thread
 

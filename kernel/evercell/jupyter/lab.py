@@ -23,6 +23,7 @@ import msgspec
 from evercell.clock import SystemClock
 from evercell.engine.feed import feed_of
 from evercell.errors import EvercellError, UsageError
+from evercell.threads import OwnThread
 from evercell_widgets.badges import Badges, facts_of
 from evercell_widgets.desk import CommandDesk, Letters
 from evercell_widgets.follow import Followed
@@ -57,7 +58,7 @@ class CellFeed:
         self._anew = threading.Event()
         self._followed = Followed(source, self._wake.set, clock)
         self._show("state")
-        self._thread = threading.Thread(target=self._run, name="evercell-lab", daemon=True)
+        self._thread = OwnThread(self._run, "evercell-lab")
         self._thread.start()
 
     def repeat(self) -> None:
@@ -137,7 +138,7 @@ class LabChannel:
 
     def _follow_soon(self) -> None:
         """The kernel attached to another run; on its main thread, which has a cell to run."""
-        threading.Thread(target=self._follow, name="evercell-lab-attach", daemon=True).start()
+        OwnThread(self._follow, "evercell-lab-attach").start()
 
     def _follow(self) -> None:
         """Send the state of the kernel's run as it is now, and from now on what changes."""

@@ -1,0 +1,33 @@
+"""Threads that are Evercell's own: they run nothing of the user's.
+
+What a cell does is seen partly by audit hooks, which are a process's, not a thread's. What the
+journal, the fold or the widget's feeder do at the same moment is not the cell's doing.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["OwnThread", "is_own"]
+
+_this = threading.local()
+
+
+class OwnThread(threading.Thread):
+    """A daemon thread that runs nothing of the user's."""
+
+    def __init__(self, target: Callable[[], None], name: str) -> None:
+        super().__init__(target=target, name=name, daemon=True)
+
+    def run(self) -> None:
+        _this.own = True
+        super().run()
+
+
+def is_own() -> bool:
+    """Whether the thread that asks is one of Evercell's own."""
+    return getattr(_this, "own", False)
