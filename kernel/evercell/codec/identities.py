@@ -27,6 +27,8 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from evercell.codec.tables import is_listed
+
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
@@ -51,6 +53,7 @@ _EXACT = frozenset({
     datetime.timedelta, datetime.timezone, datetime.date, datetime.datetime, datetime.time,
     decimal.Decimal,
 })  # fmt: skip
+_CYTHON = "cython_function_or_method"  # each extension module has its own class of this name
 _TELLING = ("__reduce__", "__reduce_ex__", "__getstate__")
 _MAKING = ("__new__", "__setattr__", "__getattribute__")
 _HOOKS = ("__setstate__", "__getnewargs__", "__getnewargs_ex__", "__getattr__")
@@ -179,15 +182,21 @@ def _find_traits(kind: type) -> _Traits:
         kind in _WITHOUT_IDENTITY
         or hasattr(kind, "__evercell_value__")
         or kind.__module__ == "numpy.dtypes"
-        or kind.__name__ == "cython_function_or_method"
+        or kind.__name__ == _CYTHON
     )
     definition = issubclass(kind, type | types.FunctionType | enum.Enum)
     lasting = default and not copyreg._slotnames(kind)  # type: ignore[attr-defined]
     attributes = not (container or common or definition)
-    # Of arrays `Arrays` knows which ones are not exact; classes that are written by definition are
-    # looked for apart.
+    # Of arrays and tables `Arrays` knows which ones are not exact; classes that are written by
+    # definition are looked for apart.
     exact = (
-        kind in _BUILTIN or kind in _EXACT or default or issubclass(kind, type) or _is_numpys(kind)
+        kind in _BUILTIN
+        or kind in _EXACT
+        or default
+        or issubclass(kind, type)
+        or _is_numpys(kind)
+        or is_listed(kind)
+        or kind.__name__ == _CYTHON  # by name
     )
     return _Traits(
         common=common,

@@ -20,6 +20,7 @@ from pickle import PickleBuffer
 from typing import TYPE_CHECKING, Any
 
 from evercell.codec import rebuild
+from evercell.codec.tables import is_exact, is_listed, lost_attributes
 from evercell.errors import NotStorableError
 
 if TYPE_CHECKING:
@@ -170,11 +171,15 @@ class Arrays:
             self._remember(obj, id(obj), "numpy")
             self.plain = False
             return NotImplemented
-        if kind.__module__.startswith("pandas."):
+        if is_listed(kind) or kind.__module__.startswith("pandas."):
             return self._pandas(obj, kind, numpy)
         return NotImplemented
 
     def _pandas(self, obj: Any, kind: type, numpy: Any) -> Any:
+        if lost := lost_attributes(obj, kind):
+            raise NotStorableError(f"pandas does not store its attribute {lost[0]}")
+        if not is_exact(obj, kind):
+            self.plain = False
         internals = sys.modules["pandas.core.internals"]
         if issubclass(kind, internals.SingleBlockManager):
             # Its own state would write the array past its block.
@@ -198,6 +203,8 @@ class Arrays:
         if root is array:
             self._remember(array, id(array), "numpy")
             reduced = _owner(array, numpy)
+            if reduced is NotImplemented and array.nbytes and not array.flags.writeable:
+                raise NotStorableError("a read-only array of objects comes back writable")
             if reduced is NotImplemented or array.dtype.kind not in "biufcSUmM" or base is not None:
                 self.plain = False
             return reduced
@@ -215,7 +222,9 @@ class Arrays:
         function, (values, *rest), *state = block.__reduce__()
         if type(values) is numpy.ndarray:
             self._remember(values, id(block), sharing())
-            values = values.copy(order="K")
+            contiguous = values.flags.c_contiguous or values.flags.f_contiguous
+            # Another array, which is not what the block's owner is stored as, over its memory.
+            values = values.view() if contiguous else values.copy(order="K")
         elif hasattr(values, "copy"):  # an extension array: its memory has one of these names
             for name in ("_ndarray", "_data", "_mask"):
                 memory = getattr(values, name, None)
