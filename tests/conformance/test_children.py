@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
-from conformance_kit import LIMIT, error_of, settle
+from conformance_kit import LIMIT, count, error_of, settle
 
 from evercell import events as e
 from evercell import step, workflow
@@ -101,6 +101,67 @@ def test_parent_close_policies(
         world.restart()
         below.signal("word", "free")
         assert below.result(LIMIT) == "free"
+
+
+def test_a_parents_end_is_recorded_before_its_childrens(world: WorkflowEnvironment) -> None:
+    @workflow(name="ended below")
+    async def below() -> None:
+        await workflow.wait_signal("never")
+
+    @workflow(name="ended between")
+    async def between() -> None:
+        await below.run()
+
+    @workflow(name="ended above")
+    async def above() -> None:
+        await between.run()
+
+    handle = above.start()
+    settle(world)
+    handle.terminate()
+    recorded = world.history.query(
+        """SELECT r.workflow FROM events e JOIN runs r USING (run_id)
+        WHERE e.type = 'RunFinished' AND r.workflow LIKE 'ended %' ORDER BY e.position"""
+    )
+    assert [name for (name,) in recorded.rows] == ["ended above", "ended between", "ended below"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "status"),
+    [("terminate", "terminated"), ("request_cancel", "canceled"), ("abandon", "running")],
+)
+@pytest.mark.parametrize("defined", [True, False])
+def test_children_whose_parent_ended_with_its_process_are_closed_by_the_next(
+    env: WorkflowEnvironment, policy: Policy, status: str, *, defined: bool
+) -> None:
+    @workflow
+    async def child() -> None:
+        try:
+            await workflow.wait_signal("never")
+        except asyncio.CancelledError:
+            await asyncio.sleep(3600)
+            raise
+
+    @workflow
+    async def parent() -> None:
+        await asyncio.gather(*(child.run(parent_close_policy=policy) for _ in range(2)))
+
+    handle = parent.start()
+    settle(env)
+    children = [it.child for it in handle.history() if isinstance(it, e.ChildStarted)]
+    env.worker.close()  # and this stands in the journal, and nothing that follows from it
+    env.history.commit(e.RunFinished(handle.run_id, env.clock.now(), "terminated"))
+    for _ in range(2):  # it is asked once to cancel what takes its time
+        env.restart(define=False)
+        if defined:
+            env.worker.define(child)
+        settle(env)
+    env.restart(define=False)
+    env.worker.define(child)
+    env.sleep("2h")
+    below = [workflow.get_handle(run_id) for run_id in children]
+    assert [it.status for it in below] == [status] * 2
+    assert [count(it, e.CancelRequested) for it in below] == [policy == "request_cancel"] * 2
 
 
 def test_a_child_that_its_parent_starts_last_is_carried_out_if_abandoned(

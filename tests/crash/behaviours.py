@@ -159,6 +159,41 @@ while other.status == "running" and time.monotonic() < until:
     )
 
 
+_FAMILY_ENDED = (
+    """
+@workflow
+async def below():
+    await workflow.wait_signal("never")
+
+@workflow
+async def between():
+    await below.run(id="below", parent_close_policy="request_cancel")
+
+@workflow
+async def above():
+    await pay("before")
+    await between.run()
+""",
+    "handle = above.start()",
+    """
+import time
+from evercell.errors import RunNotFoundError
+until = time.monotonic() + 30
+while time.monotonic() < until:
+    try:
+        other = workflow.get_handle("below")
+        break
+    except RunNotFoundError:
+        time.sleep(0.01)
+""",
+    "handle.terminate()",
+    """
+while other.status == "running" and time.monotonic() < until:
+    time.sleep(0.01)
+""",
+    "result = [handle.status, other.status]",
+)
+
 _CANCEL = (
     """
 @workflow
@@ -347,6 +382,7 @@ BEHAVIOURS: dict[str, tuple[str, ...]] = {
         "child, terminated with its parent": _child("terminate", "terminated"),
         "child, cancelled with its parent": _child("request_cancel", "canceled"),
         "child, abandoned": _child("abandon", "completed"),
+        "family, ended from outside": _FAMILY_ENDED,
         "cancellation": _CANCEL,
         "continue-as-new": _CONTINUE,
         "schedule": _SCHEDULE,

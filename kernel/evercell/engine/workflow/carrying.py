@@ -244,7 +244,6 @@ class Carrier(Messenger):
         worker.ending[end.run_id] = end
         if started.start is not None and worker.ids.get(started.start.workflow_id) == end.run_id:
             del worker.ids[started.start.workflow_id]
-        self._close_children(end.run_id)
         worker.flush()
         assert started.start is not None  # noqa: S101 - a workflow's run has it
         first = started.start.first or started.run_id
@@ -264,6 +263,11 @@ class Carrier(Messenger):
                 if schedule is not None:
                     worker.scheduler.closed(schedule, first)
 
+        if worker.children.get(end.run_id):
+            # Its children's ends follow from it: they stand behind it, and nobody is told before.
+            worker.history.commit_then(events, lambda _: None)
+            self.close_children(end.run_id)
+            events = []
         worker.history.commit_then(events, tell)
 
     def impose_end(self, run_id: str, status: e.RunEnd, reason: str | None) -> None:
@@ -280,26 +284,30 @@ class Carrier(Messenger):
     def _time_out(self, run_id: str) -> None:
         self.impose_end(run_id, "timed out", "execution_timeout")
 
-    def _close_children(self, parent: str) -> None:
+    def close_children(self, parent: str) -> None:
         """What happens to the open children of a run that is over: their parent-close policy."""
         for run_id in self._worker.children.pop(parent, ()):
             started = self._worker.started(run_id)
             start = None if started is None else started.start
             if start is None:
                 continue  # closed
-            self._parents.pop(start.first or run_id, None)
+            first = start.first or run_id
+            self._parents.pop(first, None)
             match start.parent_close_policy:
                 case "terminate":
                     self.impose_end(run_id, "terminated", "its parent is closed")
                 case "request_cancel":
-                    now = self._worker.clock.now()
-                    command = f"parent-closed-{parent}"
-                    self.record_message(
-                        run_id,
-                        e.CancelRequested(run_id, now, command, None, "its parent is closed"),
-                    )
+                    self._ask_to_cancel(run_id, f"parent-closed-{first}")
                 case "abandon":
                     pass
+
+    def _ask_to_cancel(self, run_id: str, command: str) -> None:
+        worker = self._worker
+        if run_id in worker.open and worker.history.workflows.message(command) is not None:
+            return  # an earlier process did
+        reason = "its parent is closed"
+        event = e.CancelRequested(run_id, worker.clock.now(), command, None, reason)
+        self.record_message(run_id, event)
 
 
 def _tried(history: Iterable[Event]) -> tuple[dict[str, Event], dict[str, Payload | None]]:

@@ -29,7 +29,24 @@ def adopt(worker: WorkflowWorker) -> None:
     """Learn of the runs that an earlier process left open. For the worker's thread, once."""
     for started in worker.history.workflows.open(worker.host.run_id):
         worker.opened(started)
+    with worker.history.reading():
+        for parent in _gone_parents(worker):
+            worker.carrier.close_children(parent)  # its process died before it did
     worker.scheduler.adopt(worker.history.workflows.schedules(worker.host.run_id))
+
+
+def _gone_parents(worker: WorkflowWorker) -> list[str]:
+    """The closed parents of open runs that are not abandoned."""
+    found = dict.fromkeys(
+        started.start.parent
+        for started in worker.open.values()
+        if started.start is not None and started.start.parent_close_policy != "abandon"
+    )
+    return [
+        parent
+        for parent in found
+        if parent and not worker.knows(parent) and worker.find_end(parent) is not None
+    ]
 
 
 def define(worker: WorkflowWorker, definition: Workflow[..., object]) -> None:
