@@ -130,7 +130,8 @@ def test_a_page_sees_at_once_what_it_looks_at_and_then_what_changes() -> None:
     feeder = feed(source, screen)
     feeder.start()
     opened = Look(first=10, count=5, open={"g:id:a:ask": True})
-    frame = feeder.look("p", opened)
+    feeder.look("p", opened)
+    ((_, frame),) = screen.frames
     assert frame["order"] == [f"s:id:a:s{n}" for n in range(8, 13)]
     source.emit(*steps(30, 300))
     last = screen.wait_for(frames, 300)
@@ -147,14 +148,16 @@ def test_a_look_shows_what_was_not_shown_yet() -> None:
     source, screen = Source(e.attached(), e.cell_started("c1")), Screen()
     feeder = feed(source, screen)  # not started: nobody folds in the background
     source.emit(*steps(0, 7))
-    assert feeder.look("p", Look())["header"]["steps"]["completed"] == 7
+    feeder.look("p", Look())
+    assert screen.frames[0][1]["header"]["steps"]["completed"] == 7
 
 
 def test_a_search_that_was_put_off_is_shown_in_the_end() -> None:
     source, screen = Source(e.attached(), e.cell_started("c1"), *steps(0, 2000)), Screen()
     feeder = feed(source, screen)
     feeder.start()
-    assert feeder.look("p", Look(search="{}"))["total"] == 2002
+    feeder.look("p", Look(search="{}"))
+    assert screen.frames[0][1]["total"] == 2002
     source.emit(*steps(2000, 2003))
     deadline = threading.Event()
     while screen.frames == [] or screen.frames[-1][1]["total"] != 2005:

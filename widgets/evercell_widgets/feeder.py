@@ -121,12 +121,12 @@ class Feeder:
         self._thread.start()
         return first
 
-    def look(self, page: str, look: Look, *, fresh: bool = False) -> Frame:
-        """`page` looks at this from now on; returns what it sees. From any thread. With `fresh`,
-        the frame is whole."""
-        with self._showing:
+    def look(self, page: str, look: Look, *, fresh: bool = False) -> None:
+        """`page` looks at this from now on; show it. From any thread. With `fresh`, the frame is
+        whole."""
+        with self._showing:  # until it is out: the next frame holds what differs from this one
             self._fold()
-            return self._viewers.look(page, look, fresh=fresh)
+            self._screen.frame(page, self._viewers.look(page, look, fresh=fresh))
 
     def leave(self, page: str) -> None:
         """`page` looks no more."""

@@ -3,7 +3,8 @@
     page ── look ──> Viewers ── frame ──> page     whole at first, then what differs
 
 A frame names all rows in sight in order and holds those that the page has not got as they are
-now. A page that misses one asks for a fresh frame. Searching looks at every step, so it is done
+now. Each has the next number of its page, for a frame can be lost on the way: a page that misses
+one asks for a whole frame. Searching looks at every step, so it is done
 again only so often that it takes a small share of the time.
 """
 
@@ -48,6 +49,7 @@ class Frame(TypedDict):
     """A picture of what a page looks at."""
 
     revision: int
+    number: int  # of this frame among its page's since the last whole one, which is 0
     header: Header
     total: int  # rows there are
     first: int  # index of the first row in sight
@@ -87,6 +89,7 @@ def frame_of(
         ]
     return {
         "revision": view.revision,
+        "number": 0,
         "header": header_of(view, now),
         "total": lines.total,
         "first": first,
@@ -115,6 +118,7 @@ class _Viewer:
     look: Look
     heard_at: float
     has: dict[str, RowData] = field(default_factory=dict)
+    sent: int = 0  # frames
     search: _Search | None = None
 
 
@@ -212,6 +216,7 @@ class Viewers:
             frame = self._searched(viewer)
         rows = frame["rows"]
         frame["rows"] = [row for row in rows if viewer.has.get(row["id"]) != row]
+        frame["number"], viewer.sent = viewer.sent, viewer.sent + 1
         viewer.has = {row["id"]: row for row in rows}
         return frame
 

@@ -44,8 +44,7 @@ class Talk:
         """A page spoke. From any thread."""
         match message:
             case {"type": "look", "page": str(page)}:
-                look, fresh = parse_look(message), message.get("fresh") is True
-                self.frame(page, self._feeder.look(page, look, fresh=fresh))
+                self._feeder.look(page, parse_look(message), fresh=message.get("fresh") is True)
             case {"type": "leave", "page": str(page)}:
                 self._feeder.leave(page)
             case {"type": "act", "page": str(page), "request": request}:

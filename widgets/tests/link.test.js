@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { beforeEach, mock, test } from "node:test";
 
 import { Link } from "../evercell_widgets/static/link.js";
-import { frame, row } from "./samples.js";
+import { frame, header, row } from "./samples.js";
 
 /** A model whose kernel answers when the test says so. */
 class FakeModel {
@@ -104,12 +104,54 @@ test("a frame that leaves a gap brings a fresh one", () => {
   assert.deepEqual(model.sent.map(({ fresh }) => fresh), [true, true]);
 });
 
-test("frames for other pages, and old ones, are passed over", () => {
+test("frames for other pages are passed over", () => {
   const link = opened();
   model.deliver(/** @type {any} */ ({ page: "other" }), frame([], [], { revision: 9 }));
   model.deliver(link, frame([], [], { revision: 5 }));
-  model.deliver(link, frame([], [], { revision: 4 }));
   assert.deepEqual(drawn.map(({ revision }) => revision), [1, 5]);
+});
+
+test("a frame that was lost brings a whole one, asked for once", () => {
+  const link = opened();
+  for (const number of [0, 1]) model.deliver(link, frame(["a"], [], { number }));
+  assert.equal(model.sent.length, 1);
+  model.deliver(link, frame(["a"], [], { number: 3 })); // the second is missing, with what it changed
+  assert.equal(model.sent.at(-1).fresh, true);
+  model.deliver(link, frame(["a"], [], { number: 4 }));
+  model.deliver(link, frame(["a"], [row("a")]));
+  model.deliver(link, frame(["a"], [], { number: 1 }));
+  assert.equal(model.sent.length, 2);
+});
+
+const RUNNING = header({ running_since: 1e9 });
+const IDLE = header({ state: "idle", running_since: null });
+
+test("a page that hears nothing while the run goes on asks, ever more rarely", () => {
+  const link = opened();
+  model.deliver(link, frame([], [], { header: RUNNING }));
+  const asked = () => model.sent.length - 1;
+  mock.timers.tick(2999);
+  assert.equal(asked(), 0);
+  mock.timers.tick(1);
+  assert.equal(asked(), 1);
+  mock.timers.tick(6000);
+  assert.equal(asked(), 2);
+  for (const ms of [12_000, 24_000, 48_000, 60_000, 60_000]) mock.timers.tick(ms);
+  assert.equal(asked(), 7);
+  model.deliver(link, frame([], [], { number: 1, header: IDLE })); // the last one had been lost
+  const before = asked();
+  mock.timers.tick(3_600_000);
+  assert.equal(asked(), before);
+});
+
+test("a page whose last frame was lost asks when a newer picture has come", () => {
+  const link = opened();
+  model.deliver(link, frame([], [], { revision: 2, header: IDLE }));
+  model.set(frame([], [], { revision: 3, header: IDLE })); // and nothing after it
+  mock.timers.tick(3000);
+  assert.equal(model.sent.at(-1).fresh, true);
+  model.deliver(link, frame([], [], { revision: 3, header: IDLE }));
+  assert.equal(model.sent.length, 2);
 });
 
 test("while the kernel answers nobody, the picture is followed", () => {
@@ -122,9 +164,10 @@ test("a page that was forgotten speaks up", () => {
   const link = opened();
   model.deliver(link, frame([], [], { revision: 2 }));
   model.set(frame([], [], { revision: 3 }));
-  assert.equal(model.sent.length, 1); // its own frame may be on its way
-  mock.timers.tick(3001);
+  mock.timers.tick(2000);
   model.set(frame([], [], { revision: 4 }));
+  assert.equal(model.sent.length, 1); // its own frame may be on its way
+  mock.timers.tick(1000);
   assert.equal(model.sent.at(-1).fresh, true);
   assert.deepEqual(drawn.map(({ revision }) => revision), [1, 2]);
 });

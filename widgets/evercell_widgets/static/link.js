@@ -5,6 +5,10 @@
 //
 // A frontend whose messages wait behind the running cell gets no answer: then the model's
 // `picture`, the beginning of the run, is drawn as it changes.
+//
+// What the kernel sends can be lost: Jupyter's server drops it while a cell prints too fast. So a
+// page asks for a whole frame when a number is missing, and asks again when it hears nothing for
+// long though the run goes on or the picture is newer than the last frame.
 
 /**
  * @typedef {import("./types.js").Frame} Frame
@@ -14,9 +18,14 @@
 
 const PATIENCE = 400; // ms after which a look is sent again, if it changed, without an answer
 const LATE = 10_000; // ms after which a person is told that no answer came
-const SILENCE = 3000; // ms without a frame, while the run goes on, after which to speak up
+const SILENCE = 3000; // ms without a frame after which to ask; twice as many each time, up to
+const LONGEST = 60_000;
 
 let pages = 0;
+
+/** Whether something happens in the run, or is waited for. @param {import("./types.js").Header} header */
+export const goesOn = ({ running_since, waiting, runs }) =>
+  running_since !== null || waiting > 0 || runs.running > 0;
 
 export class Link {
   /**
@@ -32,8 +41,13 @@ export class Link {
     this.sentAt = 0; // 0: nothing is under way
     this.dirty = false;
     this.fresh = true; // this page has no rows
-    this.framedAt = 0; // 0: no frame came for this page yet
-    this.revision = -1;
+    this.isHeard = false; // whether a frame came for this page
+    this.number = -1; // of the last frame
+    this.revision = -1; // of the run, in the last frame
+    this.known = -1; // of the run, in the last picture
+    this.goesOn = false;
+    this.silence = SILENCE;
+    this.watch = 0;
     this.timer = 0;
     this.requests = 0;
     /** @type {Map<number, (wrong: string | null) => void>} */
@@ -57,6 +71,7 @@ export class Link {
     this.model.off("msg:custom", this.onMessage);
     window.removeEventListener("pagehide", this.onHide);
     window.clearTimeout(this.timer);
+    window.clearTimeout(this.watch);
     this.leave();
   }
 
@@ -119,24 +134,38 @@ export class Link {
     if (content?.page !== this.page) return;
     if (content.type === "answer") this.answered(content.request, content.error);
     if (content.type !== "frame") return;
-    this.framedAt = Date.now();
+    this.isHeard = true;
     this.sentAt = 0;
     /** @type {Frame} */
     const frame = JSON.parse(new TextDecoder().decode(buffers[0]));
-    if (frame.revision < this.revision) return;
+    const isNext = frame.number === 0 || frame.number === this.number + 1;
+    this.number = frame.number;
     this.revision = frame.revision;
-    this.fresh = !this.draw(frame);
+    this.goesOn = goesOn(frame.header);
+    this.fresh = !this.draw(frame) || !isNext;
     if (this.fresh || this.dirty) this.send();
+    this.silence = SILENCE;
+    this.listen();
+  }
+
+  /** Ask again after a long silence, if there should be something to hear. */
+  listen() {
+    window.clearTimeout(this.watch);
+    this.watch = 0;
+    if (!this.goesOn && this.known <= this.revision) return;
+    this.watch = window.setTimeout(() => {
+      if (this.known > this.revision) this.fresh = true; // the kernel forgot this page
+      this.send();
+      this.silence = Math.min(2 * this.silence, LONGEST);
+      this.listen();
+    }, this.silence);
   }
 
   /** @param {Frame | undefined} picture */
   pictured(picture) {
     if (!picture?.header) return;
-    if (!this.framedAt) {
-      this.draw(picture);
-    } else if (picture.revision > this.revision && Date.now() - this.framedAt > SILENCE) {
-      this.fresh = true; // the kernel forgot this page, or a frame was lost
-      this.send();
-    }
+    this.known = picture.revision;
+    if (!this.isHeard) this.draw(picture);
+    else if (!this.watch) this.listen();
   }
 }

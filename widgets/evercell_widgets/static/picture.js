@@ -5,7 +5,7 @@ import { DetailsPane } from "./details.js";
 import { h } from "./dom.js";
 import { Grid } from "./grid.js";
 import { Header } from "./header.js";
-import { Link } from "./link.js";
+import { Link, goesOn } from "./link.js";
 import { Store } from "./store.js";
 import { Tools } from "./tools.js";
 
@@ -67,7 +67,7 @@ export class Picture {
     this.empty.hidden = frame.total > 0 || !(status || search);
     if (!frame.details || frame.details.id === this.inspected) this.details.draw(frame.details);
     this.tick();
-    this.keepTime(header.running_since !== null || header.waiting > 0 || header.runs.running > 0);
+    this.keepTime(goesOn(header));
     return complete;
   }
 
