@@ -306,7 +306,7 @@ def wait_for_badge(lab: LabPage, index: int, text: str) -> None:
 def preview(lab: LabPage) -> list[list[str]]:
     """What the preview says, row by row: cell, code, what happens, why, what it had cost."""
     toolbar_button(lab, "What would run?").click()
-    lab.page.wait_for_selector(".evercell-Preview")
+    lab.page.wait_for_selector(".evercell-Preview table")
     rows = lab.page.locator(".evercell-Preview tbody tr").all_inner_texts()
     return [[" ".join(text.split()) for text in row.split("\t")] for row in rows]
 

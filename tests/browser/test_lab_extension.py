@@ -10,6 +10,7 @@ from browser.lab import badges, edit, preview, serious, toolbar_button, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from browser.lab import LabPage
 
@@ -45,6 +46,44 @@ def test_an_edit_makes_a_cell_stale_and_the_preview_says_what_would_run(
     page.locator(".jp-Dialog").get_by_role("button", name="Resume").click()
     wait_for_badge(lab, 1, "3 steps restored")
     wait_for_badge(lab, 2, "ran ")
+
+
+# A kernel whose forecasts fail until the gate opens; then the first one is lost on its way.
+UNRELIABLE = """%%evercell volatile
+import gc
+from pathlib import Path
+from evercell.errors import UsageError
+from evercell.jupyter.lab import LabChannel
+
+(channel,) = [it for it in gc.get_objects() if isinstance(it, LabChannel)]
+send, preview, lost = channel._send, channel._methods["preview"], []
+
+def lossy(**message):
+    is_forecast = isinstance(message.get("result"), list)
+    return lost.append(message) if is_forecast and not lost else send(**message)
+
+def failing(params):
+    if not Path({gate!r}).exists():
+        raise UsageError("Not now.")
+    return preview(params)
+
+channel._send, channel._methods["preview"] = lossy, failing"""
+
+
+def test_a_forecast_that_failed_or_was_lost_is_asked_for_again(
+    open_notebook: Callable[..., LabPage], tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    lab = open_notebook("lost.ipynb", [UNRELIABLE.format(gate=str(gate))])
+    lab.run_all()
+    wait_for_badge(lab, 0, "volatile")
+    toolbar_button(lab, "What would run?").click()
+    lab.page.locator(".evercell-Preview", has_text="Not now.").wait_for()
+    gate.touch()
+    lab.page.get_by_role("button", name="Try again").click()
+    lab.page.locator(".evercell-Preview tbody tr").wait_for()
+    lab.page.keyboard.press("Escape")
+    assert lab.errors() == []
 
 
 def test_the_panel_lists_runs_and_the_picker_begins_another(

@@ -1,5 +1,6 @@
 """The comm of JupyterLab's extension: states, changes and answers, also while a cell blocks."""
 
+import itertools
 import time
 import uuid
 
@@ -18,6 +19,7 @@ class Page:
         self.client.control_channel.send(request)
         self.subshell = self.client.get_control_msg(timeout=30)["content"]["subshell_id"]
         self.comm_id = uuid.uuid4().hex
+        self.requests = itertools.count(100)
         self.post("comm_open", {}, target_name=target)
 
     def post(self, kind, data, **content):
@@ -37,9 +39,11 @@ class Page:
             if wanted(message["content"]["data"]):
                 return message["content"]["data"]
 
-    def ask(self, method, **params):
-        self.post("comm_msg", {"id": 7, "method": method, "params": params})
-        return self.receive(lambda data: data["type"] == "reply" and data["id"] == 7)
+    def ask(self, method, *, again=None, **params):
+        """The reply; `again` is the id of a request that is sent once more."""
+        name = next(self.requests) if again is None else again
+        self.post("comm_msg", {"id": name, "method": method, "params": params})
+        return self.receive(lambda data: data["type"] == "reply" and data["id"] == name)
 
 
 def is_state(data):
@@ -93,8 +97,11 @@ def test_a_page_is_told_what_becomes_of_each_cell(k, home):
     assert [it["cell_id"] for it in shown["cells"]] == ["a", "b"]
     if not status_of("b", "completed")(shown):
         page.receive(status_of("b", "completed"))
-    frame = page.ask("open", view="v", run=run["run_id"])["result"]
+    opened = page.ask("open", view="v", run=run["run_id"])
+    frame = opened["result"]
     assert [row["label"] for row in frame["rows"]] == ["x = 1", "threading.Event().wait(3)"]
+    # As if the reply had been lost: the window is not opened once more, which takes a new picture.
+    assert page.ask("open", view="v", run=run["run_id"], again=opened["id"]) == opened
     look = {"type": "look", "page": "p", "fresh": True, "search": "x ="}
     page.post("comm_msg", {"id": 8, "method": "tell", "params": {"view": "v", "content": look}})
     shown = page.receive(lambda data: data["type"] == "view")

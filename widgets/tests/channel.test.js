@@ -285,6 +285,60 @@ test("a refusal while the extension was being loaded does not last", async () =>
   assert.equal(kernel.of("create_subshell_request").length, 2);
 });
 
+/** What was asked of the kernel, beyond its state: the requests' ids and methods. */
+const requests = () =>
+  kernel.of("comm_msg").map(({ message }) => message.content.data).filter(({ id }) => id !== undefined);
+
+/** @param {object} reply */
+const reply = (reply) =>
+  session.publish("comm_msg", { comm_id: channel.commId, data: { type: "reply", ...reply } });
+
+test("a question waits until the kernel's state has come: until then its reply would be lost", async () => {
+  session.start(kernel);
+  const answer = channel.ask("preview", { cells: [] });
+  await giveSubshell();
+  assert.deepEqual(requests(), []);
+  tellState();
+  const [{ id, method }] = requests();
+  assert.equal(method, "preview");
+  reply({ id, result: [1] });
+  assert.deepEqual(await answer, [1]);
+});
+
+test("a question whose reply was lost is asked again, and its first answer counts", async () => {
+  await opened();
+  const answer = channel.ask("runs");
+  mock.timers.tick(2000);
+  assert.equal(requests().length, 2);
+  const [first, again] = requests();
+  assert.deepEqual(again, first);
+  reply({ id: first.id, result: ["a run"] });
+  reply({ id: first.id, result: ["another"] });
+  assert.deepEqual(await answer, ["a run"]);
+  mock.timers.tick(1_000_000);
+  assert.equal(requests().length, 2);
+});
+
+test("a question that is never answered is given up after half a minute", async () => {
+  await opened();
+  const answer = channel.ask("preview");
+  for (const ms of [2000, 4000, 8000, 15_999]) mock.timers.tick(ms);
+  assert.equal(channel.requests.waiting.size, 1);
+  mock.timers.tick(1);
+  await assert.rejects(answer, /has not answered for 30 seconds/);
+  assert.equal(requests().length, 4);
+});
+
+test("a question to a kernel that ends fails at once", async () => {
+  await opened();
+  const answer = channel.ask("preview");
+  session.kernelStatus("restarting");
+  await assert.rejects(answer, /The kernel has ended/);
+  await assert.rejects(channel.ask("preview"), /No Evercell kernel/);
+  mock.timers.tick(1_000_000);
+  assert.equal(requests().length, 1);
+});
+
 test("closes the comm before its subshell", async () => {
   await opened();
   channel.dispose();

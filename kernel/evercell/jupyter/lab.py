@@ -9,7 +9,8 @@
     a run in a tab: "open" ─> {"type": "view", "view", "content" | "picture"}   lab_view.py
 
 A page opens one comm to the target "evercell", on a subshell where the kernel has them, so that it
-is answered while a cell blocks. Nothing is kept here: what is shown is a fold of the history.
+is answered while a cell blocks. What is shown is a fold of the history. A reply can be lost on its
+way, so the page asks again with the same id, and gets the same answer.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ __all__ = ["CellFeed", "LabChannel"]
 
 _INTERVAL = 0.15  # seconds between two messages
 _SHARE = 300  # rest this many times what looking took: a run is not slowed by being looked at
+_ANSWERS = 4  # that are kept for pages that ask again
 
 
 class CellFeed:
@@ -105,6 +107,7 @@ class LabChannel:
         self._clock = clock or SystemClock()
         self._feed: CellFeed | None = None
         self._windows: dict[str, lab_view.RunWindow] = {}  # by the page's name for it
+        self._answers: dict[int, Any] = {}  # the latest, by the request's id
         self._is_closed = False
         self._following = threading.Lock()  # one thread at a time changes what is followed
         self._methods: dict[str, Callable[[Mapping[str, Any]], Any]] = {
@@ -180,13 +183,25 @@ class LabChannel:
         data = message["content"]["data"]
         reply = partial(self._send, type="reply", id=data.get("id"))
         try:
-            method: Callable[..., Any] = self._methods.get(data.get("method", ""), _unknown)
-            reply(result=method(data.get("params") or {}))
+            reply(result=self._answer(data))
         except EvercellError as error:
             reply(error=str(error))
         except Exception as error:
             reply(error=f"{type(error).__name__}: {error}")
             raise  # a fault of ours: ipykernel logs it
+
+    def _answer(self, request: Mapping[str, Any]) -> Any:
+        """What the request's method says; of one that has been answered, what it said."""
+        name = request.get("id")
+        if name in self._answers:
+            return self._answers[name]
+        method: Callable[..., Any] = self._methods.get(request.get("method", ""), _unknown)
+        result = method(request.get("params") or {})
+        if isinstance(name, int) and result is not None:
+            self._answers[name] = result
+            while len(self._answers) > _ANSWERS:
+                del self._answers[next(iter(self._answers))]
+        return result
 
     def _preview(self, params: Mapping[str, Any]) -> Any:
         """What Restart and Run All would do to the page's cells; this attaches to nothing."""

@@ -9,11 +9,13 @@
 //        ^                                │ no state: "state" is asked again, and again
 //        └── no state at all ─────────────┘
 //
-// What the kernel publishes (iopub: states, and that a request is done) can be lost: until the
-// server's subscription stands, and what comes first after it, which the server uses up itself. So
-// nothing here waits for it once only. Requests and their replies come through, or their connection
-// breaks, which is told.
+// What the kernel publishes (iopub: states, answers, and that a request is done) can be lost: until
+// the server's subscription stands, what comes first after it, which the server uses up itself, and
+// whatever it drops while a cell prints too fast. So nothing here waits for it once only, and
+// questions go out once the state has come (`requests.js` sends them again). What is sent to the
+// kernel comes through, or the connection breaks, which is told.
 
+import { Requests } from "./requests.js";
 import { services, signaling } from "./shared.js";
 
 /** @typedef {import("./types").Badge} Badge */
@@ -22,7 +24,6 @@ import { services, signaling } from "./shared.js";
 /** @typedef {import("@jupyterlab/apputils").ISessionContext} SessionContext */
 /** @typedef {import("@jupyterlab/notebook").NotebookPanel} NotebookPanel */
 /** @typedef {"state" | "preview" | "runs" | "widget" | "open" | "tell" | "close"} Method */
-/** @typedef {{resolve: (value: any) => void, reject: (error: Error) => void}} Waiting */
 
 const TARGET = "evercell";
 const KERNEL = "evercell"; // the kernelspec's name
@@ -53,11 +54,11 @@ export class Channel {
     this.timer = 0;
     this.isRefused = false; // the kernel does not know Evercell, whatever the notebook says
     this.loading = ""; // the execute_request that loads the extension, while it runs
-    this.requests = 0;
+    this.requests = new Requests((message) => {
+      if (this.process) this.post("comm_msg", message);
+    });
     /** @type {Map<string, (data: any, buffers: DataView[]) => void>} who takes what is for a view */
     this.views = new Map();
-    /** @type {Map<number, Waiting>} */
-    this.waiting = new Map();
     this.isDisposed = false;
     this.sessionContext.kernelChanged.connect(this.onKernel, this);
     this.sessionContext.statusChanged.connect(this.onStatus, this);
@@ -99,22 +100,17 @@ export class Channel {
    * @returns {Promise<any>}
    */
   ask(method, params = {}) {
-    if (!this.isOpen) return Promise.reject(new Error("No Evercell kernel is connected."));
-    return new Promise((resolve, reject) => {
-      this.waiting.set(this.tell(method, params), { resolve, reject });
-    });
+    if (!this.kernel) return Promise.reject(new Error("No Evercell kernel is connected."));
+    return this.requests.ask(method, params);
   }
 
   /**
    * Ask without waiting for the answer.
    * @param {Method} method
    * @param {Record<string, any>} params
-   * @returns {number} the request's id
    */
   tell(method, params) {
-    const id = ++this.requests;
-    this.post("comm_msg", { id, method, params });
-    return id;
+    this.requests.tell(method, params);
   }
 
   /** Open a comm with the kernel that there is now, if it is one that records. */
@@ -162,7 +158,7 @@ export class Channel {
   onConnection(_, status) {
     if (status !== "connected" || !this.isEvercell) return;
     if (!this.process) return this.connect(); // even the request to open may be lost
-    this.tell("state", {});
+    this.askForState();
     this.expectState();
   }
 
@@ -202,9 +198,13 @@ export class Channel {
     window.clearTimeout(this.timer);
     this.timer = window.setTimeout(() => {
       if (asked + 1 === PATIENCE.length) return this.connect();
-      if (this.isOpen) this.tell("state", {});
+      if (this.isOpen) this.askForState();
       this.expectState(asked + 1);
     }, PATIENCE[asked]);
+  }
+
+  askForState() {
+    this.post("comm_msg", { method: "state", params: {} });
   }
 
   /** Tell the kernel, if it lives, that nobody listens any more. */
@@ -226,8 +226,7 @@ export class Channel {
     this.attached = false;
     this.note = "";
     for (const [id, badge] of this.cells) if (badge.status === "running") this.cells.delete(id);
-    for (const { reject } of this.waiting.values()) reject(new Error("The kernel has ended."));
-    this.waiting.clear();
+    this.requests.fail("The kernel has ended.");
   }
 
   /**
@@ -264,7 +263,7 @@ export class Channel {
       this.onKernelStatus(content.execution_state, message);
     } else if (this.isOpen && content.comm_id === this.commId) {
       if (type === "comm_msg") {
-        if (content.data.type === "state") this.process = message.header.session;
+        if (content.data.type === "state") this.onState(message.header.session);
         this.take(content.data, /** @type {any} */ (message.buffers ?? []));
       }
       if (type === "comm_close") {
@@ -273,6 +272,13 @@ export class Channel {
         this.changed.emit(null);
       }
     }
+  }
+
+  /** What the kernel publishes arrives. @param {string} process */
+  onState(process) {
+    const isFirst = !this.process;
+    this.process = process;
+    if (isFirst) this.requests.flush();
   }
 
   /**
@@ -303,10 +309,7 @@ export class Channel {
       return;
     }
     if (data.type === "reply") {
-      const waiting = this.waiting.get(data.id);
-      this.waiting.delete(data.id);
-      if (data.error === undefined) waiting?.resolve(data.result);
-      else waiting?.reject(new Error(data.error));
+      this.requests.answered(data);
       return;
     }
     const isWhole = data.type === "state";

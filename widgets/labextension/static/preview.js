@@ -8,6 +8,8 @@ import { amount, count, spent } from "./words.js";
 /** @typedef {import("./types").Preview} Preview */
 /** @typedef {import("@jupyterlab/notebook").NotebookPanel} NotebookPanel */
 
+const MOMENT = 300; // ms in which most kernels answer: nothing blinks
+
 /** @type {Record<string, [string, string]>} action -> mark, word */
 const WORDS = {
   restore: ["↺", "restored"], recompute: ["⟳", "recomputed"], execute: ["▸", "runs"],
@@ -30,26 +32,40 @@ export function askPreview({ panel, channel }) {
 }
 
 /**
- * Show it in a dialog.
+ * Show it in a dialog, which is there before the kernel's answer if that takes a while.
  * @param {Target} target
  * @returns {Promise<boolean>} whether the user wants to resume
  */
 export async function showPreview(target) {
-  const { Dialog, showDialog, showErrorMessage } = apputils;
-  let previews;
-  try {
-    previews = await askPreview(target);
-  } catch (error) {
-    await showErrorMessage("What would run?", /** @type {Error} */ (error));
-    return false;
-  }
-  const body = new widgets.Widget({ node: draw(previews, target.panel) });
+  const { Dialog, showDialog } = apputils;
+  const el = h("div", "evercell-Preview");
+  const asked = fill(el, target);
+  await Promise.race([asked, new Promise((resolve) => window.setTimeout(resolve, MOMENT))]);
   const { button } = await showDialog({
     title: "What would run?",
-    body,
+    body: new widgets.Widget({ node: el }),
     buttons: [Dialog.cancelButton({ label: "Close" }), Dialog.okButton({ label: "Resume" })],
   });
   return button.accept;
+}
+
+/**
+ * Ask, and say what comes of it: the forecast, or what is wrong and a way to ask again.
+ * @param {HTMLElement} el
+ * @param {Target} target
+ */
+async function fill(el, target) {
+  const message = h("p", "evercell-Preview-message", "Asking the kernel…");
+  message.setAttribute("role", "status");
+  el.replaceChildren(message);
+  try {
+    el.replaceChildren(...draw(await askPreview(target), target.panel));
+  } catch (error) {
+    message.textContent = /** @type {Error} */ (error).message;
+    const again = h("button", "evercell-Preview-again", "Try again");
+    again.addEventListener("click", () => void fill(el, target));
+    el.append(again);
+  }
 }
 
 /**
@@ -57,7 +73,7 @@ export async function showPreview(target) {
  * @param {NotebookPanel} panel
  */
 function draw(previews, panel) {
-  const el = h("div", "evercell-Preview", h("p", "evercell-Preview-sum", summary(previews)));
+  const sum = h("p", "evercell-Preview-sum", summary(previews));
   const table = h("table");
   const head = ["Cell", "Code", "On Resume", "Why", "Had cost"].map((word) => {
     const th = h("th", "", word);
@@ -68,8 +84,7 @@ function draw(previews, panel) {
   table.append(h("thead", "", h("tr", "", ...head)), body);
   const scrolled = h("div", "evercell-Preview-cells", table);
   scrolled.tabIndex = 0; // scrolls by keyboard
-  el.append(scrolled);
-  return el;
+  return [sum, scrolled];
 }
 
 /** @param {Preview[]} previews */
