@@ -50,6 +50,8 @@ EVENTS: list[e.Event] = [
     e.TimerStarted(RUN, AT, "a-16", "id:a", "sleep", AT + 5, "a-1", b"k", 1),
     e.SignalAwaited(RUN, AT, "a-17", "id:a", "approve", AT + 9, "a-1", b"k", 1),
     e.SignalTaken(RUN, AT, "a-17", "s-1"),
+    e.ConditionAwaited(RUN, AT, "a-18", "workflow", "Cell In[3], line 4", AT + 9),
+    e.WaitEnded(RUN, AT, "a-18"),
     e.SignalSent(RUN, AT, "a-9", "another", "go", b"k", "[]"),
     e.CancelSent(RUN, AT, "a-10", "another", "enough"),
     e.DeliveryReported(RUN, AT, "a-9", ERROR),

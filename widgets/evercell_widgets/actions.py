@@ -148,7 +148,9 @@ def of_wait(wait: Wait) -> list[ActionData]:
             _action("reject", here, "Reject", None),
         ]
     ask = "The code that waits goes on with an error of cancellation."
-    actions = [_action("cancel", here, f"Cancel {wait.kind}", ask)]
+    actions = []
+    if wait.execution.workflow is None:  # a workflow's code is cancelled as a whole
+        actions.append(_action("cancel", here, f"Cancel {wait.kind}", ask))
     if wait.kind == "signal":
         actions.insert(
             0, _action("signal", (wait.run_id, None), "Send signal…", None, form="signal")

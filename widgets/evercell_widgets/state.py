@@ -46,9 +46,9 @@ CellStatus = Literal[
 ]
 # "blocked": it can't go on with today's code; "stopped": no kernel carries it now
 WorkflowStatus = Literal["running", "blocked", "stopped"] | ev.RunEnd
-WaitKind = Literal["timer", "approval", "signal"]
+WaitKind = Literal["timer", "approval", "signal", "condition"]
 WaitStatus = Literal[
-    "waiting", "fired", "approved", "rejected", "received", "timed out", "canceled"
+    "waiting", "fired", "approved", "rejected", "received", "timed out", "canceled", "ended"
 ]
 # "stopped": its kernel has gone without a word
 RunState = Literal["idle", "running", "detached", "stopped"] | ev.RunEnd
@@ -119,7 +119,7 @@ class Wait:
     activity_id: str
     run_id: str
     kind: WaitKind
-    name: str  # the timer's, the signal's, or what the person is asked
+    name: str  # the timer's, the signal's, what the person is asked, where a condition is written
     started_at: int
     due: int | None  # wall clock in ns: when a timer fires, or the wait gives up
     execution: Execution

@@ -112,6 +112,14 @@ def _signal_awaited(view: RunView, event: ev.SignalAwaited) -> None:
         )  # fmt: skip
 
 
+def _condition_awaited(view: RunView, event: ev.ConditionAwaited) -> None:
+    if (run := view.workflows.get(event.run_id)) is not None:
+        _wait(
+            view, Wait(event.activity_id, event.run_id, "condition", event.name, event.at,
+                       event.expires_at, run)
+        )  # fmt: skip
+
+
 def _approval_requested(view: RunView, event: ev.ApprovalRequested) -> None:
     if (execution := where(view, event)) is not None:
         wait = Wait(
@@ -153,6 +161,10 @@ def _signal_taken(view: RunView, event: ev.SignalTaken) -> None:
     _end_wait(view, event.activity_id, "received", event.at)
 
 
+def _wait_ended(view: RunView, event: ev.WaitEnded) -> None:
+    _end_wait(view, event.activity_id, "ended", event.at)
+
+
 def _approval_answered(view: RunView, event: ev.ApprovalAnswered) -> None:
     status: WaitStatus = "approved" if event.approved else "rejected"
     wait = _end_wait(view, event.activity_id, status, event.at)
@@ -178,7 +190,9 @@ WORKFLOWS: dict[type[ev.Event], Callable[[RunView, Any], None]] = {
     ev.TimerCanceled: _timer_canceled,
     ev.SignalReceived: _signal_received,
     ev.SignalAwaited: _signal_awaited,
+    ev.ConditionAwaited: _condition_awaited,
     ev.SignalTaken: _signal_taken,
+    ev.WaitEnded: _wait_ended,
     ev.ApprovalRequested: _approval_requested,
     ev.ApprovalAnswered: _approval_answered,
     ev.CancelRequested: _cancel_requested,

@@ -26,6 +26,8 @@ def awaited_of(event: Event) -> Awaited | None:
             return Awaited("approval", prompt, run_id, event.expires_at, event.schema)
         case ev.SignalAwaited(run_id=run_id, name=name):
             return Awaited("signal", name, run_id, event.expires_at)
+        case ev.ConditionAwaited(run_id=run_id, name=name):
+            return Awaited("condition", name, run_id, event.expires_at)
         case ev.TimerStarted(run_id=run_id, name=name) if event.cell:
             long = event.fire_at - event.at >= _SHORT
             return Awaited("timer", name, run_id, event.fire_at) if long else None
@@ -41,6 +43,8 @@ def waiting_lines(awaited: Awaited, where: str) -> list[str]:
     match awaited.kind:
         case "timer":
             return [f"waiting{_until(awaited)}: {name}"]
+        case "condition":
+            return [f"waiting for a condition{_until(awaited)}: {name}"]
         case "signal":
             command = f"evercell signal {run_id} {shlex.quote(name)}{option}"
             return [f"waiting for signal {name!r}{_until(awaited)}", f"  send it: {command}"]

@@ -43,7 +43,7 @@ SELECT coalesce(notebook_run, run_id), workflow, finished_at IS NOT NULL
 FROM runs WHERE run_id = $run
 """
 
-Kind = Literal["timer", "signal", "approval", "step"]
+Kind = Literal["timer", "signal", "approval", "condition", "step"]
 
 
 class Carried(NamedTuple):

@@ -18,6 +18,7 @@ reached it, in the order in which it did:
     reached   StepCompleted | StepFailed | StepCanceled  TimerFired  ChildFinished  ApprovalAnswered
               SignalReceived  UpdateAccepted  CancelRequested  DeliveryReported
     besides   HeartbeatRecorded  UpdateCompleted  RunBlocked  ScheduleSet  ScheduleFired
+              SignalAwaited  ConditionAwaited ─ SignalTaken | WaitEnded
 
 A cell waits as it calls steps, and people step in:
 
@@ -91,6 +92,7 @@ from evercell.events.workflows import (
     ChildFinished,
     ChildStarted,
     CommandReceived,
+    ConditionAwaited,
     DeliveryReported,
     MarkerRecorded,
     ScheduleFired,
@@ -104,6 +106,7 @@ from evercell.events.workflows import (
     TimerStarted,
     UpdateAccepted,
     UpdateCompleted,
+    WaitEnded,
 )
 
 if TYPE_CHECKING:
@@ -129,6 +132,7 @@ __all__ = [
     "ChildStarted",
     "CommandKind",
     "CommandReceived",
+    "ConditionAwaited",
     "Decision",
     "DeliveryReported",
     "ErrorInfo",
@@ -163,6 +167,7 @@ __all__ = [
     "UpdateAccepted",
     "UpdateCompleted",
     "UsageRecorded",
+    "WaitEnded",
     "WorkflowStart",
     "decode_event",
     "decode_events",
@@ -212,6 +217,8 @@ AnyEvent = (
     | ScheduleSet
     | ScheduleFired
     | MapStarted
+    | ConditionAwaited
+    | WaitEnded
 )
 
 EVENT_TYPES: dict[str, type[Event]] = {cls.__name__: cls for cls in get_args(AnyEvent)}

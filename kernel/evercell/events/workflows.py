@@ -21,6 +21,7 @@ __all__ = [
     "ChildFinished",
     "ChildStarted",
     "CommandReceived",
+    "ConditionAwaited",
     "DeliveryReported",
     "MarkerRecorded",
     "ScheduleFired",
@@ -34,6 +35,7 @@ __all__ = [
     "TimerStarted",
     "UpdateAccepted",
     "UpdateCompleted",
+    "WaitEnded",
 ]
 
 
@@ -72,10 +74,11 @@ class SignalReceived(Event, frozen=True):
 
 
 class SignalAwaited(Event, frozen=True):
-    """A cell waits for the next signal of this name that no other wait took."""
+    """A cell, or a workflow's code, waits for the next signal of this name that no other wait
+    took."""
 
     activity_id: str
-    slot: str
+    slot: str  # "workflow", or the slot of the cell that waits
     name: str
     expires_at: int | None = None  # nanoseconds since the epoch
     cell: str = ""
@@ -84,10 +87,25 @@ class SignalAwaited(Event, frozen=True):
 
 
 class SignalTaken(Event, frozen=True):
-    """A cell's wait got this signal, and no other one will."""
+    """A wait got this signal, and no other one will."""
 
     activity_id: str
     signal_id: str
+
+
+class ConditionAwaited(Event, frozen=True):
+    """A workflow's code waits until a condition holds."""
+
+    activity_id: str
+    slot: str
+    name: str  # where it is written, "Cell In[3], line 4"
+    expires_at: int | None = None  # nanoseconds since the epoch
+
+
+class WaitEnded(Event, frozen=True):
+    """A workflow's code no longer waits for the condition, or it waits for the signal no more."""
+
+    activity_id: str
 
 
 class SignalSent(Event, frozen=True):

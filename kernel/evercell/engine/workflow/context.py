@@ -21,6 +21,7 @@ from evercell.engine.current import calling_workflow
 from evercell.engine.durations import Duration, seconds
 from evercell.engine.workflow.asks import SLOT
 from evercell.engine.workflow.guard import GUARD
+from evercell.engine.workflow.where import first_line
 from evercell.errors import UsageError, WorkflowCallError
 
 if TYPE_CHECKING:
@@ -161,16 +162,22 @@ def _cancel_step(instance: Instance, event: Event) -> None:
 
 async def ask_signal(instance: Instance, name: str, kind: Any, timeout: Duration | None) -> Any:
     """The next signal's argument: the only one, else a tuple of them, None without any."""
-    future = instance.messages.next_signal(name)
+    messages = instance.messages
+    future = messages.next_signal(name)
     limit = None if timeout is None else seconds(timeout)
+    wait = None if future.done() else messages.awaiting.begin("signal", name, instance.at, limit)
+    taken = None
     try:
         async with asyncio.timeout(limit):
             event = await future
+        taken = event.signal_id
     except (asyncio.CancelledError, TimeoutError):
         if future.done() and not future.cancelled():  # it came at the same time: not lost
-            instance.messages.unhandled.insert(0, future.result())
+            messages.unhandled.insert(0, future.result())
         raise
-    args, kwargs = instance.messages.arguments(event)
+    finally:
+        messages.awaiting.end(wait, taken)
+    args, kwargs = messages.arguments(event)
     if kwargs or len(args) > 1:
         return convert((*args, *kwargs.values()), kind, f"signal {name!r}")
     return convert(args[0] if args else None, kind, f"signal {name!r}")
@@ -182,8 +189,16 @@ async def wait_condition(
     """Wait until `predicate()` is true. Raises TimeoutError."""
     if predicate():
         return
-    async with asyncio.timeout(None if timeout is None else seconds(timeout)):
-        await instance.messages.condition(predicate)
+    limit = None if timeout is None else seconds(timeout)
+    awaiting = instance.messages.awaiting
+    code = getattr(predicate, "__code__", None)
+    place = repr(predicate) if code is None else first_line(code)
+    wait = awaiting.begin("condition", place, instance.at, limit)
+    try:
+        async with asyncio.timeout(limit):
+            await instance.messages.condition(predicate)
+    finally:
+        awaiting.end(wait)
 
 
 async def ask_approval(

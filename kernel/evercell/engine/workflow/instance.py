@@ -153,6 +153,8 @@ class Instance(RecordedValues):
     def take(self) -> tuple[list[Event], list[Pending]]:
         """What the code asked for since the last time: to be recorded, and to be carried out."""
         fresh, self.asks.fresh = self.asks.fresh, []
+        if self.finished is None:
+            fresh += self.messages.awaiting.tell(self.at)
         work, self.work = self.work, []
         return fresh, work
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from evercell import events as e
 from evercell.engine.conversion import convert_arguments
+from evercell.engine.workflow.awaiting import Awaiting
 from evercell.engine.workflow.where import first_line
 from evercell.errors import (
     HandlerNotFoundError,
@@ -67,6 +68,7 @@ class Messages:
         "_instance",
         "_updating",
         "_waiters",
+        "awaiting",
         "conditions",
         "dropped",
         "left",
@@ -79,6 +81,7 @@ class Messages:
 
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
+        self.awaiting = Awaiting(instance.run_id)
         self.signals: dict[str, Handler] = {}
         self.queries: dict[str, Handler] = {}
         self.updates: dict[str, Handler] = {}
@@ -92,6 +95,8 @@ class Messages:
 
     def remember(self, history: Iterable[Event]) -> None:
         """What a history holds has come; when it is delivered once more, that is no surprise."""
+        history = list(history)
+        self.awaiting.remember(history)
         for event in history:
             message = message_id(event)
             if message is not None:

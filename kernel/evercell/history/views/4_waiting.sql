@@ -209,13 +209,13 @@ CREATE OR REPLACE VIEW waits AS
 WITH awaited AS (
     SELECT *, min(at_ns) OVER (PARTITION BY run_id, activity_id) AS first_ns
     FROM store.event
-    WHERE type = 'SignalAwaited'
+    WHERE type IN ('SignalAwaited', 'ConditionAwaited')
     QUALIFY row_number() OVER (PARTITION BY run_id, activity_id ORDER BY seq DESC) = 1
 ),
 ended AS (
     SELECT run_id, activity_id, max(seq) AS seq
     FROM store.event
-    WHERE type IN ('SignalTaken', 'TimerFired', 'TimerCanceled')
+    WHERE type IN ('SignalTaken', 'TimerFired', 'TimerCanceled', 'WaitEnded')
     GROUP BY run_id, activity_id
 )
 SELECT run_id, cell_index, 'timer' AS kind, name, started_at AS since, fires_at AS until,
@@ -228,7 +228,7 @@ FROM approvals WHERE status = 'pending'
 UNION ALL
 SELECT s.run_id,
     coalesce(CAST(c.detail->>'$.cell_index' AS INTEGER), k.cell_index),
-    'signal',
+    CASE s.type WHEN 'SignalAwaited' THEN 'signal' ELSE 'condition' END,
     s.detail->>'$.name',
     make_timestamptz(s.first_ns // 1000),
     make_timestamptz(CAST(s.detail->>'$.expires_at' AS BIGINT) // 1000),
@@ -246,15 +246,15 @@ WHERE e.seq IS NULL AND r.finished_at IS NULL
     AND coalesce(CAST(s.detail->>'$.expires_at' AS BIGINT) > epoch_ns(now()), true)
 ORDER BY since, activity_id;
 
-COMMENT ON VIEW waits IS 'One row for each thing that is waited for now, also while no process carries the run: timers and answers, and in cells signals';
+COMMENT ON VIEW waits IS 'One row for each thing that is waited for now, also while no process carries the run: timers, answers, signals, and in workflows conditions';
 COMMENT ON COLUMN waits.run_id IS 'Run that waits';
 COMMENT ON COLUMN waits.cell_index IS 'Place in the notebook of the cell that waits, or that started the workflow, from 0';
-COMMENT ON COLUMN waits.kind IS 'timer, signal or approval';
-COMMENT ON COLUMN waits.name IS 'Name of the timer or the signal, or the question';
+COMMENT ON COLUMN waits.kind IS 'timer, signal, approval or condition';
+COMMENT ON COLUMN waits.name IS 'Name of the timer or the signal, the question, or where the condition is written';
 COMMENT ON COLUMN waits.since IS 'When the wait began';
 COMMENT ON COLUMN waits.until IS 'When it ends by itself: a timer fires, or the code gives up; null for never';
 COMMENT ON COLUMN waits.schema IS 'JSON schema of an answer; null for yes or no';
-COMMENT ON COLUMN waits.activity_id IS 'Id of the wait, to answer or to cancel it';
+COMMENT ON COLUMN waits.activity_id IS 'Id of the wait, to answer or, in a cell, to cancel it';
 COMMENT ON COLUMN waits.workflow IS 'What waits: "notebook", or the name of the workflow function';
 COMMENT ON COLUMN waits.notebook IS 'Absolute path of the notebook';
 

@@ -109,8 +109,8 @@ class Noted:
 class Awaited(NamedTuple):
     """Something that code waits for."""
 
-    kind: Literal["timer", "signal", "approval"]
-    name: str  # of the timer or the signal, or the question
+    kind: Literal["timer", "signal", "approval", "condition"]
+    name: str  # of the timer or the signal, the question, or where the condition is written
     run_id: str
     until: int | None  # nanoseconds since the epoch
     schema: str | None = None  # of an answer, JSON
