@@ -257,7 +257,7 @@ def _desk(session: Session, feed: Feed) -> Desk:
     """Who carries out what people want done to the run that is shown."""
     from evercell_widgets.desk import CommandDesk, Letters  # noqa: PLC0415 - with the widget
 
-    takes = Letters(session.commands, feed.is_over)
+    takes = Letters(session.commands, session.history.inbox, feed.is_over)
     return CommandDesk(session.history, takes, session.cells.namespace.ns)
 
 

@@ -40,6 +40,7 @@ EvercellError                   EC000
     ├── HandlerNotFoundError    EC512
     ├── UpdateRejectedError     EC513
     └── ForkError               EC514
+        └── ForkEditedError     EC515
 
 A message says what happened, why, and what to do, in that order. Codes are stable: once
 released, a code is never reused for anything else.
@@ -53,6 +54,7 @@ __all__ = [
     "ApplicationError",
     "CellError",
     "EvercellError",
+    "ForkEditedError",
     "ForkError",
     "HandlerNotFoundError",
     "HistoryError",
@@ -369,3 +371,9 @@ class ForkError(WorkflowError):
     """A run can't be forked as asked; nothing was recorded."""
 
     code = "EC514"
+
+
+class ForkEditedError(ForkError):
+    """A fork would share results of steps whose code is another today: its user has to say so."""
+
+    code = "EC515"

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from waiting import Book, events, interrupt_at, run, when
 
 from evercell.cli.app import app
 from evercell.clock import SystemClock
+from evercell.errors import ForkEditedError, RunNotFoundError
 from evercell.events import ApprovalRequested, SignalAwaited, StepStarted
 
 if TYPE_CHECKING:
@@ -143,12 +145,40 @@ def test_a_workflow_is_terminated_and_forked_with_its_users_word(book: Book) -> 
     assert run(notebook, "{}", "WorkflowHandle(forked).result(30)") == "better now"
     notebook.cell(define.replace("VERSION", "2"))
     refused = tell(book, "fork", "one", code=1)
+    assert refused["error"]["code"] == ForkEditedError.code
     assert "draft" in refused["error"]["message"]
+    assert "--accept-edits" in refused["error"]["message"]
     again = tell(book, "fork", "one", "--accept-edits", "--id", "two")
     assert again["status"] == "recorded"
     tell(book, "signal", "two", "go", "then")
     notebook.live["forked"] = again["run_id"]
     assert run(notebook, "{}", "WorkflowHandle(forked).result(30)") == "a1 then"
+
+
+def test_a_fork_that_is_refused_later_says_why_to_who_asked(book: Book) -> None:
+    notebook = book.start()
+    define = (
+        "from evercell import step, workflow\n"
+        "@step(version=VERSION)\nasync def draft(x): return x\n"
+        "@workflow\nasync def flow(): return await draft('a')"
+    )
+    notebook.cell(define.replace("VERSION", "1"))
+    assert run(notebook, "{}", "flow.start(id='one').result(30)") == "a"
+    book.stop()
+    kept = tell(book, "fork", "one", "--id", "two")
+    assert kept["status"] == "kept"
+    unknown = tell(book, "show", kept["run_id"], code=2)
+    assert unknown["error"]["code"] == RunNotFoundError.code
+    notebook = book.start()
+    notebook.cell(define.replace("VERSION", "2"))
+    inbox = book.folder / "inbox"
+    until = time.monotonic() + 30
+    while any(it.name[0] != "." for it in inbox.iterdir()) and time.monotonic() < until:
+        time.sleep(0.02)
+    refused = tell(book, "show", kept["run_id"], code=1)
+    assert refused["error"]["code"] == ForkEditedError.code
+    assert "draft" in refused["error"]["message"]
+    assert "draft" in "".join(notebook.session.history.take_notices())
 
 
 @pytest.mark.parametrize(

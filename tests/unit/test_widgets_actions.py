@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import view_events as e
 
 from evercell.engine import commands
-from evercell.errors import UsageError
+from evercell.errors import ForkEditedError, UsageError
 from evercell.history import History
+from evercell.history.inbox import Refusal
 from evercell_widgets.actions import Action, parse_action
 from evercell_widgets.desk import CommandDesk, Letters
+from evercell_widgets.talk import Talk
 from evercell_widgets.view import RunView, apply_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from evercell_widgets.feeder import Feeder
     from evercell_widgets.state import Wait
 
 SCHEMA = json.dumps(
@@ -63,6 +66,8 @@ class Counter:
 
     def pending(self, activity_id: str) -> Wait | None:
         return self.view.approvals.get(activity_id)
+
+    approval = pending  # as a Feeder's
 
     def act(self, **message: Any) -> commands.Command:
         self.desk.act(parse_action({"run": "w1", **message}), self.pending)
@@ -168,9 +173,44 @@ def test_a_value_is_told_from_none() -> None:
     assert parse_action({"deed": "skip", "run": "r"}) == Action("skip", "r")
 
 
+class Refuser(Taker):
+    """Puts letters into the inbox, where another process refuses them."""
+
+    def __init__(self, history: History) -> None:
+        super().__init__()
+        self.history = history
+
+    def takes(self, run_id: str) -> bool:
+        return False
+
+    def submit(self, command: commands.Command) -> str:
+        letter_id = commands.send(self.history, command)
+        [letter] = self.history.inbox.for_runs({command.run_id})
+        self.history.inbox.refuse(letter, Refusal(ForkEditedError.code, "draft is another today"))
+        return letter_id
+
+
+def test_what_another_process_refuses_is_told_to_who_asked(counter: Counter) -> None:
+    letters = Letters(Refuser(counter.history), counter.history.inbox, lambda: False)
+    said: list[Any] = []
+    desk = CommandDesk(counter.history, letters, {})
+    talk = Talk(cast("Feeder", counter), desk, lambda content, _: said.append(content))
+    act = {"type": "act", "page": "p", "request": 7, "deed": "cancel", "run": "elsewhere"}
+    talk.hear(act)
+    assert said == [
+        {
+            "type": "answer",
+            "page": "p",
+            "request": 7,
+            "error": "draft is another today",
+            "word": "Share the old results",
+        }
+    ]
+
+
 def test_what_another_process_has_is_told_by_letter(counter: Counter) -> None:
     over = False
-    letters = Letters(counter.taker, lambda: over)
+    letters = Letters(counter.taker, counter.history.inbox, lambda: over)
     desk = CommandDesk(counter.history, letters, {})
     desk.act(parse_action({"deed": "cancel", "run": "elsewhere"}), counter.pending)
     assert counter.taker.taken == [commands.CancelRun("elsewhere", by=commands.user())]

@@ -42,6 +42,7 @@ class Action:
     name: str = ""  # of a signal
     value: Any = None  # JSON: an approval's answer, a signal's argument, a step's result
     has_value: bool = False
+    accepted: bool = False  # the person gave their word for what was refused without it
 
 
 class Desk(Protocol):
@@ -82,9 +83,11 @@ def parse_action(message: Mapping[str, Any]) -> Action:
     name, text = message.get("name", ""), message.get("value")
     if deed == "signal" and not (isinstance(name, str) and name.strip()):
         raise ValueError("A signal needs a name.")
+    word = message.get("accepted") is True
     if text is None or text == "":
-        return Action(deed, run, activity, str(name).strip())
-    return Action(deed, run, activity, str(name).strip(), _value(text), has_value=True)
+        return Action(deed, run, activity, str(name).strip(), accepted=word)
+    value = _value(text)
+    return Action(deed, run, activity, str(name).strip(), value, has_value=True, accepted=word)
 
 
 def _value(text: object) -> Any:

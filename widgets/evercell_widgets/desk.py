@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from evercell.clock import SystemClock
 from evercell.engine import commands
+from evercell.engine.fate import fate_of
 from evercell.engine.forms import check_answer
 from evercell.engine.telling import fork_of
 from evercell.engine.workflow.forking import next_step
@@ -16,10 +17,13 @@ if TYPE_CHECKING:
 
     from evercell.events import Payload
     from evercell.history import History
+    from evercell.history.inbox import Inbox
     from evercell_widgets.actions import Action
     from evercell_widgets.state import Wait
 
 __all__ = ["CommandDesk", "Commands", "Letters"]
+
+_PATIENCE = 3.0  # seconds; a kernel looks five times a second, and a page waits for ten
 
 
 class Commands(Protocol):
@@ -37,17 +41,21 @@ class Commands(Protocol):
 class Letters:
     """Commands for a run that another process may have: it finds them in the history's inbox."""
 
-    def __init__(self, commands: Commands, is_over: Callable[[], bool]) -> None:
+    def __init__(self, commands: Commands, inbox: Inbox, is_over: Callable[[], bool]) -> None:
         """`is_over`: whether no process has the run."""
-        self._commands, self._is_over = commands, is_over
+        self._commands, self._inbox, self._is_over = commands, inbox, is_over
 
     def takes(self, run_id: str) -> bool:
         """See `Commands`; or soon, by the process that has it."""
         return self._commands.takes(run_id) or not self._is_over()
 
     def submit(self, command: commands.Command) -> str:
-        """See `Commands`."""
-        return self._commands.submit(command)
+        """See `Commands`. Raises what the other process refuses it with, if it does so soon."""
+        here = self._commands.takes(command.run_id)
+        letter = self._commands.submit(command)
+        if not here:
+            fate_of(self._inbox, letter, patience=_PATIENCE, lives=lambda: not self._is_over())
+        return letter
 
 
 class CommandDesk:
@@ -86,7 +94,8 @@ class CommandDesk:
         run_id, step = action.run_id, action.activity_id
         at = next_step(self._history.events(run_id), step)
         new_run = SystemClock().new_id()
-        command = fork_of(self._history, run_id, new_run, at, {step: action.value}, False, None)
+        overrides, accepted = {step: action.value}, action.accepted
+        command = fork_of(self._history, run_id, new_run, at, overrides, accepted, None)
         if not self.takes(command.run_id):
             raise UsageError("No kernel carries that run now. Open its notebook and run its cells.")
         return command

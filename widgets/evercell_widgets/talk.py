@@ -2,9 +2,10 @@
 
     page -> kernel   {type: "look", page, fresh, first, count, open, status, search, inspect}
                      {type: "leave", page}
-                     {type: "act", page, request, deed, run, activity, name, value}
+                     {type: "act", page, request, deed, run, activity, name, value, accepted}
     kernel -> page   {type: "frame", page}, with the Frame as JSON in the one buffer
-                     {type: "answer", page, request, error}: durable, unless there is an error
+                     {type: "answer", page, request, error, word}: durable, unless there is an
+                     error; `word` is what the person may accept, to have it done all the same
 
 JSON objects all, whatever carries them: a widget's comm, or that of JupyterLab's extension. A look
 is answered on the thread that it comes on, a subshell's in JupyterLab: also while a cell blocks.
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from evercell.errors import EvercellError
+from evercell.errors import EvercellError, ForkEditedError
 from evercell_widgets.actions import parse_action
 from evercell_widgets.outline import parse_look
 
@@ -48,22 +49,24 @@ class Talk:
             case {"type": "leave", "page": str(page)}:
                 self._feeder.leave(page)
             case {"type": "act", "page": str(page), "request": request}:
-                error = self._act(message)
-                answer = {"type": "answer", "page": page, "request": request, "error": error}
-                self._send(answer, [])
+                answer = {"type": "answer", "page": page, "request": request}
+                self._send(answer | self._act(message), [])
 
     def frame(self, page: str, frame: Frame) -> None:
         """Send what `page` looks at."""
         self._send({"type": "frame", "page": page}, [msgspec.json.encode(frame)])
 
-    def _act(self, message: dict[str, Any]) -> str | None:
+    def _act(self, message: dict[str, Any]) -> dict[str, str | None]:
         """Have an action carried out. Returns what went wrong, for the person."""
+        error, word = None, None
         if self._desk is None:
-            return "Nothing can be done from here: this run has no kernel of its own."
+            error = "Nothing can be done from here: this run has no kernel of its own."
+            return {"error": error, "word": None}
         try:
             self._desk.act(parse_action(message), self._feeder.approval)
-        except EvercellError as error:
-            return error.message
-        except ValueError as error:
-            return str(error)
-        return None
+        except EvercellError as refused:
+            error = refused.message
+            word = "Share the old results" if isinstance(refused, ForkEditedError) else None
+        except ValueError as wrong:
+            error = str(wrong)
+        return {"error": error, "word": word}

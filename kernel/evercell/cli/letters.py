@@ -7,30 +7,28 @@ command ─ letter (durable) ─┬─ a process has the run ─ it took the let
 from __future__ import annotations
 
 import sys
-import time
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from evercell.cli.console import open_history, print_json
 from evercell.clock import SystemClock
 from evercell.engine import commands, telling
-from evercell.errors import EvercellError, ForkError, UsageError
+from evercell.engine.fate import fate_of
+from evercell.errors import ForkEditedError, UsageError
 from evercell.history.locks import is_held
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from evercell.engine.fate import Fate
     from evercell.history import History
 
 __all__ = ["fork_run", "tell_run"]
 
 _PATIENCE = 30.0  # seconds; a kernel looks five times a second
 _SILENCE = 2.0
-_LOOK = 0.05
-
-Fate = Literal["recorded", "kept"]
 
 
 def tell_run(
@@ -74,9 +72,9 @@ def fork_run(
                 history, run_id, new_run, at, overrides, accept_edits, workflow_id
             )
             try:
-                fate = _give(history, command, command.run_id)
-            except ForkError as error:
-                if not _asks_for_word(error) or accept_edits or as_json or not _agrees(error):
+                fate = _give(history, command, command.run_id, letter_id=new_run)
+            except ForkEditedError as error:
+                if accept_edits or as_json or not _agrees(error):
                     raise
                 accept_edits = True
                 continue
@@ -86,11 +84,7 @@ def fork_run(
         history.close()
 
 
-def _asks_for_word(error: ForkError) -> bool:
-    return "--accept-edits" in error.message
-
-
-def _agrees(error: ForkError) -> bool:
+def _agrees(error: ForkEditedError) -> bool:
     if not sys.stdin.isatty():
         return False
     typer.echo(f"evercell: {error}", err=True)
@@ -102,23 +96,26 @@ def _require_process(history: History, host: str) -> None:
         raise UsageError(f"No process has run {host} now, so no cell of it runs.")
 
 
-def _give(history: History, command: commands.Command, host: str) -> Fate:
+def _give(
+    history: History, command: commands.Command, host: str, letter_id: str | None = None
+) -> Fate:
     """Leave the command, and see whether it is taken. Raises what the run refuses it with."""
-    letter = commands.send(history, command)
-    sent, said = time.monotonic(), False
-    while history.inbox.holds(letter):
-        waited = time.monotonic() - sent
-        if waited > _PATIENCE or not is_held(_lock(history, host)):
-            return "kept"
+    letter = commands.send(history, command, letter_id)
+    said = False
+
+    def waiting(waited: float) -> None:
+        nonlocal said
         if waited > _SILENCE and not said:
             said = True
             typer.echo("evercell: sent, and waiting for the run's process to take it", err=True)
-        time.sleep(_LOOK)
-    refusal = history.inbox.take_refusal(letter)
-    if refusal is None:
-        return "recorded"
-    kinds: dict[str, type[EvercellError]] = {ForkError.code: ForkError}
-    raise kinds.get(refusal.code, UsageError)(refusal.message)
+
+    return fate_of(
+        history.inbox,
+        letter,
+        patience=_PATIENCE,
+        lives=lambda: is_held(_lock(history, host)),
+        waiting=waiting,
+    )
 
 
 def _lock(history: History, host: str) -> Path:
@@ -139,3 +136,5 @@ def _say(command: commands.Command, fate: Fate, *, as_json: bool) -> None:
         typer.echo(
             f"Kept for {what}: no process took it yet, and the next one that can carry it out does."
         )
+        if forked:
+            typer.echo(f"What came of it: evercell show {forked}")

@@ -18,6 +18,8 @@ from evercell.cli.console import (
     print_table,
 )
 from evercell.cli.view import first_line
+from evercell.engine.fate import refusal_of
+from evercell.errors import RunNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -92,11 +94,12 @@ def list_runs(folder: Path | None, *, as_json: bool) -> None:
 def show_run(prefix: str, folder: Path | None, *, as_json: bool) -> None:
     """Print a run: for each of its cells the latest execution, and the steps made there.
 
-    Raises RunNotFoundError when no run's id, or more than one, begins with `prefix`.
+    Raises RunNotFoundError when no run's id, or more than one, begins with `prefix`; for a fork
+    that was refused when its run's process came to it, why.
     """
     history = open_history(folder)
     try:
-        of_run = {"run": history.run(prefix).run_id}
+        of_run = {"run": _find(history, prefix)}
         run = _rows(history, _RUN, of_run)[0]
         cells = _latest(_rows(history, _CELLS, of_run))
         steps = _rows(history, _STEPS, of_run)
@@ -114,6 +117,15 @@ def show_run(prefix: str, folder: Path | None, *, as_json: bool) -> None:
     _print_run(run, usage)
     _print_cells(cells)
     _print_steps(cells)
+
+
+def _find(history: History, prefix: str) -> str:
+    try:
+        return history.run(prefix).run_id
+    except RunNotFoundError:
+        if prefix.isalnum() and (refusal := history.inbox.refusal(prefix)) is not None:
+            raise refusal_of(refusal) from None
+        raise
 
 
 def _print_run(run: Row, usage: list[Row]) -> None:

@@ -160,10 +160,15 @@ class Inbox:
 
     def take_refusal(self, letter_id: str) -> Refusal | None:
         """Why a letter was refused, once; None where nobody said so."""
-        path = self._refusal(letter_id)
+        refusal = self.refusal(letter_id)
+        with suppress(OSError):
+            self._refusal(letter_id).unlink()
+        return refusal
+
+    def refusal(self, letter_id: str) -> Refusal | None:
+        """Why a letter was refused; None where nobody said so."""
         try:
-            data = path.read_bytes()
-            path.unlink()
+            data = self._refusal(letter_id).read_bytes()
         except OSError:
             return None
         with suppress(msgspec.DecodeError):

@@ -222,7 +222,7 @@ class LabChannel:
             feed, subject = feed_of(history, params["run"], own)
         desk = None
         if session is not None:
-            takes = Letters(session.commands, feed.is_over)
+            takes = Letters(session.commands, session.history.inbox, feed.is_over)
             desk = CommandDesk(session.history, takes, self._cells.namespace)
         self._close_run(params)
         send = partial(self._send, type="view", view=view)

@@ -1,6 +1,7 @@
 // Actions: buttons that ask where it costs, forms where something is to be said, and what came of it.
 //
-//   button ─ asks? ─ form? ─> sent ─ "Saving…" ─> answer: accepted, or what is wrong
+//   button ─ asks? ─ form? ─> sent ─ "Saving…" ─> answer: accepted, or what is wrong, perhaps
+//                              └── "all the same" <── with what would have it done
 //
 // What was accepted is durable; that it is done is seen by the row, when its event has come.
 
@@ -10,7 +11,8 @@ import { planOf } from "./schema.js";
 
 /**
  * @typedef {import("./types.js").ActionData} ActionData
- * @typedef {(action: ActionData, said: {name?: string, value?: string}) => Promise<string | null>} Act
+ * @typedef {import("./types.js").Said} Said
+ * @typedef {(action: ActionData, said: Said) => Promise<import("./types.js").Wrong | null>} Act
  *   resolves to what went wrong, or null when it is durable
  */
 
@@ -74,16 +76,32 @@ export class Deeds {
     /** @type {HTMLElement | null} */ (this.row.firstElementChild)?.focus();
   }
 
-  /** @param {ActionData} action @param {{name?: string, value?: string}} said */
+  /** @param {ActionData} action @param {Said} said */
   async send(action, said) {
     this.lock(true);
     this.said.classList.remove("ec-wrong");
     say(this.said, "Saving…");
     const wrong = await this.act(action, said);
     this.lock(false);
-    if (wrong !== null) return this.wrong(wrong);
+    if (wrong !== null) {
+      if (wrong.word !== null) this.offer(wrong.word, action, said);
+      return this.wrong(wrong.error);
+    }
     this.asked.replaceChildren();
     say(this.said, "Saved: it takes effect as soon as the kernel comes to it.");
+  }
+
+  /**
+   * Ask for the person's word.
+   * @param {string} word @param {ActionData} action @param {Said} said
+   */
+  offer(word, action, said) {
+    const again = { ...said, accepted: true };
+    const yes = button(`ec-deed ec-primary ec-${action.deed}`, word, () => void this.send(action, again));
+    const buttons = h("div", "ec-buttons");
+    buttons.append(yes, button("ec-deed", "Don't", () => this.close()));
+    this.asked.replaceChildren(buttons);
+    yes.focus();
   }
 
   /** @param {boolean} locked */

@@ -50,7 +50,7 @@ export class Link {
     this.watch = 0;
     this.timer = 0;
     this.requests = 0;
-    /** @type {Map<number, (wrong: string | null) => void>} */
+    /** @type {Map<number, (wrong: import("./types.js").Wrong | null) => void>} */
     this.waiting = new Map();
     this.onPicture = () => this.pictured(model.get("picture"));
     this.onMessage = (/** @type {any} */ content, /** @type {DataView[]} */ buffers) =>
@@ -94,14 +94,14 @@ export class Link {
   /**
    * Have something done. Resolves to what went wrong, or null when it is durable.
    * @param {import("./types.js").ActionData} action
-   * @param {{name?: string, value?: string}} said
-   * @returns {Promise<string | null>}
+   * @param {import("./types.js").Said} said
+   * @returns {Promise<import("./types.js").Wrong | null>}
    */
   act({ deed, run, activity }, said) {
     const request = ++this.requests;
     return new Promise((resolve) => {
       const late = "No answer from the kernel yet. It may take this up when the running cell ends.";
-      const timer = window.setTimeout(() => this.answered(request, late), LATE);
+      const timer = window.setTimeout(() => this.answered(request, { error: late, word: null }), LATE);
       this.waiting.set(request, (wrong) => {
         window.clearTimeout(timer);
         resolve(wrong);
@@ -110,7 +110,7 @@ export class Link {
     });
   }
 
-  /** @param {number} request @param {string | null} wrong */
+  /** @param {number} request @param {import("./types.js").Wrong | null} wrong */
   answered(request, wrong) {
     this.waiting.get(request)?.(wrong);
     this.waiting.delete(request);
@@ -132,7 +132,10 @@ export class Link {
   /** @param {any} content @param {DataView[]} buffers */
   heard(content, buffers) {
     if (content?.page !== this.page) return;
-    if (content.type === "answer") this.answered(content.request, content.error);
+    if (content.type === "answer") {
+      const { request, error, word } = content;
+      this.answered(request, error === null ? null : { error, word: word ?? null });
+    }
     if (content.type !== "frame") return;
     this.isHeard = true;
     this.sentAt = 0;

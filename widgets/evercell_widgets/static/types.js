@@ -25,6 +25,10 @@
  * @typedef {{deed: string, run: string, activity: string | null, label: string,
  *   ask: string | null, form: string | null}} ActionData
  *
+ * What went wrong with an action; `word` is what may be accepted, to have it done all the same.
+ * @typedef {{error: string, word: string | null}} Wrong
+ * @typedef {{name?: string, value?: string, accepted?: boolean}} Said
+ *
  * @typedef {{run: string, activity: string, prompt: string, schema: string | null, since: number,
  *   due: number | null, asker: string, acts: boolean}} ApprovalData
  *

@@ -20,7 +20,7 @@ from evercell.engine import clear
 from evercell.engine.run import ABI
 from evercell.engine.workflow import loading
 from evercell.engine.workflow.asks import ASKED, REACHED
-from evercell.errors import ForkError, RunNotFoundError
+from evercell.errors import ForkEditedError, ForkError, RunNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -207,7 +207,7 @@ def _copied(
 
 
 def _refuse_edits(instance: Instance, shared: list[Event], run_id: str) -> None:
-    """Raise ForkError if recorded results that are shared came from other code than today's."""
+    """Raise ForkEditedError if results that are shared came from other code than today's."""
     recorded = {
         (event.name, event.key[:16]): event.key[16:]
         for event in shared
@@ -216,7 +216,7 @@ def _refuse_edits(instance: Instance, shared: list[Event], run_id: str) -> None:
     today = instance.step_versions or {}
     edited = {call[0] for call, version in recorded.items() if today.get(call, version) != version}
     if edited:
-        raise ForkError(
+        raise ForkEditedError(
             f"these steps have other code today than when run {run_id} recorded their results: "
             f"{', '.join(sorted(edited))}. To share the old results all the same: "
             "accept_edits=True (--accept-edits); to run them again, fork before them: at=..."
