@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
-from contextlib import contextmanager
+import threading
+import warnings
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -113,3 +117,57 @@ def test_spans_are_made_where_opentelemetry_is_in_use(env: WorkflowEnvironment) 
     finally:
         for name in [name for name in sys.modules if name.startswith("opentelemetry")]:
             del sys.modules[name]  # later tests are to run without it
+
+
+class Current(evercell.Interceptor):
+    """Keeps the step as OpenTelemetry keeps its span: what it sets, it takes back where it was."""
+
+    def __init__(self) -> None:
+        self.step_name: ContextVar[str] = ContextVar("step_name", default="")
+        self.failures: list[ValueError] = []
+        self.ended: list[str] = []
+
+    @contextmanager
+    def step(self, info: Any) -> Iterator[None]:
+        token = self.step_name.set(info.name)
+        try:
+            yield
+        finally:
+            try:
+                self.step_name.reset(token)
+                self.ended.append(info.name)
+            except ValueError as error:  # the token is another context's
+                self.failures.append(error)
+
+
+def test_a_step_under_way_ends_in_its_own_context_when_the_process_lets_go(
+    env: WorkflowEnvironment,
+) -> None:
+    current, begun = Current(), threading.Event()
+    settings.change(interceptors=[current])
+
+    @step(name="endless")
+    async def endless() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    @step(name="stubborn")
+    async def stubborn() -> None:
+        with suppress(GeneratorExit):
+            await endless()
+        await asyncio.sleep(1)  # refused: nobody waits any more
+
+    @workflow
+    async def flow() -> None:
+        await asyncio.gather(endless(), stubborn())
+
+    flow.start()
+    assert begun.wait(30)
+    env.worker.call(lambda: None).result(30)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        env.worker.close()
+        gc.collect()
+    assert current.failures == []
+    assert "endless" in current.ended
+    assert [str(it.message) for it in caught] == []

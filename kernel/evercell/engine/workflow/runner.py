@@ -38,6 +38,7 @@ from evercell.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextvars import Context
 
     from evercell.clock import Clock
     from evercell.engine.workflow.context import StepWork
@@ -129,7 +130,7 @@ class StepRunner:
         self._stalled = stalled
         self._next: list[Job] = []  # that they were asked for is not recorded yet
         self._queue: deque[Job] = deque()  # of async steps
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._tasks: dict[str, tuple[asyncio.Task[None], Context]] = {}
         self.controls: dict[str, Control] = {}  # of the steps under way: what commands reach
         self._canceled: set[str] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -234,10 +235,21 @@ class StepRunner:
         try:
             loop.run_forever()
         finally:
-            for task in self._tasks.values():
-                task._log_destroy_pending = False  # type: ignore[attr-defined] # in doubt, as said
-            self._tasks.clear()
+            self._abandon(asyncio.all_tasks(loop))
             loop.close()
+
+    def _abandon(self, left: set[asyncio.Task[Any]]) -> None:
+        """End the bodies, and the tasks that they made, where they stand, each in its own context,
+        where what they entered can be left: the garbage collector would do it in another one."""
+        contexts = dict(self._tasks.values())
+        for task in left:
+            task._log_destroy_pending = False  # type: ignore[attr-defined] # in doubt, as said
+            context = contexts.get(task) or getattr(task, "get_context", copy_context)()
+            coroutine = task.get_coro()
+            if coroutine is not None:
+                with suppress(BaseException):  # of a body that is over
+                    context.run(coroutine.close)
+        self._tasks.clear()
 
     def _begin(self) -> None:
         self._woken = False
@@ -245,13 +257,14 @@ class StepRunner:
         while self._queue:
             job = self._queue.popleft()
             if job.activity_id not in self._canceled:
-                task = loop.create_task(self._run_async(job))
-                self._tasks[job.activity_id] = task
+                context = copy_context()
+                task = loop.create_task(self._run_async(job), context=context)
+                self._tasks[job.activity_id] = task, context
 
     def _cancel(self, activity_id: str) -> None:
-        task = self._tasks.get(activity_id)
-        if task is not None:
-            task.cancel()
+        known = self._tasks.get(activity_id)
+        if known is not None:
+            known[0].cancel()
 
     async def _run_async(self, job: Job) -> None:
         async def commit(*events: Event) -> None:
