@@ -289,6 +289,29 @@ history.close()
     count("long queries stopped by Ctrl-C", 4)
 
 
+def test_ctrl_c_at_any_moment_of_a_query_is_one(tmp_path: Path, count: Count) -> None:
+    """Inside of DuckDB it became a RuntimeError; behind the lock, it kept the history locked."""
+    script = """
+import os, signal, sys, threading
+from pathlib import Path
+from evercell.history import History
+history = History(Path(sys.argv[1]))
+long = "SELECT sum(hash(a.range + b.range)) FROM range(3000000) a, range(3000000) b"
+stopped = 0
+for after in range(0, 60, 2):
+    for ask in (history.query, history.relation):
+        try:
+            threading.Timer(after / 1000, os.kill, (os.getpid(), signal.SIGINT)).start()
+            ask(long)
+        except KeyboardInterrupt:
+            stopped += 1
+print(stopped, history.query("SELECT 42").rows)
+history.close()
+"""
+    assert run_python(script, tmp_path / "history") == "60 [(42,)]\n"
+    count("queries stopped by Ctrl-C at another moment each", 60)
+
+
 def test_a_file_of_a_newer_duckdb_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What DuckDB 2.0 says of a file of a storage version beyond its own; 1.x of ours likewise."""
 

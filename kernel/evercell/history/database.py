@@ -27,6 +27,7 @@ from evercell.errors import (
 from evercell.history import failpoints
 from evercell.history.catalogue import views_script
 from evercell.history.disk import sync_folder, write_error
+from evercell.history.interrupts import rest
 from evercell.history.locks import FileLock
 from evercell.history.schema import RELEASE, SCHEMA, newer
 
@@ -180,7 +181,7 @@ class Database:
                     raise _opening_failed(self.path, error) from error
                 if time.monotonic() >= deadline:
                     raise HistoryLockedError(_locked(self.path, str(error))) from error
-            time.sleep(_POLL)
+            rest(_POLL)
 
     def _migrate(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Bring the file to this release's schema and views, changes and their record in one

@@ -23,6 +23,7 @@ from evercell.history import failpoints
 from evercell.history.applied import Applied, load_applied, save_applied
 from evercell.history.database import translated
 from evercell.history.disk import sync_folder, write_error
+from evercell.history.interrupts import raise_held
 from evercell.history.locks import is_held
 from evercell.history.making import load_rows
 from evercell.history.outputs import remove_orphans
@@ -167,6 +168,7 @@ def _fold_writer(
         state = _start_over(connection, database, state, headers[0][1], rows)
     with translated(database), Transaction(connection) as transaction:
         for place, (path, header) in enumerate(headers):
+            raise_held()
             if state is not None and header.segment < state.segment:
                 continue  # applied, and about to be deleted
             state = _enter(path, header, state)

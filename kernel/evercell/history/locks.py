@@ -20,6 +20,7 @@ import msgspec
 
 from evercell.errors import RunInUseError
 from evercell.history.disk import make_folder, write_error
+from evercell.history.interrupts import rest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,7 +59,7 @@ class FileLock:
         while not self._try():
             if time.monotonic() >= deadline:
                 return False
-            time.sleep(_POLL)
+            rest(_POLL)
         assert self._fd is not None  # noqa: S101 - _try() said so
         note = msgspec.json.encode(Holder(os.getpid(), socket.gethostname(), since))
         try:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 from evercell.errors import HistoryWriteError, JournalDamagedError
 from evercell.history.database import translated
 from evercell.history.fold import Fingerprint, fingerprint, fold
+from evercell.history.interrupts import held_interrupts
 from evercell.history.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Reader:
 
         Raises HistoryLockedError, HistoryWriteError, HistoryNewerError, JournalDamagedError.
         """
-        with self._lock:
+        with self._alone():
             if self._connection is not None:
                 return self._use_open(use, read_only=read_only, shared=shared)
             with self._opened(read_only=read_only or shared) as connection:
@@ -78,7 +79,7 @@ class Reader:
         Raises HistoryLockedError, HistoryNewerError.
         """
         path = self.database.path
-        with self._lock:
+        with self._alone():
             if self._connection is not None:
                 return use(self._connection)
             with (
@@ -93,7 +94,7 @@ class Reader:
         journals are in. Raises what `read` raises."""
         self._flush()
         path = self.database.path
-        with self._lock, self.database.turn(), self.database.connect() as connection:
+        with self._alone(), self.database.turn(), self.database.connect() as connection:
             with suppress(*((JournalDamagedError,) if damaged else ())):
                 self._fold(connection, self._state())
             self._folded = None
@@ -105,12 +106,12 @@ class Reader:
         `read` raises, apart from JournalDamagedError."""
         if self.database.writable:
             return self.write(use, damaged=True)
-        with self._lock, self._as_it_is(damaged=True) as connection:
+        with self._alone(), self._as_it_is(damaged=True) as connection:
             return use(connection)
 
     def compact(self) -> None:
         """Give the space of deleted rows back to the disk."""
-        with self._lock, self.database.turn():
+        with self._alone(), self.database.turn():
             self.database.compact()
             self._folded = None
 
@@ -118,7 +119,7 @@ class Reader:
     def reading(self) -> Iterator[None]:
         """Keep one connection for all reads of this thread in the block. Raises what `read`
         raises."""
-        with self._lock:
+        with self._alone():
             if self._connection is not None:
                 yield
                 return
@@ -138,6 +139,11 @@ class Reader:
     def is_behind(self) -> bool:
         """Whether there may be something to fold."""
         return self.database.writable and self._differs(self._state())
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        with held_interrupts(), self._lock:
+            yield
 
     def _use_open(
         self, use: Callable[[duckdb.DuckDBPyConnection], T], *, read_only: bool, shared: bool
