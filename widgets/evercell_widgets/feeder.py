@@ -187,8 +187,8 @@ class Feeder:
 
     def _show_frames(self) -> bool:
         """Fold what came and show it. Returns whether anything came."""
+        self._fold()  # costs the same, however often it is done
         began = self._clock.monotonic()
-        self._fold()
         came = self._view.revision != self._shown
         if came or self._viewers.owe:
             for page, frame in self._viewers.frames():

@@ -215,7 +215,8 @@ class Viewers:
         else:
             frame = self._searched(viewer)
         rows = frame["rows"]
-        frame["rows"] = [row for row in rows if viewer.has.get(row["id"]) != row]
+        has = viewer.has.get
+        frame["rows"] = [row for row in rows if (had := has(row["id"])) is not row and had != row]
         frame["number"], viewer.sent = viewer.sent, viewer.sent + 1
         viewer.has = {row["id"]: row for row in rows}
         return frame

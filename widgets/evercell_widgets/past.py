@@ -20,7 +20,9 @@ class Past:
     def __init__(self, events: Iterable[Event], read_at: int) -> None:
         self._read_at = read_at
         since = read_at - _OVERLAP
-        self._recent = {_identity(event) for event in events if event.at >= since}
+        recent = [event for event in events if event.at >= since]
+        self._recent = set(map(_identity, recent))
+        self._times = {event.at for event in recent}  # of one that is new, it is new as well
 
     def unseen(self, events: Sequence[Event]) -> Sequence[Event]:
         """`events` without those that the past held. Threads that record at one time may notify
@@ -30,9 +32,15 @@ class Past:
         if events[-1].at > self._read_at + _OVERLAP:
             self._recent.clear()
             return events
-        new = [event for event in events if _identity(event) not in self._recent]
-        self._recent.difference_update(map(_identity, events))
-        return new
+        times = self._times
+        return [event for event in events if event.at not in times or self._is_new(event)]
+
+    def _is_new(self, event: Event) -> bool:
+        identity = _identity(event)
+        if identity not in self._recent:
+            return True
+        self._recent.remove(identity)
+        return False
 
 
 def _identity(event: Event) -> tuple[type[Event], int, str | None]:

@@ -6,7 +6,8 @@ what ticks is the page's business, so that a row which did not change need not b
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict
 
 from evercell_widgets.counts import Counts, counts_of
 from evercell_widgets.texts import call_text, one_line
@@ -39,6 +40,8 @@ __all__ = [
     "workflows_id",
     "workflows_row",
 ]
+
+_REMEMBERED = 1024  # rows of steps: those in sight are asked for several times a second
 
 Kind = Literal["cell", "group", "step", "workflow", "workflows", "wait"]
 
@@ -196,26 +199,56 @@ def _status_of(counts: Counts) -> str:
 
 
 def step_row(execution: Execution, step: StepView, *, depth: int, among: bool = False) -> RowData:
-    """The row of one step call."""
-    going_on = step.status in {"running", "retrying"}
+    """The row of one step call. Not to be changed: it is given again while nothing changes."""
+    told = _Told(
+        step_id(execution, step), depth, step_status(execution, step), among, step.name,
+        step.arguments, step.result, execution.decision, step.attempts, step.restored, step.error,
+        step.started_at, step.duration, step.retry_at, step.tokens,
+    )  # fmt: skip
+    return _step_row(told)
+
+
+class _Told(NamedTuple):
+    """All that a step's row is made of."""
+
+    id: str
+    depth: int
+    status: StepStatus
+    among: bool
+    name: str
+    arguments: str
+    result: str
+    decision: str
+    attempts: int
+    restored: int
+    error: str | None
+    started_at: int
+    duration: int
+    retry_at: int | None
+    tokens: int
+
+
+@lru_cache(_REMEMBERED)
+def _step_row(told: _Told) -> RowData:
+    going_on = told.status in {"running", "retrying"}
     return _row(
-        step_id(execution, step),
+        told.id,
         "step",
-        depth,
-        step_status(execution, step),
-        among=among,
-        label=step.name,
-        text=call_text(step.arguments),
-        result=one_line(step.result),
-        decision=execution.decision,
-        attempts=step.attempts,
-        restored=step.restored,
-        error=step.error,
-        started_at=step.started_at,
-        ended_at=None if going_on else step.started_at + step.duration,
-        duration=step.duration,
-        retry_at=step.retry_at,
-        tokens=step.tokens,
+        told.depth,
+        told.status,
+        among=told.among,
+        label=told.name,
+        text=call_text(told.arguments),
+        result=one_line(told.result),
+        decision=told.decision,
+        attempts=told.attempts,
+        restored=told.restored,
+        error=told.error,
+        started_at=told.started_at,
+        ended_at=None if going_on else told.started_at + told.duration,
+        duration=told.duration,
+        retry_at=told.retry_at,
+        tokens=told.tokens,
     )
 
 
