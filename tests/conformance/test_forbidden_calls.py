@@ -47,8 +47,13 @@ async def subprocess_of_asyncio() -> None:
 
 
 async def completed() -> None:
-    for each in asyncio.as_completed([asyncio.sleep(1), asyncio.sleep(2)]):
-        await each
+    sleeps = [asyncio.sleep(1), asyncio.sleep(2)]
+    try:
+        for each in asyncio.as_completed(sleeps):
+            await each
+    finally:
+        for never_awaited in sleeps:
+            never_awaited.close()
 
 
 async def busy() -> None:

@@ -52,7 +52,11 @@ async def asked() -> list[int]:  # noqa: C901 - a handler of each kind
 
     @workflow.query
     def sleeping() -> Any:
-        return asyncio.ensure_future(asyncio.sleep(1))
+        never_awaited = asyncio.sleep(1)
+        try:
+            return asyncio.ensure_future(never_awaited)
+        finally:
+            never_awaited.close()
 
     @workflow.query
     def marking() -> Any:
