@@ -15,6 +15,20 @@ if TYPE_CHECKING:
 
 QUICK = RetryPolicy(initial_interval=0.01, maximum_attempts=3)
 seen: list[Any] = []
+calls: list[Any] = []  # what the bodies below were called with
+
+
+@step
+def double(n: int) -> int:
+    calls.append(n)
+    return 2 * n
+
+
+@step
+async def double_async(n: int) -> int:
+    calls.append(n)
+    await asyncio.sleep(0)
+    return 2 * n
 
 
 def both(body: Callable[[], Any], **options: Any) -> list[Callable[[], Any]]:

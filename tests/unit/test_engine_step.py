@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from bodies import calls, double, double_async
 
 from evercell.engine.scope import current_scope, enter_scope
 from evercell.engine.step import step
@@ -21,25 +22,10 @@ from evercell.events import MapStarted
 if TYPE_CHECKING:
     from .conftest import Kernel
 
-calls: list[Any] = []
-
 
 @pytest.fixture(autouse=True)
 def _no_calls() -> None:
     calls.clear()
-
-
-@step
-def double(n: int) -> int:
-    calls.append(n)
-    return 2 * n
-
-
-@step
-async def double_async(n: int) -> int:
-    calls.append(n)
-    await asyncio.sleep(0)
-    return 2 * n
 
 
 def test_outside_a_cell_it_is_the_plain_function() -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
+from bodies import calls, double
 
 from evercell.engine.retry import RetryPolicy
 from evercell.engine.scope import current_scope
@@ -22,18 +23,10 @@ from evercell.events import StepStarted
 if TYPE_CHECKING:
     from .conftest import Kernel
 
-calls: list[Any] = []
-
 
 @pytest.fixture(autouse=True)
 def _no_calls() -> None:
     calls.clear()
-
-
-@step
-def double(n: int) -> int:
-    calls.append(n)
-    return 2 * n
 
 
 def test_retries_follow_the_policy_and_stand_in_the_history(kernel: Kernel) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Protocol
 
 from evercell.codec import values
@@ -37,6 +37,10 @@ class Head:
     cell: str
     key: bytes
     ordinal: int
+
+    def fields(self) -> dict[str, Any]:
+        """The same by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 class Kind(Protocol):
@@ -73,15 +77,7 @@ class Sleep:
 
     def begun(self, head: Head, since: int) -> Begun:
         return TimerStarted(
-            run_id=head.run_id,
-            at=head.at,
-            activity_id=head.activity_id,
-            slot=head.slot,
-            name="sleep",
-            fire_at=since + int(self.length * _SECOND),
-            cell=head.cell,
-            key=head.key,
-            ordinal=head.ordinal,
+            **head.fields(), name="sleep", fire_at=since + int(self.length * _SECOND)
         )
 
     def value(self, outcome: Outcome, scope: Scope) -> None:  # noqa: ARG002 - see Kind
@@ -101,15 +97,7 @@ class Signal:
 
     def begun(self, head: Head, since: int) -> Begun:
         return SignalAwaited(
-            run_id=head.run_id,
-            at=head.at,
-            activity_id=head.activity_id,
-            slot=head.slot,
-            name=self.signal,
-            expires_at=_expires(since, self.limit),
-            cell=head.cell,
-            key=head.key,
-            ordinal=head.ordinal,
+            **head.fields(), name=self.signal, expires_at=_expires(since, self.limit)
         )
 
     def value(self, outcome: Outcome, scope: Scope) -> Any:
@@ -137,16 +125,10 @@ class Approval:
 
     def begun(self, head: Head, since: int) -> Begun:
         return ApprovalRequested(
-            run_id=head.run_id,
-            at=head.at,
-            activity_id=head.activity_id,
-            slot=head.slot,
+            **head.fields(),
             prompt=clear.text(self.prompt),
             schema=self.form,
             expires_at=_expires(since, self.limit),
-            cell=head.cell,
-            key=head.key,
-            ordinal=head.ordinal,
         )
 
     def value(self, outcome: Outcome, scope: Scope) -> Any:
