@@ -35,6 +35,7 @@ SUBJECTS = (
     "first_cell",
     "cells",
     "tutorials",
+    "widget",
 )
 
 

@@ -1,19 +1,31 @@
-"""What showing a run live costs its kernel, and how fast a long run is on the page.
+"""Subject 16: what showing a run live costs its kernel, and how fast a long run is on the page.
 
 A kernel records (synthetically: only the display is measured) 1,000 steps a second, with and
 without a display that one page looks at, in interleaved rounds. The cost is the difference in CPU
-time, as a part of the time that passed. Run: python -m bench.widget
+time, as a part of the time that passed. Then a page shows 100,000 steps, and scrolls through them,
+in Chromium.
 """
 
 from __future__ import annotations
 
 import json
-import statistics
-from typing import Any
+import shutil
+import sys
+import time
+from typing import TYPE_CHECKING, Any
 
 from jupyter_client.manager import start_new_kernel
 
-ROUNDS, SECONDS = 5, 4.0
+from bench.processes import ROOT
+from bench.results import Line, Section, judge
+from bench.stats import Target
+
+if TYPE_CHECKING:
+    from bench.lanes import Settings
+
+COST = "kernel's CPU at 1,000 steps/s, live display"
+PAINT = "first paint of a run of 100,000 steps"
+SCROLL = "frame while {:,} steps scroll, 95th percentile"
 
 _PREPARE = """
 import json, os, threading, time
@@ -100,26 +112,62 @@ def _ask(client: Any, code: str) -> Any:
     return json.loads("".join(printed)) if printed else None
 
 
-def main() -> None:
-    """Measure and print."""
+def measure(settings: Settings) -> Section:
+    """Per cent of a core, seconds, milliseconds."""
+    began = time.perf_counter()
+    rounds, seconds = settings.choose(quick=3, full=7), settings.choose(quick=2, full=4)
+    settings.say("widget: kernel")
+    lines = [
+        judge(COST, "%", _costs(rounds, seconds), baseline=None, target=Target(1, "value", "%"),
+              note="the difference to none"),
+        *_on_the_page(settings),
+    ]  # fmt: skip
+    took = time.perf_counter() - began
+    return Section("widget", "The run widget", None, "difference", tuple(lines), took)
+
+
+def _costs(rounds: int, seconds: float) -> list[float]:
     manager, client = start_new_kernel(kernel_name="python3")
     try:
         _ask(client, _PREPARE)
         _ask(client, "measure(0.5, True)")
         costs = []
-        for _ in range(ROUNDS):
-            without = _ask(client, f"measure({SECONDS}, False)")
-            shown = _ask(client, f"measure({SECONDS}, True)")
-            costs.append(shown["cpu"] / shown["wall"] - without["cpu"] / without["wall"])
-        print(f"live display at 1,000 steps/s: {statistics.median(costs):.2%} of the time")
-        print("  rounds:", ", ".join(f"{cost:.2%}" for cost in costs))
-        paint = _ask(client, "first_paint(100_000)")
-        fold, frame = paint["fold"], paint["frame"]
-        print(f"100,000 steps: {fold:.2f} s of CPU to fold, {frame:.4f} s for the first frame")
+        for _ in range(rounds):
+            without = _ask(client, f"measure({seconds}, False)")
+            shown = _ask(client, f"measure({seconds}, True)")
+            cost = shown["cpu"] / shown["wall"] - without["cpu"] / without["wall"]
+            costs.append(100 * cost)
+        return costs
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
 
 
-if __name__ == "__main__":
-    main()
+def _on_the_page(settings: Settings) -> list[Line]:
+    names = [PAINT, *(SCROLL.format(steps) for steps in (20_000, 100_000))]
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        problem = "Chromium is not installed (Debian: apt-get install chromium)"
+        return [Line(name, "ms", problem=problem) for name in names]
+    sys.path.append(str(ROOT / "tests"))
+    try:
+        from browser import scrolling
+    except ImportError as error:
+        return [Line(name, "ms", problem=f"{error}: pip install --group test") for name in names]
+    rounds = settings.choose(quick=1, full=3)
+    settings.say("widget: page")
+    with scrolling.chromium(chromium) as browser:
+        few = [scrolling.scroll_anew(browser, 20_000) for _ in range(rounds)]
+        lots = [scrolling.scroll_anew(browser, 100_000) for _ in range(rounds)]
+    paint = judge(
+        PAINT, "s", [it.painted for it in lots], baseline=None, target=Target(1, "value", "s"),
+        note="from folding the events to the painted page",
+    )  # fmt: skip
+    return [
+        paint,
+        *(
+            judge(name, "ms", [it.frame(0.95) for it in found], baseline=None, target=None,
+                  note=f"median {sorted(it.frame(0.5) for it in found)[rounds // 2]:.1f} ms")
+            for name, found in zip(names[1:], (few, lots), strict=True)
+        ),
+    ]  # fmt: skip

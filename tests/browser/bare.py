@@ -77,8 +77,9 @@ window.evercell = {{
 const text = {script};
 const blob = new Blob([text], {{ type: "text/javascript" }});
 const {{ default: widget }} = await import(URL.createObjectURL(blob));
-window.evercell.began = performance.now();
+const began = performance.now();
 widget.render({{ model, el: document.getElementById("place") }});
+requestAnimationFrame(() => setTimeout(() => window.evercell.painted = performance.now() - began));
 </script></body></html>"""
 
 
@@ -88,6 +89,7 @@ class BarePage:
     def __init__(
         self, browser: Browser, events: Iterable[Event], *, dark: bool = False, width: int = 1000
     ) -> None:
+        began = time.perf_counter()
         self.view = RunView()
         apply_all(self.view, events)
         self.viewers = Viewers(
@@ -96,19 +98,23 @@ class BarePage:
         self.answer: str | None = None  # to the next action: what is wrong with it
         self.heard: list[dict[str, Any]] = []
         self.requests: list[str] = []
+        variables = ";".join(f"{name}:{value}" for name, value in (DARK if dark else LIGHT).items())
+        picture = frame_of(self.view, Look(), now=time.time_ns(), acts=lambda _: True)
+        sent = _script(json.dumps(picture))
+        self.prepared = time.perf_counter() - began
+        """Seconds that the kernel needs for the first picture."""
         self.page = browser.new_page(viewport={"width": width, "height": 760})
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.expose_function("evercellHear", self._hear)
-        variables = ";".join(f"{name}:{value}" for name, value in (DARK if dark else LIGHT).items())
-        picture = frame_of(self.view, Look(), now=time.time_ns(), acts=lambda _: True)
         html = PAGE.format(
             css=(STATIC / "run.css").read_text(),
             variables=variables,
-            picture=_script(json.dumps(picture)),
+            picture=sent,
             script=_script(json.dumps(joined(STATIC / "run.js"))),
         )
         self.page.set_content(html)
         self.page.wait_for_selector(".evercell-run .ec-line")
+        self.page.wait_for_function("window.evercell.painted")
 
     @property
     def acts(self) -> list[dict[str, Any]]:

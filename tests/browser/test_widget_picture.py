@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,13 +10,17 @@ import pytest
 from browser.bare import BarePage
 from browser.lab import SCREENSHOTS, serious
 from browser.pictures import assert_alike
+from browser.scrolling import many, scroll
 from browser.synthetic import SyntheticRun, earlier_kernel, later_kernel
-from evercell import events as ev
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+    from evercell import events as ev
+
 pytestmark = pytest.mark.browser
+
+PAINTED = "window.evercell.painted"
 
 
 def story(*, ended: bool = False) -> list[ev.Event]:
@@ -26,28 +29,6 @@ def story(*, ended: bool = False) -> list[ev.Event]:
     later_kernel(run, earlier_kernel(run), 0.0)
     events = run.events_so_far()
     return events if ended else events[:-40]
-
-
-def many(count: int) -> list[ev.Event]:
-    """One cell with so many calls, each a tenth of a second."""
-    now, tenth = time.time_ns(), 100_000_000
-    began = now - count * tenth
-    events: list[ev.Event] = [
-        ev.RunAttached("k3v9q2m7xa", began, 1, 1, "host", None, "/home/ada/agents.ipynb"),
-        ev.CellStarted(
-            "k3v9q2m7xa", began, "w-0", "id:a", 0, None, "await ask.map(prompts)", b"", 0,
-            "executed", "its source is new", 1,
-        ),
-    ]  # fmt: skip
-    result = ev.Payload(b"0" * 16, "json", 5, b'"yes"')
-    for n in range(count):
-        at, step = began + n * tenth, f"w-{n + 1}"
-        arguments = f'{{"prompt": "Is {n} prime?"}}'
-        events += [
-            ev.StepStarted("k3v9q2m7xa", at, step, "w-0", "id:a", "ask", b"", 0, arguments),
-            ev.StepCompleted("k3v9q2m7xa", at + tenth, step, 1, result, None, tenth),
-        ]
-    return events
 
 
 @pytest.mark.parametrize(
@@ -167,42 +148,22 @@ def test_a_reader_hears_of_states_and_not_of_ticks(browser: Browser) -> None:
 
 
 def test_twenty_thousand_steps_scroll_smoothly(browser: Browser) -> None:
-    """Wheels through all of it; the frame times are kept beside the pictures. What is asserted is
-    that rows come: times depend on the machine."""
+    """The frame times are kept beside the pictures, and `bench/widget.py` prints them. What is
+    asserted is that rows come: times depend on the machine."""
     bare = BarePage(browser, many(20_000))
-    bare.open_row("ask")
-    bare.page.evaluate(
-        """() => {
-          const grid = document.querySelector('.ec-grid'), times = (window.times = []);
-          let last = performance.now(), n = 0;
-          window.scrolled = new Promise((done) => {
-            const step = (now) => {
-              times.push(now - last);
-              last = now;
-              grid.scrollTop += 130;
-              if (++n < 240) requestAnimationFrame(step);
-              else { grid.scrollTop = grid.scrollHeight; done(); }
-            };
-            requestAnimationFrame(step);
-          });
-        }"""
-    )
-    bare.page.evaluate("window.scrolled")
-    bare.page.wait_for_function(
-        "document.querySelector('.ec-grid').textContent.includes('Is 19999 ')"
-    )
-    times = sorted(bare.page.evaluate("window.times"))
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    figures = {"frames": len(times), "median_ms": times[len(times) // 2],
-               "p95_ms": times[int(len(times) * 0.95)], "max_ms": times[-1]}  # fmt: skip
-    (SCREENSHOTS / "scroll-20000.json").write_text(json.dumps(figures))
+    scrolled = scroll(bare, 20_000)
+    _keep("scroll-20000", median_ms=scrolled.frame(0.5), p95_ms=scrolled.frame(0.95))
     assert bare.page.locator(".ec-line").count() < 60  # only what is in sight is on the page
     assert bare.page.locator(".ec-blank:visible").count() == 0
 
 
 def test_a_hundred_thousand_steps_paint_at_once(browser: Browser) -> None:
     bare = BarePage(browser, many(100_000))
-    painted = bare.page.evaluate("performance.now() - window.evercell.began")
-    (SCREENSHOTS / "first-paint-100000.json").write_text(json.dumps({"ms": painted}))
+    _keep("first-paint-100000", kernel_s=bare.prepared, page_ms=bare.page.evaluate(PAINTED))
     assert bare.page.locator(".ec-line:visible").count() == 2
     assert "100\u202f000 / 100\u202f000" in bare.page.locator(".ec-head").inner_text()
+
+
+def _keep(name: str, **figures: float) -> None:
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    (SCREENSHOTS / f"{name}.json").write_text(json.dumps(figures))
