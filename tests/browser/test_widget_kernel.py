@@ -29,14 +29,15 @@ calls = []
 @step(retry=RetryPolicy(initial_interval="1h"))
 def flaky(what: str) -> str:
     calls.append(what)
-    if len(calls) == 1 or what == "never":
+    if len(calls) == 1 or what in {"never", "stuck"}:
         raise ConnectionError("try again in an hour")
     return "got " + what
 
 @workflow
 async def publish(topic: str) -> list[str]:
     draft = await flaky(topic)
-    return [draft, await flaky("a picture for " + draft)]
+    picture = await flaky("a picture for " + draft)
+    return [draft, picture, await workflow.wait_signal("signed", str)]
 
 evercell.progress()"""
 SYNC = 'evercell.approval("Publish ducks?")  # blocks the main thread'
@@ -44,6 +45,11 @@ AWAIT = 'await evercell.approval("Publish geese?")'
 RETRY = 'flaky("fox")'
 SKIP = 'flaky("never")'
 WORKFLOW = 'published = publish.start("owls")\npublished.result(60)'
+STOP = """try:
+    answer = flaky("stuck")
+except evercell.errors.StepCanceledError:
+    answer = "canceled"
+answer"""
 CANCEL = "threading.Event().wait()"
 
 
@@ -79,11 +85,40 @@ def results(lab: LabPage) -> list[str]:
     return lab.page.locator(".jp-OutputArea-executeResult .jp-OutputArea-output").all_inner_texts()
 
 
+def _act_on_steps(widget: Widget, shown: Locator) -> None:
+    """Retry one now, skip one, cancel one; `shown` are the results of the cells that ask them."""
+    widget.inspect("step", "fox")
+    widget.press("Retry now")
+    widget.details.get_by_text("which may cost money").wait_for()
+    widget.confirm()
+    expect(shown).to_have_count(3, timeout=60_000)
+    widget.inspect("step", "never")
+    widget.press("Skip with a value…")
+    widget.details.get_by_label("Result (JSON)").fill('"nothing"')
+    widget.press("Skip with a value")
+    expect(shown).to_have_count(4, timeout=60_000)
+    widget.inspect("step", "stuck")
+    widget.press("Cancel step")
+    widget.details.get_by_text("What the attempt has cost so far stays paid").wait_for()
+    widget.confirm()
+    expect(shown).to_have_count(5, timeout=60_000)
+
+
+def _answer_the_workflow(widget: Widget, shown: Locator) -> None:
+    """Send the signal that it waits for."""
+    widget.inspect("wait", "signed")
+    widget.press("Send signal…")
+    expect(widget.details.get_by_label("Signal")).to_have_value("signed")
+    widget.details.get_by_label("Argument (JSON)").fill('"ada"')
+    widget.confirm()
+    expect(shown).to_have_count(6, timeout=60_000)
+
+
 @pytest.mark.parametrize("app", ["lab", "notebook"])
 def test_people_act_while_a_cell_blocks_or_waits(
     open_notebook: Callable[..., LabPage], app: str
 ) -> None:
-    cells = [DEFINE, SYNC, AWAIT, RETRY, SKIP, WORKFLOW, CANCEL]
+    cells = [DEFINE, SYNC, AWAIT, RETRY, SKIP, STOP, WORKFLOW, CANCEL]
     lab = open_notebook("act.ipynb", cells, app=app)
     lab.run_all(wait=False)
     widget = Widget(lab)
@@ -95,18 +130,11 @@ def test_people_act_while_a_cell_blocks_or_waits(
     widget.ask("geese").get_by_role("button", name="Reject").click()
     expect(shown).to_have_count(2, timeout=60_000)
 
-    widget.inspect("step", "fox")
-    widget.press("Retry now")
-    widget.details.get_by_text("which may cost money").wait_for()
-    widget.confirm()
-    expect(shown).to_have_count(3, timeout=60_000)
-    widget.inspect("step", "never")
-    widget.press("Skip with a value…")
-    widget.details.get_by_label("Result (JSON)").fill('"nothing"')
-    widget.press("Skip with a value")
-    expect(shown).to_have_count(5, timeout=60_000)
+    _act_on_steps(widget, shown)
+    _answer_the_workflow(widget, shown)
     assert [" ".join(text.split()) for text in results(lab)] == [
-        "True", "False", "'got fox'", "'nothing'", "['got owls', 'got a picture for got owls']",
+        "True", "False", "'got fox'", "'nothing'", "'canceled'",
+        "['got owls', 'got a picture for got owls', 'ada']",
     ]  # fmt: skip
 
     widget.view.get_by_role("searchbox").fill("owls")

@@ -70,6 +70,7 @@ class ActionData(TypedDict):
     label: str
     ask: str | None  # what to ask before it is done, because it costs or can't be undone
     form: str | None  # "value" for any JSON, "signal" for a name and JSON, or a JSON schema
+    name: str  # of the signal that is waited for
 
 
 def parse_action(message: Mapping[str, Any]) -> Action:
@@ -155,9 +156,8 @@ def of_wait(wait: Wait) -> list[ActionData]:
     if wait.execution.workflow is None:  # a workflow's code is cancelled as a whole
         actions.append(_action("cancel", here, f"Cancel {wait.kind}", ask))
     if wait.kind == "signal":
-        actions.insert(
-            0, _action("signal", (wait.run_id, None), "Send signal…", None, form="signal")
-        )
+        send = _action("signal", (wait.run_id, None), "Send signal…", None, form="signal")
+        actions.insert(0, {**send, "name": wait.name})
     return actions
 
 
@@ -171,4 +171,5 @@ def _action(
         "label": label,
         "ask": ask,
         "form": form,
+        "name": "",
     }

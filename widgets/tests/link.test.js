@@ -188,7 +188,7 @@ test("a model that can't send is only drawn", () => {
   assert.equal(drawn.length, 1);
 });
 
-const CANCEL = { deed: "cancel", run: "r", activity: null, label: "", ask: null, form: null };
+const CANCEL = { deed: "cancel", run: "r", activity: null, label: "", ask: null, form: null, name: "" };
 
 /** @param {Link} link @param {object} content */
 function answer(link, content) {

@@ -128,7 +128,7 @@ function fieldsOf(form, action) {
   const any = (/** @type {string} */ title, /** @type {boolean} */ required) =>
     inputOf({ ...planOf({}), title, required }, `${id}-value`);
   if (action.form === "signal") {
-    const name = inputOf({ ...planOf({ type: "string" }), title: "Signal" }, `${id}-name`);
+    const name = inputOf({ ...planOf({ type: "string", default: action.name }), title: "Signal" }, `${id}-name`);
     const value = any("Argument (JSON)", false);
     form.append(name.el, value.el);
     return () => ({ name: name.value(), ...asText(value.value()) });

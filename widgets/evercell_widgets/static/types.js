@@ -23,7 +23,7 @@
  *   texts: {title: string, text: string}[], error: string | null, actions: ActionData[]}} Details
  *
  * @typedef {{deed: string, run: string, activity: string | null, label: string,
- *   ask: string | null, form: string | null}} ActionData
+ *   ask: string | null, form: string | null, name: string}} ActionData
  *
  * What went wrong with an action; `word` is what may be accepted, to have it done all the same.
  * @typedef {{error: string, word: string | null}} Wrong
