@@ -113,15 +113,9 @@ def test_a_changed_row_is_a_miss(folder: Path, sql: str, lost: str) -> None:
     assert str(folder) in line
     assert "not used" in line
     assert history.take_notices() == []
-    table = history.step_table("run0000001", "id:a")
-    assert table.answer(lost.encode() * 16, 0) is None  # the short way to the same
-
-
-def test_the_short_way_answers_what_was_recorded(folder: Path) -> None:
-    table = History(folder).step_table("run0000001", "id:a")
-    assert [(table.answer(it * 16, 0) or ("", b""))[1] for it in (b"a", b"b", b"c", b"d")] == [
-        b'"ours"', b'"other"', b"", b"",
-    ]  # fmt: skip
+    replay = history.step_table("run0000001", "id:a").replay()  # the short way to the same
+    assert replay.take(lost.encode() * 16) is None
+    assert replay.find(lost.encode() * 16) == (0, None, None)
 
 
 def test_a_row_put_in_hides_no_real_one(folder: Path) -> None:

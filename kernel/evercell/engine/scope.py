@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from evercell.engine.waitlist import WaitList
     from evercell.events import ErrorInfo, Payload
     from evercell.history import History, StepRecord, StepTable
+    from evercell.history.steps import Replay
 
 __all__ = [
     "Answered",
@@ -97,7 +98,8 @@ class Scope:
     activities: dict[str, Control] = field(default_factory=dict)
     waits: WaitList | None = None  # what the run's cells wait for; None: commands don't reach it
     _table: StepTable | None = None
-    _ordinals: dict[bytes, int] = field(default_factory=dict)
+    _replay: Replay | None = None  # the way through its table
+    _ordinals: dict[bytes, int] = field(default_factory=dict)  # of what is counted beside steps
     _versions: dict[FunctionVersion, Reached] = field(default_factory=dict)
     _answered: deque[str] = field(default_factory=deque)  # not reported yet
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -117,17 +119,17 @@ class Scope:
             reached = step.function_version.compute(self.data_version)
             self._versions[step.function_version] = reached
         key = canonical.digest((reached.version, *arguments), self.live)
+        ordinal = 0
         with self._lock:
-            ordinal = self._ordinals.get(key, 0)
-            self._ordinals[key] = ordinal + 1
-            table = self._table or self.table()
-            usual = table.answer(key, ordinal)
-            record = table.get((key, ordinal)) if usual is None else None
+            replay = self._replay or self._begin_replay()
+            usual, record = replay.take(key), None
+            if usual is None:
+                ordinal, usual, record = replay.find(key)
         entered: Answered | Raised | Call
         if usual is not None:  # what deciding would come to: a replay is here a million times
-            activity_id, attempts = usual[0], 1
+            (activity_id, data), attempts = usual, 1
             self._report(activity_id)
-            entered = Answered(values.decode("json", usual[1], self.live))
+            entered = Answered(values.decode("json", data, self.live))
         else:
             activity_id, attempts = (record.activity_id, record.attempts) if record else ("", 0)
             entered = self._decided(step, record, key, ordinal)
@@ -181,6 +183,10 @@ class Scope:
             if self._table is None:
                 self._table = self.load()
             return self._table
+
+    def _begin_replay(self) -> Replay:
+        self._replay = self.table().replay()
+        return self._replay
 
     def remember(self, record: StepRecord) -> None:
         """Keep what became of a call, for the next execution of this cell."""

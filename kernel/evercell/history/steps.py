@@ -1,68 +1,81 @@
-"""What a slot's steps came to: read in one go, checked and built when asked for.
+"""What a slot's steps came to, by call: read as the cell gets to them.
 
-A resumed cell asks for each of its steps once, perhaps for a million of them; a cell that was
-edited may ask for none. So the rows stay columns, as DuckDB gave them, until a call is made. That
-takes about 130 bytes a step for them, 110 for finding the row of a call, and what its inline result
-has.
+    step_table(...) ─> StepTable ─ get(call), records()
+                           └ replay() ─> Replay ─ take(key): the answer, if the call is expected, or
+                                                  find(key): any call's ordinal and record
+
+A resumed cell asks for each of its steps once, perhaps for a million of them, and nearly always in
+the order in which it asked the first time. So the steps are read in stretches of that order, and a
+`Replay` compares each call with the next recorded one, which takes neither an index nor a count of
+calls. Columns of a stretch that the cell is through with are dropped.
+
+A cell that asks in another order, or for something new, has the calls indexed (130 bytes each), and
+what it asks for out of order stays.
 """
 
 from __future__ import annotations
 
-import sys
-from array import array
 from bisect import bisect_right
-from itertools import accumulate, chain, pairwise, repeat, starmap
-from operator import and_, eq, xor
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from functools import partial
+from itertools import accumulate, chain
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
-import msgspec
-
-from evercell.events import ErrorInfo, HeartbeatRecorded, Payload, decode_event
-from evercell.history.arrow import Chunk, read
-from evercell.history.queries import StepRecord, StepStatus
+from evercell.events import HeartbeatRecorded, Payload, decode_event
+from evercell.history.arrow import read
+from evercell.history.step_pages import BLOCK, Answer, Page, place_of, places_of, read_pages
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from array import array
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import duckdb
 
-__all__ = ["Proof", "StepTable", "step_table"]
+    from evercell.history.arrow import Items
+    from evercell.history.queries import StepRecord
+    from evercell.history.step_pages import Proof
 
-_KEY_SIZE = 16  # bytes of a step's key, as this release makes them
-_BLOCK = 256  # rows whose tags are checked together
+__all__ = ["Replay", "StepTable", "step_table"]
 
-_STEPS = """
-WITH started AS (
-    SELECT activity_id, key, ordinal, at_most_once, seq, tag
+T = TypeVar("T")
+
+_ROWS = 131_072  # in a stretch at most: opening DuckDB for the next one costs as much as 10,000
+_BYTES = 64 << 20  # of results in it, about
+_WINDOW = 4096  # steps that are looked ahead for a call
+
+_STRETCHES = """
+SELECT min(seq) AS low, CAST(count(*) AS BIGINT) AS rows
+FROM (
+    SELECT seq, (row_number() OVER (ORDER BY seq) - 1) // $rows AS number
     FROM store.event
     WHERE run_id = $run_id AND slot = $slot AND type = 'StepStarted'
-),
-latest AS (
-    SELECT e.activity_id, max(e.seq) AS seq
-    FROM store.event e SEMI JOIN started USING (activity_id)
-    WHERE e.run_id = $run_id AND e.type IN (
-        'StepStarted', 'AttemptStarted', 'AttemptFailed', 'StepCompleted', 'StepFailed',
-        'StepCanceled'
-    )
-    GROUP BY e.activity_id
 )
+GROUP BY number
+ORDER BY low
+"""
+
+_SIZES = """
 SELECT
-    s.key, s.ordinal, s.activity_id, s.seq AS first, s.tag AS first_tag, e.seq AS last,
-    e.tag AS last_tag, e.payload_id, e.payload_data,
-    -- Nearly all steps are alike in the rest.
-    CASE
-        WHEN e.type = 'StepCompleted' AND e.attempt = 1 AND NOT s.at_most_once
-            AND e.codec = 'json' AND e.payload_size = octet_length(e.payload_data) THEN ''
-        ELSE to_json({
-            'once': s.at_most_once, 'type': e.type, 'attempt': e.attempt, 'codec': e.codec,
-            'size': e.payload_size, 'inline': e.payload_data IS NOT NULL, 'error': e.error_type,
-            'message': e.error_message, 'traceback': e.error_traceback
-        })::VARCHAR
-    END AS rest
-FROM started s
-JOIN latest l USING (activity_id)
-JOIN store.event e ON e.seq = l.seq AND e.activity_id = s.activity_id AND e.run_id = $run_id
-"""  # not in order: sorting a million takes a second, and 250 MB
+    max(seq),
+    avg(least(payload_size, 65536)) FILTER (type = 'StepCompleted')
+FROM store.event
+WHERE run_id = $run_id
+"""
+
+_CALLS = """
+SELECT key, ordinal
+FROM store.event
+WHERE run_id = $run_id AND slot = $slot AND type = 'StepStarted' AND seq <= $top
+ORDER BY seq
+"""
+
+_REPEATED = """
+SELECT key
+FROM store.event
+WHERE run_id = $run_id AND slot = $slot AND type = 'StepStarted'
+GROUP BY key
+HAVING count(*) > 1 OR max(ordinal) > 0
+"""
 
 _HEARTBEATS = """
 SELECT e.activity_id, e.seq, e.type, e.body, e.tag
@@ -75,81 +88,81 @@ WHERE e.run_id = $run_id AND e.type = 'HeartbeatRecorded'
 QUALIFY row_number() OVER (PARTITION BY e.activity_id ORDER BY e.seq DESC) = 1
 """
 
-_STATUS: dict[str, StepStatus] = {
-    "StepStarted": "in doubt",
-    "AttemptStarted": "in doubt",
-    "AttemptFailed": "retrying",
-    "StepCompleted": "completed",
-    "StepFailed": "failed",
-    "StepCanceled": "canceled",
-}
 
-
-_WITH_ERROR = frozenset({"StepFailed", "AttemptFailed"})
-_WITH_PAYLOAD = frozenset({"StepCompleted"}) | _WITH_ERROR
-
-
-class _Rest(msgspec.Struct, frozen=True):
-    """What is unusual about a step; without any, it is as nearly all are."""
-
-    once: bool | None = False
-    type: str = "StepCompleted"
-    attempt: int | None = 1
-    codec: str | None = "json"
-    size: int | None = None  # of the payload; None: of its data
-    inline: bool = True
-    error: str | None = None
-    message: str | None = None
-    traceback: str | None = None
-
-
-_USUAL = b"{}"
-
-
-_decode_rest = msgspec.json.Decoder(_Rest).decode
-
-
-class _Page:
-    """Consecutive steps as columns."""
-
-    def __init__(self, chunk: Chunk) -> None:
-        self.rows = chunk.rows
-        self.ordinals = chunk.numbers("ordinal")
-        self.firsts, self.lasts = chunk.numbers("first"), chunk.numbers("last")
-        self.keys, self.activities = chunk.items("key"), chunk.items("activity_id")
-        self.first_tags, self.last_tags = chunk.items("first_tag"), chunk.items("last_tag")
-        self.identities, self.data = chunk.items("payload_id"), chunk.items("payload_data")
-        self.rest = chunk.items("rest")
-        self.looked_at = bytearray(self.rows // _BLOCK + 1)  # a flag a block
-        self.proved = bytearray(self.rows)  # a flag a row
-
-    def call(self, row: int) -> tuple[bytes, int]:
-        """The row's key and ordinal."""
-        return self.keys.at(row), self.ordinals[row]
-
-    def places(self) -> Iterator[int]:
-        """`_place` of each row's call."""
-        data = self.keys.data
-        if len(data) != _KEY_SIZE * self.rows or sys.byteorder == "big":
-            return (_place(*self.call(row)) for row in range(self.rows))
-        return map(xor, array("Q", data)[:: _KEY_SIZE // 8], self.ordinals)  # the same, at C speed
-
-
-def _place(key: bytes, ordinal: int) -> int:
-    """A number that hardly two calls share."""
-    return int.from_bytes(key[:8], "little") ^ ordinal
-
-
-class Proof(Protocol):
-    """Tells this user's unchanged records from all others."""
-
-    def holds(self, tag: bytes | None, message: tuple[object, ...]) -> bool:
-        """Whether the tag of a row is right; if not, its user will be told."""
+class _Lend(Protocol):
+    def __call__(self, use: Callable[[duckdb.DuckDBPyConnection], T], /) -> T:
+        """What `use` makes of a connection."""
         ...
 
-    def tags(self, messages: Iterable[tuple[object, ...]]) -> list[bytes]:
-        """The right tags of many rows."""
-        ...
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where a slot's steps are read from, a stretch of their first calls at a time."""
+
+    run_id: str
+    slot: str
+    proof: Proof
+    lows: list[int]  # the seq of each stretch's first call
+    starts: list[int]  # the number of that call; at the end, of all calls
+    top: int  # what came later than this seq is not looked at
+    lend: _Lend
+
+    def pages(self, number: int, lend: _Lend | None = None) -> list[Page]:
+        """The stretch with this number."""
+        high = self.lows[number + 1] - 1 if number + 1 < len(self.lows) else self.top
+        within = {"low": self.lows[number], "high": high, "top": self.top}
+        run_id, slot, proof = self.run_id, self.slot, self.proof
+        return (lend or self.lend)(lambda it: read_pages(it, run_id, slot, proof, **within))
+
+    def calls(self) -> _Calls:
+        """The calls of all steps, in the order in which they were first made."""
+        place = {"run_id": self.run_id, "slot": self.slot, "top": self.top}
+        return self.lend(
+            lambda it: _calls(
+                (chunk.items("key"), chunk.numbers("ordinal"))
+                for chunk in read(it.sql(_CALLS, params=place))
+            )
+        )
+
+
+class _Calls(NamedTuple):
+    """Where each call is among all."""
+
+    parts: list[tuple[Items, array[int]]]  # keys and ordinals
+    starts: list[int]
+    rows: dict[int, int]  # by place
+    alike: dict[int, list[int]]  # all rows of a place, where it has several
+
+    def at(self, row: int) -> tuple[bytes, int]:
+        """The key and the ordinal."""
+        number = bisect_right(self.starts, row) - 1
+        keys, ordinals = self.parts[number]
+        row -= self.starts[number]
+        return keys.at(row), ordinals[row]
+
+    def find(self, key: bytes, ordinal: int) -> list[int]:
+        """The rows of a call: several if a record did not hold and its step was made once more."""
+        place = place_of(key, ordinal)
+        row = self.rows.get(place)
+        if row is None:
+            return []
+        rows = self.alike.get(place, [row]) if self.alike else [row]
+        return [row for row in rows if self.at(row) == (key, ordinal)]
+
+
+def _calls(parts: Iterable[tuple[Items, array[int]]]) -> _Calls:
+    found = list(parts)
+    starts = list(accumulate((len(ordinals) for _, ordinals in found), initial=0))
+    places = chain.from_iterable(places_of(*part) for part in found)
+    rows = dict(zip(places, range(starts[-1]), strict=True))
+    alike: dict[int, list[int]] = {}
+    if len(rows) < starts[-1]:
+        for row, place in enumerate(chain.from_iterable(places_of(*part) for part in found)):
+            if rows[place] != row:
+                alike.setdefault(place, []).append(row)
+        for place, others in alike.items():
+            others.append(rows[place])
+    return _Calls(found, starts, rows, alike)
 
 
 class StepTable:
@@ -161,150 +174,191 @@ class StepTable:
 
     def __init__(
         self,
-        run_id: str = "",
-        slot: str = "",
-        chunks: Iterable[Chunk] = (),
-        proof: Proof | None = None,
+        source: _Source | None = None,
+        pages: Sequence[Page] = (),
+        repeated: frozenset[bytes] = frozenset(),
     ) -> None:
-        """The steps in `chunks`, which `proof` tells the true ones of; or none."""
-        self._run_id = run_id
-        self._slot = slot
-        self._proof = proof
+        """The steps of `source`, the first of which are in `pages`; or none. `repeated`: the keys
+        that several calls have."""
         self.heartbeats: dict[str, Payload] = {}
-        self._pages = [_Page(chunk) for chunk in chunks if chunk.rows]
-        self._starts = list(accumulate((page.rows for page in self._pages), initial=0))
-        places = chain.from_iterable(page.places() for page in self._pages)
-        self._rows = dict(zip(places, range(self._starts[-1]), strict=True))
-        # All rows of each call, if two rows have one place: a record that did not hold, say, and
-        # that of the step when it was made once more.
-        self._alike: dict[tuple[bytes, int], list[int]] = {}
-        if len(self._rows) < self._starts[-1]:
-            for row, call in self._calls():
-                self._alike.setdefault(call, []).append(row)
-        self._new: dict[tuple[bytes, int], StepRecord] = {}  # of this process
+        self.repeated = repeated
+        self.new: dict[tuple[bytes, int], StepRecord] = {}  # of this process
+        self.starts = [0] if source is None else source.starts
+        self._source = source
+        self._pages: dict[int, Sequence[Page]] = {0: pages}
+        self._kept: set[int] = set()  # stretches that were read out of order
+        self._index: _Calls | None = None
 
     def __setitem__(self, call: tuple[bytes, int], record: StepRecord) -> None:
-        self._new[call] = record
+        self.new[call] = record
 
     def get(self, call: tuple[bytes, int]) -> StepRecord | None:
         """The record of the call with this key and ordinal; None if there is none that holds."""
-        if self._new and (record := self._new.get(call)) is not None:
+        if self.new and (record := self.new.get(call)) is not None:
             return record
-        if self._alike:
-            found = map(self._record, reversed(self._alike.get(call, ())))
-            return next((record for record in found if record is not None), None)
-        row = self._rows.get(_place(*call))
-        return None if row is None else self._record(row, call)
+        records = (page.record(row) for page, row in self.places(*call))
+        return next((record for record in records if record is not None), None)
 
-    def answer(self, key: bytes, ordinal: int) -> tuple[str, bytes] | None:
-        """The activity and the JSON of a call's result, if it is as nearly all are: completed at
-        the first attempt, inline, unlayered, and proved. What others came to, `get` knows."""
-        if self._alike or (self._new and (key, ordinal) in self._new):
-            return None
-        row = self._rows.get(int.from_bytes(key[:8], "little") ^ ordinal)
-        if row is None:
-            return None
-        number = bisect_right(self._starts, row) - 1
-        page, row = self._pages[number], row - self._starts[number]
-        if not page.looked_at[row // _BLOCK]:
-            self._prove(page, row // _BLOCK)
-        ends, data = page.keys
-        if not page.proved[row] or data[ends[row] : ends[row + 1]] != key:
-            return None
-        if page.ordinals[row] != ordinal:
-            return None
-        ends, data = page.activities
-        activity_id = data[ends[row] : ends[row + 1]].decode()
-        ends, data = page.data
-        return activity_id, data[ends[row] : ends[row + 1]]
+    def places(self, key: bytes, ordinal: int) -> Iterator[tuple[Page, int]]:
+        """Where the call's records are, the latest one first: the page, and the row in it."""
+        for number in reversed(self.stretches(key, ordinal)):
+            for page in reversed(self.pages(number)):
+                for row in reversed(page.find(key, ordinal)):
+                    yield page, row
 
-    def _prove(self, page: _Page, block: int) -> None:
-        """Look at a block's rows, all at once, as if they were usual: for others it does not hold.
+    def stretches(self, key: bytes, ordinal: int) -> list[int]:
+        """The numbers of the stretches in which the call was recorded."""
+        rows = self.calls.find(key, ordinal)
+        return sorted({bisect_right(self.starts, row) - 1 for row in rows})
 
-        A replay spends a third of its time here, so columns are zipped to what the tags cover.
-        """
-        assert self._proof is not None  # noqa: S101 - who has pages has it
-        first, end = block * _BLOCK, min((block + 1) * _BLOCK, page.rows)
-        run_id, activities = repeat(self._run_id), page.activities.texts(first, end)
-        values = page.data.cut(first, end)
-        starts = zip(
-            run_id, page.firsts[first:end], repeat("StepStarted"), activities, repeat(self._slot),
-            page.keys.cut(first, end), page.ordinals[first:end], repeat(False),
-        )  # fmt: skip
-        ends = zip(
-            run_id, page.lasts[first:end], repeat("StepCompleted"), activities, repeat(1),
-            repeat("json"), page.identities.cut(first, end), map(len, values), values,
-        )  # fmt: skip
-        right = map(
-            and_,
-            map(eq, self._proof.tags(starts), page.first_tags.cut(first, end)),
-            map(eq, self._proof.tags(ends), page.last_tags.cut(first, end)),
-        )
-        usual = starmap(eq, pairwise(page.rest.ends[first : end + 1]))  # it is empty
-        page.proved[first:end] = bytes(map(and_, right, usual))
-        page.looked_at[block] = True
+    @property
+    def calls(self) -> _Calls:
+        """Where each call is; made when it is first needed."""
+        if self._index is None:
+            if self._source is None:
+                self._index = _calls(())
+            elif len(self.starts) == 2:
+                self._index = _calls((page.keys, page.ordinals) for page in self.pages(0))
+            else:
+                self._index = self._source.calls()
+        return self._index
+
+    def pages(self, number: int) -> Sequence[Page]:
+        """A stretch of the steps."""
+        pages = self._pages.get(number)
+        if pages is None:
+            assert self._source is not None  # noqa: S101 - or it had no stretches
+            pages = self._pages[number] = self._source.pages(number)
+            self._kept.add(number)
+        return pages
+
+    def blocks(self) -> Iterator[tuple[int, list[bytes], list[Answer | None]]]:
+        """All steps, a block at a time: number of the stretch, keys and answers. Stretches that are
+        done with, and that nobody asked for out of order, are let go of."""
+        for number in range(len(self.starts) - 1):
+            asked_for = number in self._kept
+            for page in self.pages(number):
+                for block in range((page.rows + BLOCK - 1) // BLOCK):
+                    yield (number, *page.answers(block))
+            if len(self.starts) > 2 and not asked_for:
+                self._pages.pop(number, None)
+                self._kept.discard(number)
+
+    def replay(self) -> Replay:
+        """The way of a cell's execution through the steps."""
+        return Replay(self)
 
     def records(self) -> Iterator[StepRecord]:
         """All that hold."""
-        for call in dict.fromkeys((*(call for _, call in self._calls()), *self._new)):
+        calls = _calls(()) if self._source is None else self._source.calls()
+        known = map(calls.at, range(calls.starts[-1]))
+        for call in dict.fromkeys((*known, *self.new)):
             record = self.get(call)
             if record is not None:
                 yield record
 
-    def _calls(self) -> Iterator[tuple[int, tuple[bytes, int]]]:
-        """Each row and its call, in the order of the first calls."""
-        calls = [page.call(row) for page in self._pages for row in range(page.rows)]
-        firsts = list(chain.from_iterable(page.firsts for page in self._pages))
-        return ((row, calls[row]) for row in sorted(range(len(calls)), key=firsts.__getitem__))
 
-    def _record(self, row: int, call: tuple[bytes, int] | None = None) -> StepRecord | None:
-        """The record in the row, if it holds, and is of that call."""
-        number = bisect_right(self._starts, row) - 1
-        page, row = self._pages[number], row - self._starts[number]
-        if call is not None and call != page.call(row):
-            return None
-        rest = _decode_rest(page.rest.at(row) or _USUAL)
-        run_id, kind = self._run_id, rest.type
-        (key, ordinal), activity_id = page.call(row), page.activities.at(row).decode()
-        start = (activity_id, self._slot, key, ordinal, rest.once)
-        if not self._holds(
-            page.first_tags.at(row), (run_id, page.firsts[row], "StepStarted", *start)
-        ):
-            return None
-        result, failure = None, None
-        covered: tuple[object, ...] = (activity_id, rest.attempt)
-        if rest.codec is not None:
-            data = page.data.at(row) if rest.inline else None
-            size = len(data or b"") if rest.size is None else rest.size
-            result = Payload(page.identities.at(row), rest.codec, size, data)
-        if kind in _WITH_PAYLOAD:
-            covered += (None,) * 3 if result is None else (result.codec, result.id, result.size)
-        if kind == "StepCompleted":
-            covered += (None if result is None else result.data,)
-        if kind in _WITH_ERROR:
-            covered += (rest.error, rest.message, rest.traceback)
-            error = rest.error or "", rest.message or "", rest.traceback or ""
-            failure, result = ErrorInfo(*error, result), None
-        if kind != "StepStarted" and not self._holds(
-            page.last_tags.at(row), (run_id, page.lasts[row], kind, *covered)
-        ):
-            return None
-        return StepRecord(
-            activity_id, key, ordinal, _STATUS[kind], rest.attempt or 0, bool(rest.once),
-            result if kind == "StepCompleted" else None, failure,
-        )  # fmt: skip
+class Replay:
+    """The way of one execution of a cell through the recorded steps, which counts its calls.
 
-    def _holds(self, tag: bytes, message: tuple[object, ...]) -> bool:
-        assert self._proof is not None  # noqa: S101 - who has pages has it
-        return self._proof.holds(tag or None, message)
+    What the cell is expected to ask for next lies in a window: what is recorded behind all that it
+    has asked for so far, and what lies before that and was not asked for. So calls that come in
+    about the recorded order, as those of concurrent steps do, need no index and no counts: those
+    that left the window have been made once.
+    """
+
+    def __init__(self, table: StepTable) -> None:
+        self._table = table
+        self._blocks = table.blocks()
+        self._window: dict[bytes, Answer] = {}
+        self._unusual: set[bytes] = set()  # keys that would be in it, too, had they an answer
+        self._stretch = self._passed = 0  # how many of a stretch's steps have come into the window
+        self._counts: dict[bytes, int] = {}  # of calls that did not come from it
+
+    def take(self, key: bytes) -> Answer | None:
+        """The answer to a call with this key, if it is expected, and is as nearly all are; else
+        `find` counts it."""
+        answer = self._window.pop(key, None)
+        while answer is None:
+            if key in self._unusual or len(self._window) >= _WINDOW or not self._look_ahead():
+                return None
+            answer = self._window.pop(key, None)
+        if self._table.new and (key, 0) in self._table.new:
+            self._unusual.add(key)
+            return None
+        return answer
+
+    def find(self, key: bytes) -> tuple[int, Answer | None, StepRecord | None]:
+        """Count a call; its ordinal, and its answer, if it is as nearly all are, or its record."""
+        ordinal = self._count(key)
+        self._counts[key] = ordinal + 1
+        table, call = self._table, (key, ordinal)
+        if call in table.new:
+            return ordinal, None, table.new[call]
+        found = list(table.places(key, ordinal))
+        if len(found) == 1:
+            page, row = found[0]
+            answer = page.answer(row)
+            if answer is not None:
+                return ordinal, answer, None
+        return ordinal, None, table.get(call) if found else None
+
+    def _count(self, key: bytes) -> int:
+        """How many calls with this key there were."""
+        if key in self._counts or key in self._table.repeated:
+            return self._counts.get(key, 0)
+        if key in self._unusual:
+            self._unusual.remove(key)
+            return 0
+        return int(any(map(partial(self._has_passed, key), self._table.stretches(key, 0))))
+
+    def _has_passed(self, key: bytes, number: int) -> bool:
+        """Whether the key's first call, which is in this stretch, has come into the window."""
+        if number != self._stretch:
+            return number < self._stretch
+        begin = 0
+        for page in self._table.pages(number):
+            if any(begin + row < self._passed for row in page.find(key, 0)):
+                return True
+            begin += page.rows
+        return False
+
+    def _look_ahead(self) -> bool:
+        """Take the next recorded calls into the window; False if there are none."""
+        block = next(self._blocks, None)
+        if block is None:
+            return False
+        number, keys, answers = block
+        if number > self._stretch:
+            self._stretch, self._passed = number, 0
+        self._passed += len(keys)
+        counts, repeated = self._counts, self._table.repeated
+        plain = not counts and not repeated
+        for key, answer in zip(keys, answers, strict=True):
+            if plain or (key not in counts and key not in repeated):  # else counted without it
+                if answer is not None:
+                    self._window[key] = answer
+                else:
+                    self._unusual.add(key)
+        return True
 
 
 def step_table(
-    connection: duckdb.DuckDBPyConnection, run_id: str, slot: str, proof: Proof
+    connection: duckdb.DuckDBPyConnection, run_id: str, slot: str, proof: Proof, lend: _Lend
 ) -> StepTable:
-    """The latest state of each step in the slot."""
+    """The latest state of each step in the slot; what comes later is read when `lend` gives a
+    connection for it."""
     place = {"run_id": run_id, "slot": slot}
-    table = StepTable(run_id, slot, read(connection.sql(_STEPS, params=place)), proof)
+    row: Any = connection.execute(_SIZES, {"run_id": run_id}).fetchone()
+    top, size = row
+    rows = int(max(1, min(_ROWS, _BYTES // (size or 1))))
+    stretches = connection.execute(_STRETCHES, {**place, "rows": rows}).fetchall()
+    if not stretches:
+        return StepTable()
+    starts = list(accumulate((count for _, count in stretches), initial=0))
+    source = _Source(run_id, slot, proof, [low for low, _ in stretches], starts, top, lend)
+    repeated = frozenset(key for (key,) in connection.execute(_REPEATED, place).fetchall())
+    table = StepTable(source, source.pages(0, lambda use: use(connection)), repeated)
     for activity_id, seq, kind, body, tag in connection.execute(_HEARTBEATS, place).fetchall():
         if proof.holds(tag, (run_id, seq, kind, body)):
             event = decode_event(body)

@@ -268,15 +268,16 @@ class History:
         return list(self.step_table(run_id, slot).records())
 
     def step_table(self, run_id: str, slot: str, *, fold: bool = True) -> StepTable:
-        """The same by key and ordinal; each is checked and built when it is asked for.
+        """The same by key and ordinal; each is read, checked and built when it is asked for.
 
         Without `fold`, what was recorded since the last fold may be missing.
         """
+        lend = self._reader.read_folded
 
         def run(connection: duckdb.DuckDBPyConnection) -> StepTable:
-            return step_table(connection, run_id, slot, self._proof(connection))
+            return step_table(connection, run_id, slot, self._proof(connection), lend)
 
-        return self._reader.read(run) if fold else self._reader.read_folded(run)
+        return self._reader.read(run) if fold else lend(run)
 
     def step_slots(self, run_id: str) -> dict[str, int]:
         """How many steps each slot has: where it has none, `step_records` need not be asked."""
