@@ -36,6 +36,7 @@ EVENTS: list[e.Event] = [
     e.CellAccepted(
         RUN, AT, "a-15", "a-1", "s", 0, "id", "x", b"d", 0, {"x": b"v"}, "edited", "me", "host"
     ),
+    e.CellVerified(RUN, AT, "a-1", 5, (e.Verdict(("x",), b"w", "it is odd"),)),
     e.CellForgotten(RUN, AT, "a-16", ("a-1",), "s", 0, None, "x", "me", "host"),
     e.RunDetached(RUN, AT, 1),
     e.RunFinished(RUN, AT, "completed"),

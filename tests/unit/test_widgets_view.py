@@ -13,9 +13,10 @@ from evercell_widgets.view import FOLDS, RunView, apply, apply_all
 
 # What the view does not show.
 PASSED_OVER: set[type[ev.Event]] = {
-    ev.AttributesSet, ev.CancelSent, ev.CellAccepted, ev.CellForgotten, ev.ChildFinished,
-    ev.ChildStarted, ev.CommandReceived, ev.DeliveryReported, ev.HeartbeatRecorded,
-    ev.MarkerRecorded, ev.ScheduleFired, ev.ScheduleSet, ev.SignalSent, ev.UpdateAccepted,
+    ev.AttributesSet, ev.CancelSent, ev.CellAccepted, ev.CellForgotten, ev.CellVerified,
+    ev.ChildFinished, ev.ChildStarted, ev.CommandReceived, ev.DeliveryReported,
+    ev.HeartbeatRecorded, ev.MarkerRecorded, ev.ScheduleFired, ev.ScheduleSet,
+    ev.SignalSent, ev.UpdateAccepted,
     ev.UpdateCompleted,
 }  # fmt: skip
 NOW = 1_700_000_100 * 10**9

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from evercell.cell.covariables import Observation
     from evercell.cell.pending import Waiting
     from evercell.cell.reach import Reach
+    from evercell.cell.trial import Trial
     from evercell.cell.watch import Count
     from evercell.errors import RestoreError
 
@@ -23,7 +24,9 @@ __all__ = [
     "CapturedAmbient",
     "CapturedGroup",
     "Decoded",
+    "Settled",
     "Unrestored",
+    "Unverified",
     "lost_capture",
 ]
 
@@ -67,6 +70,7 @@ class CapturedGroup:
     reason: str | None = None
     refers: tuple[str, ...] = ()  # other variables that it holds by name
     marked: bool = False  # its version says which secrets are in it
+    traced: bytes | None = None  # its version if it comes back, which a trial has yet to find out
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,24 @@ class CapturedAmbient:
     version: bytes
     data: bytes | None
     reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unverified:
+    """Products whose round trip is tried beside the kernel. Until it is known, their versions are
+    such as nothing recorded has."""
+
+    trial: Trial
+    settle: Callable[[tuple[str | None, ...] | None], tuple[Settled, ...]]  # by what it found
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What a trial found of a product: its version for good, and why it can't be stored, if so."""
+
+    names: tuple[str, ...]
+    version: bytes
+    reason: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +115,7 @@ class Capture:
     restorable: bool
     reason: str | None
     reach: Reach | None = field(default=None, repr=False)  # what it could touch; None: not known
+    unverified: Unverified | None = field(default=None, repr=False)
 
 
 def lost_capture(reason: str) -> Capture:
@@ -106,6 +129,7 @@ class Decoded:
 
     values: dict[str, object] = field(repr=False)
     groups: tuple[tuple[tuple[str, ...], bytes], ...]  # names and version of each product
+    traced: tuple[tuple[bytes, bytes], ...]  # versions that a trial decided, and what they go by
     refers: dict[tuple[str, ...], tuple[str, ...]]  # by a product's names: what it holds by name
     deleted: tuple[str, ...]
     ambient: tuple[tuple[str, bytes, Callable[[], None]], ...] = field(repr=False)

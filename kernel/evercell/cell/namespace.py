@@ -27,7 +27,7 @@ from evercell.cell.project import PREFIX, Project
 from evercell.cell.reach import Reach, follow
 from evercell.cell.recording import Recording
 from evercell.cell.restore import decode_cell, load_modules
-from evercell.cell.versions import LINEAGE, NO_LINEAGE, advanced, difference, tagged
+from evercell.cell.versions import LINEAGE, NO_LINEAGE, Traces, advanced, difference, tagged
 from evercell.codec.canonical import SCALARS
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ class Namespace:
         self.groups: dict[str, frozenset[str]] = {}  # name -> its co-variable
         self.bonds = Bonds()
         self.pending = Pending()
+        self.traces = Traces()
         self.in_turn: set[str] = set()  # unstorable, and made by cells that must run in their turn
         self._bindings: dict[str, object] = {}  # at the end of the last cell
         self._singles: dict[str, Observation] = {}
@@ -182,6 +183,8 @@ class Namespace:
             self.pending.add(waiting)
         self.in_turn.difference_update(there, decoded.deleted)
         self.bonds.leave((*there, *decoded.deleted), self.versions)
+        for version, trace in decoded.traced:
+            self.traces.note(version, trace)
         for names, version in decoded.groups:
             product = frozenset(n for n in names if n in there)
             self.bonds.form(product, decoded.refers[names])
@@ -330,7 +333,8 @@ class Namespace:
         ambient: Iterable[tuple[str, bytes]],
     ) -> None:
         """One more cell belongs to what came before."""
-        self.lineage = advanced(self.lineage, key, groups, deleted, ambient)
+        traced = [(names, self.traces.of(version)) for names, version in groups]
+        self.lineage = advanced(self.lineage, key, traced, deleted, ambient)
 
     def _group_restored(self, name: str) -> None:
         """A product may hold more than one co-variable: tell them apart."""

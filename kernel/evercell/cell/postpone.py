@@ -16,6 +16,7 @@ from __future__ import annotations
 import ast
 import inspect
 import sys
+from dataclasses import replace
 from threading import Thread
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
@@ -63,6 +64,14 @@ def may_wait(
     """Whether the cell that was just captured may be run again later than in its turn. `outside`
     is what it did beyond the process. The namespace notes what must be made in its turn."""
     products = [p for p in capture.products if p.names != (RESULT,)]
+    tried = [p for p in products if p.traced is not None]
+    if tried:  # as if none of these came back; with more than one, some could and others not
+        given_up = {p.names: replace(p, stream=None) for p in tried}
+        capture = replace(
+            capture, products=tuple(given_up.get(p.names, p) for p in capture.products)
+        )
+        outside = outside if len(tried) == 1 else "what it made is not known yet"
+        products = [p for p in capture.products if p.names != (RESULT,)]
     lost = {name for p in products if p.stream is None for name in p.names}
     waits = space.in_turn.isdisjoint(lost) and _keeps_to_itself(
         source, transformed, capture, space.ns, outside

@@ -7,12 +7,14 @@ instance is new when its class is. What can't be stored has its cell's key inste
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
 
-from evercell.cell.capture import CapturedGroup
-from evercell.cell.proof import verify
+from evercell.cell.capture import CapturedGroup, Settled, Unverified
+from evercell.cell.proof import is_heavy, verify
+from evercell.cell.trial import begin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["join_circles", "make_products", "unknowable"]
 
 Group = frozenset[str]
+_UNKNOWN = "whether it comes back from its pickle could not be found out in time"
 
 
 def unknowable() -> bytes:
@@ -51,65 +54,111 @@ def make_products(
     live: dict[str, Any],
     *,
     trusted: bool,
-) -> list[CapturedGroup]:
-    """The products of a cell with `key`.
+) -> tuple[list[CapturedGroup], Unverified | None]:
+    """The products of a cell with `key`, and what is still being tried of them.
 
     `versions` are those before the cell, for what is referred to outside of it. Unless the run can
     be `trusted`, what is not exactly as before gets a version that nothing else has.
     """
-    content: dict[Group, bytes] = {}
-    reasons: dict[Group, str | None] = {}
-    for group, seen in observations.items():
-        reasons[group] = verify(values[group], seen, live)
-        names = repr(tuple(sorted(group))).encode()
-        if reasons[group] is None:
-            content[group] = blake3(b"content" + seen.digest + names).digest(16)
-        else:
-            content[group] = blake3(b"by cell" + key + names + b"".join(seen.marks)).digest(16)
-    found = []
+    heavy = [g for g, seen in observations.items() if is_heavy(seen)] if trusted else []
+    trial = (
+        begin(lambda: [verify(values[g], observations[g], live) for g in heavy]) if heavy else None
+    )
+    tried = frozenset(heavy if trial is not None else ())
+    reasons = {
+        g: None if g in tried else verify(values[g], seen, live) for g, seen in observations.items()
+    }
+    sketches = {
+        g: _Sketch(seen.digest, seen.refers, seen.marks) for g, seen in observations.items()
+    }
+    found = _versions(sketches, reasons, key, versions)
+    open_ = {g for g in observations if not tried.isdisjoint(_inside(g, sketches))}
+    products = []
     for group in sorted(observations, key=sorted):
         seen = observations[group]
         dumped = seen.dumped if reasons[group] is None else None
-        version = _version(group, observations, content, versions)
+        version = found[group]
         if not trusted and any(versions.get(name) != version for name in group):
             version = unknowable()
-        found.append(
+        products.append(
             CapturedGroup(
                 tuple(sorted(group)),
-                version,
+                unknowable() if group in open_ else version,
                 None if dumped is None else dumped.stream,
                 () if dumped is None else dumped.buffers,
                 reasons[group],
                 tuple(sorted(seen.refers - group)),
                 marked=bool(seen.marks),
+                traced=version if group in open_ else None,
             )
         )
-    return found
+    if trial is None:
+        return products, None
+
+    def settle(answer: tuple[str | None, ...] | None) -> tuple[Settled, ...]:
+        told = (_UNKNOWN,) * len(heavy) if answer is None else answer
+        final = reasons | dict(zip(heavy, told, strict=True))
+        known = _versions(sketches, final, key, versions)
+        return tuple(
+            Settled(tuple(sorted(g)), known[g], final[g]) for g in sorted(open_, key=sorted)
+        )
+
+    return products, Unverified(trial, settle)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sketch:
+    """What a version needs of an observation."""
+
+    digest: bytes
+    refers: frozenset[str]
+    marks: tuple[bytes, ...]
+
+
+def _versions(
+    sketches: Mapping[Group, _Sketch],
+    reasons: Mapping[Group, str | None],
+    key: bytes,
+    versions: Mapping[str, bytes],
+) -> dict[Group, bytes]:
+    content: dict[Group, bytes] = {}
+    for group, seen in sketches.items():
+        names = repr(tuple(sorted(group))).encode()
+        if reasons[group] is None:
+            content[group] = blake3(b"content" + seen.digest + names).digest(16)
+        else:
+            content[group] = blake3(b"by cell" + key + names + b"".join(seen.marks)).digest(16)
+    return {group: _version(group, sketches, content, versions) for group in sketches}
 
 
 def _version(
     group: Group,
-    observations: dict[Group, Observation],
-    content: dict[Group, bytes],
+    sketches: Mapping[Group, _Sketch],
+    content: Mapping[Group, bytes],
     versions: Mapping[str, bytes],
 ) -> bytes:
-    owner = {name: other for other in observations for name in other}
-    outside: dict[str, bytes] = {}
-    inside, queue = {group}, [group]
-    while queue:
-        for name in observations[queue.pop()].refers:
-            other = owner.get(name)
-            if other is None:
-                outside[name] = versions.get(name, b"")
-            elif other not in inside:
-                inside.add(other)
-                queue.append(other)
+    inside = _inside(group, sketches)
+    own = {name for other in inside for name in other}
+    outside = {n for other in inside for n in sketches[other].refers if n not in own}
     hasher = blake3(b"version" + content[group])
     for part in sorted(content[other] for other in inside - {group}):
         hasher.update(part)
     for name in sorted(outside):
-        hasher.update(repr((name, outside[name])).encode())
+        hasher.update(repr((name, versions.get(name, b""))).encode())
     return hasher.digest(16)
+
+
+def _inside(group: Group, sketches: Mapping[Group, _Sketch]) -> set[Group]:
+    """The group, and all in the same cell that it holds by name."""
+    owner = {name: other for other in sketches for name in other}
+    inside, queue = {group}, [group]
+    while queue:
+        for name in sketches[queue.pop()].refers:
+            other = owner.get(name)
+            if other is not None and other not in inside:
+                inside.add(other)
+                queue.append(other)
+    return inside
 
 
 def _circle(observations: dict[Group, Observation]) -> list[Group] | None:

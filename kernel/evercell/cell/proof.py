@@ -1,6 +1,9 @@
 """Whether a stored value comes back as what it was: loaded once and compared, before it counts.
 
 nothing but what pickle gives back exactly   -> no proof needed
+light                                        -> now
+heavy                                        -> in a copy of the process, see trial.py
+
 the same stream again, the same attributes   -> it came back
 another stream                               -> both values are walked side by side
 """
@@ -18,9 +21,19 @@ if TYPE_CHECKING:
     from evercell.cell.covariables import Observation
     from evercell.codec.pickling import Dumped
 
-__all__ = ["verify"]
+__all__ = ["is_heavy", "verify"]
 
+_HEAVY = 64 << 10, 8 << 20  # bytes of a pickle, and beside it: from a few milliseconds on
 _OTHER = "it comes back from its pickle as something else"
+
+
+def is_heavy(seen: Observation) -> bool:
+    """Whether its proof would hold a cell up."""
+    stored = seen.dumped
+    if stored is None or stored.plain:
+        return False
+    beside = sum(buffer.nbytes for buffer in stored.buffers)
+    return len(stored.main) > _HEAVY[0] or beside > _HEAVY[1]
 
 
 def verify(values: dict[str, object], seen: Observation, live: dict[str, Any]) -> str | None:

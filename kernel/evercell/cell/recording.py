@@ -8,6 +8,7 @@ bindings that differ, and fingerprints of the co-variables that were touched
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import FunctionType
 from typing import TYPE_CHECKING
 
@@ -86,7 +87,7 @@ class Recording:
         key = self._key if isinstance(self._key, bytes) else self._key(reads)
         values = {g: self._values(g) for g in observations}
         trusted = self._untracked is None
-        products = make_products(
+        products, unverified = make_products(
             observations, values, key, self._before.versions, space.ns, trusted=trusted
         )
         products += extra
@@ -102,7 +103,8 @@ class Recording:
         ]
         ambient += self._unrestorable_effects(reach, key)
         self._commit(groups, products, ambient, key)
-        return self._capture(key, reads, products, ambient, result_name, reach)
+        capture = self._capture(key, reads, products, ambient, result_name, reach)
+        return capture if unverified is None else replace(capture, unverified=unverified)
 
     # -- what changed ----------------------------------------------------------------------------
 
@@ -348,6 +350,7 @@ class Recording:
         for product in products:
             names = [name for name in product.names if name != RESULT]
             space.versions.update(dict.fromkeys(names, product.version))
+            space.traces.note(product.version, product.traced)
             space.bonds.form(names, product.refers)
         for change in ambient:
             space.ambient.versions[change.name] = change.version

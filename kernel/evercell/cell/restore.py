@@ -121,6 +121,7 @@ def decode_cell(
     return Decoded(
         values=values,
         groups=tuple(groups),
+        traced=tuple((p.version, p.traced) for p in event.products if p.traced is not None),
         refers={product.names: product.refers for product in event.products},
         deleted=event.deleted,
         ambient=_decode_ambient(space, event, fetch, partial=partial),

@@ -9,9 +9,9 @@ from blake3 import blake3
 from evercell.cell.project import PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
-__all__ = ["LINEAGE", "NO_LINEAGE", "advanced", "difference", "tagged"]
+__all__ = ["LINEAGE", "NO_LINEAGE", "Traces", "advanced", "difference", "tagged"]
 
 LINEAGE = "@lineage"
 NO_LINEAGE = b"\0" * 16  # before the first cell
@@ -51,3 +51,30 @@ def difference(name: str, recorded: bytes, now: bytes) -> str:
     if not now:
         return f"{name} (not defined now)"
     return f"{name} ({'new' if not recorded else 'changed'})"
+
+
+class Traces:
+    """What a version goes by that depends on a trial, whatever that finds: by its content.
+
+    All that came before, and the steps that use such a value, must have the same keys before and
+    after it is known whether the value comes back.
+    """
+
+    def __init__(self) -> None:
+        self._by_version: dict[bytes, bytes] = {}
+
+    def of(self, version: bytes) -> bytes:
+        """The trace of a version; itself where no trial decides about it."""
+        return self._by_version.get(version, version)
+
+    def note(self, version: bytes, trace: bytes | None) -> None:
+        """`version` goes by `trace`, if there is one."""
+        if trace is not None:
+            self._by_version[version] = trace
+
+    def settle(self, final: Mapping[bytes, bytes], versions: dict[str, bytes]) -> None:
+        """Trials found out what these versions are for good; changes `versions`. Between cells."""
+        for old, new in final.items():
+            self.note(new, self._by_version.pop(old, None))
+        for name, version in versions.items():
+            versions[name] = final.get(version, version)

@@ -17,7 +17,16 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from evercell.events import CellAccepted, CellCompleted, CellStarted, ErrorInfo, Payload
+    from evercell.events import (
+        CellAccepted,
+        CellCompleted,
+        CellStarted,
+        CellVerified,
+        ErrorInfo,
+        Payload,
+        Product,
+        Verdict,
+    )
     from evercell.history import StepRecord
 
 SlotStatus = Literal["in doubt", "completed", "failed", "forgotten"]
@@ -46,6 +55,23 @@ class CellRecord:
     completed: CellCompleted
     accepted: CellAccepted | None = None  # its user kept it: source and reads are those of then
 
+    def settle(self, final: Mapping[bytes, bytes], event: CellVerified | None = None) -> CellRecord:
+        """With what trials found out: the versions for good of what it read and, from the `event`
+        of this very cell, which of its products can be stored."""
+        verdicts = {verdict.names: verdict for verdict in event.products} if event else {}
+        reads = self.completed.reads
+        if not verdicts and final.keys().isdisjoint(reads.values()):
+            return self
+        completed = msgspec.structs.replace(
+            self.completed,
+            reads={name: final.get(version, version) for name, version in reads.items()},
+            products=tuple(
+                _settled(product, verdicts.get(product.names))
+                for product in self.completed.products
+            ),
+        )
+        return CellRecord(self.started, completed, self.accepted)
+
     def accept(self, event: CellAccepted) -> CellRecord:
         """This execution's result as that of the source and the inputs in `event`."""
         started = msgspec.structs.replace(
@@ -67,6 +93,11 @@ class CellRecord:
         return f"{self.accepted.user} accepted its recorded result on {day:%Y-%m-%d %H:%M}"
 
     @property
+    def unverified(self) -> bool:
+        """Whether nobody knows yet if all that it made comes back."""
+        return not all(product.verified for product in self.completed.products)
+
+    @property
     def unstorable(self) -> str | None:
         """Why this cell's effects can't be given back without running it; None if they can."""
         for product in self.completed.products:
@@ -81,6 +112,15 @@ class CellRecord:
     def lacks_only_variables(self) -> bool:
         """Whether it is variables, and no process state, that can't be given back."""
         return all(change.payload is not None for change in self.completed.ambient)
+
+
+def _settled(product: Product, verdict: Verdict | None) -> Product:
+    if verdict is None:
+        return product
+    product = msgspec.structs.replace(product, version=verdict.version, verified=True)
+    if verdict.reason is None:
+        return product
+    return msgspec.structs.replace(product, payload=None, buffers=(), reason=verdict.reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +154,7 @@ class Execute:
     reason: str
 
 
+_UNVERIFIED = "its kernel ended before it was known whether what it made comes back"
 _WHY_NO_RECORD: dict[SlotStatus | None, str] = {
     None: "not run before",
     "in doubt": "it was cut off before it finished",
@@ -153,6 +194,9 @@ def decide_cell(
             reason = record.completed.reason or "its effects could not be tracked"
         elif (name := differs(record.completed.reads)) is not None:
             reason = f"stale: {name}"
+        elif record.unverified:
+            reason = _UNVERIFIED
+            break
         elif (why := record.unstorable) is not None:
             waits = record.completed.waits and not recompute
             return Postpone(record, why) if waits else Recompute(record, why)

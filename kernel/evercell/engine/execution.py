@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from evercell.engine.postponed import Postponed, PostponedCells
     from evercell.engine.run import Run
     from evercell.engine.scope import Scope
+    from evercell.engine.verifying import Verifying
     from evercell.events import Decision, Event
 
 __all__ = ["CellExecution"]
@@ -67,6 +68,7 @@ class CellExecution:
     place: Place
     host: Host
     postponed: PostponedCells
+    verifying: Verifying
     volatile: str | None = None  # set while it runs, when it shows something live
 
     def restore(self, record: CellRecord, unstorable: str | None = None) -> dict[str, Any]:
@@ -173,7 +175,10 @@ class CellExecution:
         waits = may_wait(
             self.source, self.request.transformed, capture, self.namespace, files.outside
         )
-        self._commit(self._completed(scope.cell, ran, capture, kept, duration, waits=waits))
+        completed = self._completed(scope.cell, ran, capture, kept, duration, waits=waits)
+        self._commit(completed)
+        if capture.unverified is not None:
+            self.verifying.begin(completed, capture.unverified)
         run.state.places.finished(self.place.slot)
         return ran.reply
 
@@ -284,7 +289,8 @@ class CellExecution:
             seen = before.singles.get(name)
             if seen is None or seen.dumped is None or before.bindings[name] is not live.get(name):
                 return None
-            return before.versions.get(name)
+            version = before.versions.get(name)
+            return None if version is None else self.namespace.traces.of(version)
 
         resuming = run.state.status(slot) == "in doubt"
         return run.scope(slot, live, resuming=resuming, data_version=data_version)

@@ -116,7 +116,7 @@ class Forecast:
         self._lineage = advanced(
             self._lineage,
             completed.key,
-            [(product.names, product.version) for product in completed.products],
+            [(p.names, p.traced or p.version) for p in completed.products],
             completed.deleted,
             [(change.name, change.version) for change in completed.ambient],
         )

@@ -22,6 +22,7 @@ from evercell.engine.execution import CellExecution
 from evercell.engine.explain import explain_cell
 from evercell.engine.postponed import PostponedCells
 from evercell.engine.preview import Previewer
+from evercell.engine.verifying import Verifying
 from evercell.errors import HistoryError, PayloadError, RestoreError
 
 if TYPE_CHECKING:
@@ -48,11 +49,13 @@ class NotebookRun:
         self.run = run
         self.namespace = Namespace(live, project)
         self.postponed = PostponedCells(run, self.namespace)
+        self.verifying = Verifying(run, self.namespace)
         self._project = project
         self._executing: CellExecution | None = None
 
     async def execute(self, request: CellRequest, host: Host) -> dict[str, Any]:
         """Restore the cell or run it; returns the content of the execute_reply."""
+        self.verifying.take()
         source = parse_source(request.source, request.transformed)
         place = self.run.state.places.resolve(request, source.digest)
         marks = source.marks(request.tags)
@@ -67,7 +70,9 @@ class NotebookRun:
             differs=self.namespace.lookup,
         )
         self.postponed.host = host
-        cell = CellExecution(self.run, self.namespace, request, source, place, host, self.postponed)
+        cell = CellExecution(
+            self.run, self.namespace, request, source, place, host, self.postponed, self.verifying
+        )
         self._executing = cell
         try:
             match decision:

@@ -64,13 +64,22 @@ def product(history: History, group: CapturedGroup) -> Product:
     if stream is not None and (holds_secret(stream) or any(map(holds_secret, group.buffers))):
         stream, reason = None, _UNRECORDED
     if stream is None:
-        return Product(group.names, group.version, reason=reason, refers=group.refers)
+        return Product(
+            group.names,
+            group.version,
+            reason=reason,
+            refers=group.refers,
+            traced=group.traced,
+            verified=group.traced is None,
+        )
     return Product(
         names=group.names,
         version=group.version,
         payload=history.put(stream, "pickle"),
         buffers=tuple(history.put(buffer, "buffer") for buffer in group.buffers),
         refers=group.refers,
+        traced=group.traced,
+        verified=group.traced is None,
     )
 
 

@@ -239,7 +239,9 @@ class PostponedCells:
             value = cell.inputs.get(name, _ABSENT)
             if value is _ABSENT or live.get(name, _ABSENT) is not value:
                 return None
-            return None if observe({name: value}, live).dumped is None else reads.get(name)
+            if name not in reads or observe({name: value}, live).dumped is None:
+                return None
+            return self._namespace.traces.of(reads[name])
 
         # What had failed fails again: it is part of what the cell did.
         return run.scope(slot, live, resuming=True, data_version=data_version)

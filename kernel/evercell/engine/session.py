@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from evercell.cell.pending import words_in
+from evercell.cell.trial import LIMIT
 from evercell.clock import SystemClock
 from evercell.engine.feed import RunFeed
 from evercell.engine.notebook import NotebookRun
@@ -219,6 +220,7 @@ class Session:
         """Leave the current run and begin another; returns its id. Variables stay as they are."""
         self._stop_workflows()
         self.cells.provide(None, run=True)
+        self.cells.verifying.close()
         self._leave_run()
         self.cells.run.detach()
         self.cells = self._take(begin_run(self.history, self.request, self.clock))
@@ -245,7 +247,8 @@ class Session:
         return RunFeed(self.history, self.run_id)
 
     def finish(self, status: Literal["completed", "failed", "canceled"]) -> None:
-        """Record that a headless run came to its end."""
+        """Record that a headless run came to its end, and whether what it made comes back."""
+        self.cells.verifying.close(LIMIT)
         self.cells.run.finish(status)
 
     def close(self) -> None:
@@ -260,6 +263,7 @@ class Session:
         self._leave_run()
         try:
             self._stop_workflows()
+            self.cells.verifying.close()
             self.cells.run.detach()
         finally:
             self.history.close()

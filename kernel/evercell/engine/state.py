@@ -14,6 +14,7 @@ from evercell.events import (
     CellForgotten,
     CellRestored,
     CellStarted,
+    CellVerified,
 )
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class RunState:
     _latest: dict[str, CellRecord] = field(default_factory=dict)
     _finished: dict[str, CellRecord] = field(default_factory=dict)
     _forgotten: set[str] = field(default_factory=set)
+    _final: dict[bytes, bytes] = field(default_factory=dict)  # versions, by those before a trial
 
     @classmethod
     def fold(cls, events: Iterable[Event]) -> RunState:
@@ -56,7 +58,7 @@ class RunState:
             case CellCompleted():
                 started = self._started.pop(event.activity_id)
                 self._status[started.slot] = "completed"
-                record = CellRecord(started, event)
+                record = CellRecord(started, event).settle(self._final)
                 self._latest[started.slot] = self._finished[event.activity_id] = record
                 if started.decision != "volatile":
                     self._records.setdefault(started.source_digest, []).insert(0, record)
@@ -72,17 +74,36 @@ class RunState:
                 self._accept(event)
             case CellForgotten():
                 self._forget(event)
+            case CellVerified():
+                self._verify(event)
             case _:
                 pass  # steps and the run itself don't decide about cells
 
     def _accept(self, event: CellAccepted) -> None:
         origin = self._finished.get(event.origin)
         if origin is not None:
-            record = origin.accept(event)
+            record = origin.accept(event).settle(self._final)
             self._records.setdefault(event.source_digest, []).insert(0, record)
             self._latest[event.slot] = record
             self._status[event.slot] = "completed"
             self._learn(event)
+
+    def _verify(self, event: CellVerified) -> None:
+        origin = self._finished.get(event.activity_id)
+        if origin is None:
+            return
+        before = {product.names: product.version for product in origin.completed.products}
+        final = {before[v.names]: v.version for v in event.products if v.names in before}
+        self._final.update(final)
+
+        def settle(record: CellRecord) -> CellRecord:
+            own = record.completed.activity_id == event.activity_id
+            return record.settle(final, event if own else None)
+
+        for records in self._records.values():
+            records[:] = map(settle, records)
+        for table in (self._latest, self._finished):
+            table.update({key: settle(record) for key, record in table.items()})
 
     def _forget(self, event: CellForgotten) -> None:
         self._forgotten.update(event.origins)

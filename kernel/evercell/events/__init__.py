@@ -6,6 +6,7 @@
                               │               │     StepsAnswered*     (the history answered)     │
                               │               │     MapStarted*        (how many calls will come) │
                               │               └─ CellCompleted | CellFailed ──────────────────────┘
+                              │                       └ CellVerified    (large values came back)
                               ├─ CellRestored
                               ├─ CellAccepted | CellForgotten     (on a user's word)
                               └─ RunDetached | RunFinished
@@ -56,6 +57,7 @@ from evercell.events.parts import (
     Payload,
     Product,
     RunEnd,
+    Verdict,
     WorkflowStart,
 )
 from evercell.events.runs import (
@@ -65,6 +67,7 @@ from evercell.events.runs import (
     CellForgotten,
     CellRestored,
     CellStarted,
+    CellVerified,
     RunAttached,
     RunBlocked,
     RunDetached,
@@ -128,6 +131,7 @@ __all__ = [
     "CellForgotten",
     "CellRestored",
     "CellStarted",
+    "CellVerified",
     "ChildFinished",
     "ChildStarted",
     "CommandKind",
@@ -167,6 +171,7 @@ __all__ = [
     "UpdateAccepted",
     "UpdateCompleted",
     "UsageRecorded",
+    "Verdict",
     "WaitEnded",
     "WorkflowStart",
     "decode_event",
@@ -185,6 +190,7 @@ AnyEvent = (
     | CellRestored
     | CellAccepted
     | CellForgotten
+    | CellVerified
     | StepStarted
     | AttemptStarted
     | AttemptFailed

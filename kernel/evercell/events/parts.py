@@ -18,6 +18,7 @@ __all__ = [
     "Payload",
     "Product",
     "RunEnd",
+    "Verdict",
     "WorkflowStart",
 ]
 
@@ -65,6 +66,18 @@ class Product(Part, frozen=True):
     buffers: tuple[Payload, ...] = ()  # pickle protocol 5 out-of-band buffers, in order
     reason: str | None = None  # why it can't be stored
     refers: tuple[str, ...] = ()  # other variables that it holds by name: functions, classes, steps
+    traced: bytes | None = (
+        None  # its version if it comes back, which a trial beside the kernel tells
+    )
+    verified: bool = True  # False: the trial went on when the cell finished; see CellVerified
+
+
+class Verdict(Part, frozen=True):
+    """What a trial found of a product."""
+
+    names: tuple[str, ...]
+    version: bytes  # for good, in place of one that nothing else has
+    reason: str | None = None  # why it can't be stored; None: it comes back
 
 
 class AmbientChange(Part, frozen=True):

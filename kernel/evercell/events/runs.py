@@ -12,6 +12,7 @@ from evercell.events.parts import (
     Payload,
     Product,
     RunEnd,
+    Verdict,
     WorkflowStart,
 )
 
@@ -22,6 +23,7 @@ __all__ = [
     "CellForgotten",
     "CellRestored",
     "CellStarted",
+    "CellVerified",
     "RunAttached",
     "RunBlocked",
     "RunDetached",
@@ -106,6 +108,15 @@ class CellCompleted(Event, frozen=True):
     restorable: bool
     reason: str | None = None  # why it is not restorable, or must be recomputed
     waits: bool = False  # recomputing it may wait until another cell needs what can't be stored
+
+
+class CellVerified(Event, frozen=True):
+    """What a cell made was loaded and compared beside the kernel. Until then its record counts for
+    nothing, and the cell runs again after a kill."""
+
+    activity_id: str  # of the CellCompleted
+    duration: int  # nanoseconds since the cell finished
+    products: tuple[Verdict, ...]
 
 
 class CellFailed(Event, frozen=True):

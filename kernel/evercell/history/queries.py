@@ -136,6 +136,7 @@ ORDER BY seq
 """
 _CELLS = [
     "CellStarted", "CellCompleted", "CellFailed", "CellRestored", "CellAccepted", "CellForgotten",
+    "CellVerified",
 ]  # fmt: skip
 _WAITS = [
     "TimerStarted", "TimerFired", "TimerCanceled", "SignalAwaited", "SignalTaken",
