@@ -38,6 +38,7 @@ from evercell.events import (
     CellFailed,
     CellRestored,
     CellStarted,
+    CellVerified,
     StepCompleted,
     StepFailed,
     StepStarted,
@@ -55,7 +56,8 @@ if TYPE_CHECKING:
     from evercell.events import Event
 
 _LOOK_EVERY = 4  # cells: in between, what nobody has needed yet is left to wait
-_CELL_EVENTS = (CellStarted, CellCompleted, CellFailed, CellRestored)
+_CELL_EVENTS = (CellStarted, CellCompleted, CellFailed, CellRestored, CellVerified)
+_PATIENCE = 60.0  # seconds that a kernel that does not die at once gives what is being tried
 
 
 class Killed(BaseException):
@@ -156,12 +158,15 @@ class Laboratory:
     def close(self) -> None:
         """Let go of the folder."""
         forget_scopes()
+        self.cells.verifying.close(0)
         self._runner.close()
         self.history.close()
 
     def restart(self) -> None:
         """Both kernels die and begin anew."""
         forget_scopes()
+        if hasattr(self, "cells"):  # every other one dies before all that it made is known
+            self.cells.verifying.close(_PATIENCE * (self._count % 2))
         self.plain, self.durable = Kernel(), Kernel()
         events = [decode_event(data) for data in self._events]
         state = RunState.fold(e for e in events if isinstance(e, _CELL_EVENTS))
