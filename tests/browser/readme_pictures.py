@@ -40,11 +40,12 @@ DRAFTS = """topics = ["llamas", "kernels", "tides", "glass", "bread", "maps"]
 drafts = [draft(topic) for topic in topics]"""
 CHECKS = "passed = [text for text in drafts if check(text)]"
 ASK = 'await evercell.approval(f"Publish {len(passed)} drafts?", timeout="3d")'
+IN_SIGHT = "document.querySelector('.evercell-run').getBoundingClientRect().top > 0"
 CELLS = [SHOW, STEPS, DRAFTS, CHECKS, ASK]
 
 
 def take(browser: Browser, folder: Path, theme: str) -> Path:
-    """A picture of the notebook in JupyterLab with this theme, in 64 colours."""
+    """A picture of the notebook in JupyterLab with this theme, in 128 colours."""
     server = LabServer(folder)
     try:
         server.set_theme(f"JupyterLab {theme}")
@@ -82,13 +83,21 @@ def _arrange(lab: LabPage) -> None:
     page.click(".evercell-Picker")
     page.get_by_text("All Runs of This Folder").click()
     page.locator(".evercell-Runs-run").first.wait_for()
-    page.locator(".jp-Notebook").first.evaluate("notebook => notebook.scrollTop = 0")
+    # JupyterLab keeps the active cell in sight, which is the last one that ran.
+    page.evaluate(
+        """() => {
+          const { content } = window.jupyterapp.shell.currentWidget;
+          content.activeCellIndex = 0;
+          return content.scrollToItem(0, 'start');
+        }"""
+    )
+    page.wait_for_function(IN_SIGHT)
     page.mouse.move(0, 0)
 
 
 def _small(picture: Path, theme: str) -> Path:
     target = IMAGES / f"notebook-{theme.lower()}.png"
-    colours = Image.open(picture).convert("RGB").quantize(64, dither=Image.Dither.NONE)
+    colours = Image.open(picture).convert("RGB").quantize(128, dither=Image.Dither.NONE)
     colours.save(target, optimize=True)
     return target
 

@@ -44,7 +44,7 @@ def test_it_says_what_was_restored_what_runs_and_what_failed() -> None:
     assert "agents.ipynb" in text
     assert "9 / 11 steps" in text
     assert "8 restored, 1 running, 1 retrying, 1 failed" in text
-    assert "saved 240 ms, 880 tokens, cost 4" in text
+    assert "\nsaved 240 ms, 880 tokens, cost 4.00\n" in text  # a line more, and nothing is cut
     assert "✗ ask  why?  ValueError: <b>no</b>" in text
     assert "◌ ask" in text
     assert "attempt 2 in" in text

@@ -16,7 +16,15 @@ from evercell_widgets.rows import (
     workflows_row,
 )
 from evercell_widgets.texts import cut
-from evercell_widgets.words import cell_word, duration, moment, number, step_counts, step_word
+from evercell_widgets.words import (
+    cell_word,
+    duration,
+    moment,
+    money,
+    number,
+    step_counts,
+    step_word,
+)
 
 if TYPE_CHECKING:
     from evercell_widgets.state import (
@@ -109,7 +117,7 @@ def _of_step(row_id: str, step: StepView, run_id: str) -> Details:
             ("Next attempt", "" if step.retry_at is None else moment(step.retry_at)),
             ("From the history", times if step.restored else ""),
             ("Tokens", number(step.tokens) if step.tokens else ""),
-            ("Cost", f"{step.cost:.4g}" if step.cost else ""),
+            ("Cost", money(step.cost) if step.cost else ""),
             ("Id", step.activity_id),
         ),
         "texts": _texts(
@@ -156,7 +164,7 @@ def _of_cell(row_id: str, execution: Execution) -> Details:
             ("Took", duration(execution.duration) if execution.duration else ""),
             ("Saved", duration(execution.saved) if execution.saved else ""),
             ("Tokens", number(execution.tokens) if execution.tokens else ""),
-            ("Cost", f"{execution.cost:.4g}" if execution.cost else ""),
+            ("Cost", money(execution.cost) if execution.cost else ""),
             ("Id", execution.activity_id),
         ),
         "texts": _texts(
@@ -184,7 +192,7 @@ def _of_workflow(row_id: str, run: Execution) -> Details:
             ("Why", run.reason),
             ("Signals", number(run.signals) if run.signals else ""),
             ("Tokens", number(run.tokens) if run.tokens else ""),
-            ("Cost", f"{run.cost:.4g}" if run.cost else ""),
+            ("Cost", money(run.cost) if run.cost else ""),
             ("Workflow id", run.preview),
             ("Run", run.run_id),
         ),

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from evercell_widgets.snapshot import CellData, Header, RunData
 
 __all__ = [
-    "cell_label", "cell_word", "duration", "facts", "mark", "moment", "number", "progress",
+    "cell_label", "cell_word", "duration", "facts", "mark", "moment", "money", "number", "progress",
     "roughly", "run_line", "spent", "step_counts", "step_word", "summary", "ticking",
 ]  # fmt: skip
 
@@ -78,6 +78,11 @@ def progress(counts: Counts) -> str:
 def number(value: int) -> str:
     """An integer with narrow no-break spaces between thousands."""
     return f"{value:,}".replace(",", "\u202f")
+
+
+def money(value: float) -> str:
+    """An amount in the currency of the user's price table."""
+    return f"{value:.2f}" if value >= 1 else f"{value:.3g}"
 
 
 def mark(status: str) -> str:
@@ -169,7 +174,7 @@ def facts(header: Header) -> list[str]:
     if tokens:
         told.append(f"{number(tokens)} tokens")
     if header["cost"]:
-        told.append(f"cost {header['cost']:.4g}")
+        told.append(f"cost {money(header['cost'])}")
     if saved := _saved(header):
         told.append(f"saved {saved}")
     return told
@@ -180,5 +185,5 @@ def _saved(header: Header) -> str:
     if header["saved_tokens"]:
         parts.append(f"{number(header['saved_tokens'])} tokens")
     if header["saved_cost"]:
-        parts.append(f"cost {header['saved_cost']:.4g}")
+        parts.append(f"cost {money(header['saved_cost'])}")
     return ", ".join(parts)

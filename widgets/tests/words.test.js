@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { duration, ended, number, progress, roughly, stateWord, ticking } from "../evercell_widgets/static/words.js";
+import { duration, ended, money, number, progress, roughly, stateWord, ticking } from "../evercell_widgets/static/words.js";
 import { counts, row } from "./samples.js";
 
 test("durations read as in the table (tests/unit/test_widgets_static.py)", () => {
@@ -21,6 +21,10 @@ test("a time to come is rough", () => {
 
 test("numbers have narrow spaces between thousands", () => {
   assert.deepEqual([0, 999, 1000, 1234567].map(number), ["0", "999", "1\u202f000", "1\u202f234\u202f567"]);
+});
+
+test("money has cents, or three digits", () => {
+  assert.deepEqual([1234.5, 12, 0.0024, 0.000123456].map(money), ["1234.50", "12.00", "0.0024", "0.000123"]);
 });
 
 test("a row's state is one word", () => {

@@ -73,10 +73,21 @@ def _head(snapshot: Snapshot, width: int) -> list[Text]:
     lines = [line]
     if header["steps"]["total"]:
         lines.append(_bar(header["steps"], width))
-    if others:
+    for facts_of_line in _packed(others, width):
         line = _line()
-        line.append(" · ".join(others), style="dim")
+        line.append(facts_of_line, style="dim")
         lines.append(line)
+    return lines
+
+
+def _packed(facts: list[str], width: int) -> list[str]:
+    """The facts in as few lines of `width` columns as hold them; none is cut where it fits."""
+    lines: list[str] = []
+    for fact in facts:
+        if lines and len(lines[-1]) + 3 + len(fact) <= width:
+            lines[-1] += f" · {fact}"
+        else:
+            lines.append(fact)
     return lines
 
 

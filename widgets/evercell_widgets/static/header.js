@@ -1,7 +1,7 @@
 // The run as a whole: its name and state, a bar, and facts that filter the rows when pressed.
 
 import { button, drawBar, h, say } from "./dom.js";
-import { duration, ended, number, progress, roughly } from "./words.js";
+import { duration, ended, money, number, progress, roughly } from "./words.js";
 
 /** @typedef {import("./types.js").Header} HeaderData */
 
@@ -100,10 +100,10 @@ export function rest(data) {
     facts.push(`${number(data.cells_restored)} of ${number(data.cells)} cells restored`);
   }
   if (tokens) facts.push(`${number(tokens)} tokens`);
-  if (data.cost) facts.push(`cost ${data.cost.toPrecision(3)}`);
+  if (data.cost) facts.push(`cost ${money(data.cost)}`);
   const saved = data.saved >= 1e6 ? [duration(data.saved)] : [];
   if (data.saved_tokens) saved.push(`${number(data.saved_tokens)} tokens`);
-  if (data.saved_cost) saved.push(`cost ${data.saved_cost.toPrecision(3)}`);
+  if (data.saved_cost) saved.push(`cost ${money(data.saved_cost)}`);
   if (saved.length) facts.push(`saved ${saved.join(", ")}`);
   return facts;
 }

@@ -42,6 +42,11 @@ export function number(value) {
   return String(value).replace(/\B(?=(\d{3})+$)/g, "\u202f");
 }
 
+/** An amount in the currency of the user's price table. @param {number} value */
+export function money(value) {
+  return value >= 1 ? value.toFixed(2) : String(Number(value.toPrecision(3)));
+}
+
 /**
  * A row's state in one word.
  * @param {import("./types.js").RowData} row

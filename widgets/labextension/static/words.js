@@ -19,7 +19,7 @@ export function number(value) {
 
 /** @param {number} value money, in the currency of the user's price table */
 export function cost(value) {
-  return `cost ${value >= 1 ? value.toFixed(2) : Number(value.toPrecision(2))}`;
+  return `cost ${value >= 1 ? value.toFixed(2) : Number(value.toPrecision(3))}`;
 }
 
 /**
