@@ -37,9 +37,9 @@ SELECT
 FROM store.event b
 LEFT JOIN ended e ON e.run_id = b.run_id AND e.activity_id = b.activity_id
 LEFT JOIN store.attachment a ON a.run_id = b.run_id AND a.generation = b.generation
-LEFT JOIN runs r ON r.run_id = b.run_id
+LEFT JOIN store.named r ON r.run_id = b.run_id
 WHERE b.type IN ('CellStarted', 'CellRestored')
-ORDER BY r.started_at, b.run_id, b.seq;
+ORDER BY r.at_ns, b.run_id, b.seq;
 
 COMMENT ON VIEW cells IS 'One row for each time that a cell was executed or restored, in order';
 COMMENT ON COLUMN cells.run_id IS 'Run that the cell belongs to';
@@ -80,8 +80,8 @@ SELECT
 FROM store.output o
 LEFT JOIN store.event b
     ON b.type = 'CellStarted' AND b.run_id = o.run_id AND b.activity_id = o.activity_id
-LEFT JOIN runs r ON r.run_id = o.run_id
-ORDER BY r.started_at, o.run_id, b.seq, o.ordinal;
+LEFT JOIN store.named r ON r.run_id = o.run_id
+ORDER BY r.at_ns, o.run_id, b.seq, o.ordinal;
 
 COMMENT ON VIEW outputs IS 'One row for each message that an executed cell showed, in order; a restored cell shows those of its origin';
 COMMENT ON COLUMN outputs.run_id IS 'Run that the cell belongs to';

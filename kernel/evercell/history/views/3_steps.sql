@@ -64,29 +64,46 @@ COMMENT ON COLUMN attempts.retry_delay IS 'How long the retry policy waited befo
 COMMENT ON COLUMN attempts.cell_activity_id IS 'Execution of the cell that made the attempt; empty in a workflow';
 COMMENT ON COLUMN attempts.generation IS 'Which of the run''s kernel processes made it, from 1';
 
+-- One pass over the events groups them by attempt, then by step: windows took twice as long.
 CREATE OR REPLACE VIEW steps AS
-WITH latest AS (
+WITH attempt AS (
     SELECT
         run_id,
         activity_id,
+        attempt,
         max(seq) AS seq,
-        max(attempt) AS attempts
+        max(seq) FILTER (type IN ('StepStarted', 'AttemptStarted')) AS begun,
+        arg_max(at_ns, seq) FILTER (type IN ('StepStarted', 'AttemptStarted')) AS begun_ns,
+        max(seq) FILTER (type NOT IN ('StepStarted', 'AttemptStarted')) AS ended,
+        arg_max(at_ns, seq) FILTER (type NOT IN ('StepStarted', 'AttemptStarted')) AS ended_ns,
+        arg_max(coalesce(duration_ns, 0), seq)
+            FILTER (type NOT IN ('StepStarted', 'AttemptStarted')) AS duration_ns
     FROM store.event
     WHERE type IN (
         'StepStarted', 'AttemptStarted', 'AttemptFailed', 'StepCompleted', 'StepFailed',
         'StepCanceled'
     )
+    GROUP BY run_id, activity_id, attempt
+),
+latest AS (
+    SELECT
+        run_id,
+        activity_id,
+        max(seq) AS seq,
+        max(attempt) AS attempts,
+        sum(CASE
+            WHEN begun IS NULL THEN NULL
+            WHEN ended > begun AND duration_ns > 0 THEN duration_ns // 1000
+            WHEN ended > begun THEN greatest(ended_ns - begun_ns, 0) // 1000
+            ELSE 0
+        END) AS duration
+    FROM attempt
     GROUP BY run_id, activity_id
 ),
 answered AS (
     SELECT run_id, activity_id, count(*) AS restored
     FROM (SELECT run_id, unnest(answered) AS activity_id
           FROM store.event WHERE type = 'StepsAnswered')
-    GROUP BY run_id, activity_id
-),
-tried AS (
-    SELECT run_id, activity_id, to_microseconds(CAST(sum(epoch_us(duration)) AS BIGINT)) AS duration
-    FROM attempts
     GROUP BY run_id, activity_id
 ),
 cell AS (
@@ -116,7 +133,7 @@ SELECT
         ELSE TRY_CAST(e.view AS JSON)
     END AS result,
     make_timestamptz(s.at_ns // 1000) AS started_at,
-    t.duration,
+    to_microseconds(CAST(l.duration AS BIGINT)) AS duration,
     e.error_type || ': ' || e.error_message AS error,
     e.reason,
     CASE WHEN e.type = 'StepCompleted' THEN e.payload_size END AS result_size,
@@ -133,13 +150,12 @@ FROM store.event s
 JOIN latest l ON l.run_id = s.run_id AND l.activity_id = s.activity_id
 JOIN store.event e ON e.run_id = s.run_id AND e.activity_id = s.activity_id AND e.seq = l.seq
 LEFT JOIN answered w ON w.run_id = s.run_id AND w.activity_id = s.activity_id
-LEFT JOIN tried t ON t.run_id = s.run_id AND t.activity_id = s.activity_id
 LEFT JOIN cell c ON c.run_id = s.run_id AND c.activity_id = s.cell
 LEFT JOIN store.caller k ON k.run_id = s.run_id
 LEFT JOIN store.attachment a ON a.run_id = e.run_id AND a.generation = e.generation
-LEFT JOIN runs r ON r.run_id = s.run_id
+LEFT JOIN store.named r ON r.run_id = s.run_id
 WHERE s.type = 'StepStarted'
-ORDER BY r.started_at, s.run_id, s.seq;
+ORDER BY r.at_ns, s.run_id, s.seq;
 
 COMMENT ON VIEW steps IS 'One row for each recorded step (a durable function call), in order of the first call';
 COMMENT ON COLUMN steps.run_id IS 'Run that the step belongs to';
