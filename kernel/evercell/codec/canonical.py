@@ -21,6 +21,7 @@ from operator import itemgetter
 from pickle import PickleBuffer
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from blake3 import blake3
 
 from evercell.codec.code import code_digest
@@ -30,11 +31,12 @@ from evercell.errors import NotStorableError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-__all__ = ["SCALARS", "code_digest", "digest"]
+__all__ = ["SCALARS", "call_digest", "code_digest", "digest"]
 
 SCALARS = frozenset({type(None), bool, int, float, complex, str, bytes})
 _are_scalars = SCALARS.issuperset
 _dumps: Callable[[Any, int], bytes] = marshal.dumps
+_pack = msgspec.msgpack.Encoder().encode  # unlike marshal, it raises no audit event
 
 # Attributes of a class that follow from the others, or say where it was written.
 _DERIVED = frozenset({
@@ -78,6 +80,17 @@ def digest(
         ) from None
     except RecursionError:
         raise NotStorableError(f"{name} is nested too deeply to be digested.") from None
+
+
+def call_digest(version: bytes, arguments: tuple[object, ...], live: Mapping[str, object]) -> bytes:
+    """16 bytes of BLAKE3 over what is called and the content of its arguments. Raises
+    NotStorableError."""
+    if _are_scalars(map(type, arguments)):
+        try:
+            return blake3(b"P" + _pack((version, arguments))).digest(16)
+        except (OverflowError, TypeError, UnicodeEncodeError):
+            pass  # a large integer, a complex number, a lone surrogate
+    return digest((version, *arguments), live)
 
 
 class UndigestibleError(Exception):

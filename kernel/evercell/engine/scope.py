@@ -59,7 +59,7 @@ class StepIdentity(Protocol):
 class Answered(msgspec.Struct, frozen=True):  # made at each replayed call: five times as quick
     """The history's result, decoded."""
 
-    value: object
+    value: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ class Scope:
         if reached is None or not reached.holds():
             reached = step.function_version.compute(self.data_version)
             self._versions[step.function_version] = reached
-        key = canonical.digest((reached.version, *arguments), self.live)
+        key = canonical.call_digest(reached.version, arguments, self.live)
         ordinal = 0
         with self._lock:
             replay = self._replay or self._begin_replay()

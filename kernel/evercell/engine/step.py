@@ -139,7 +139,8 @@ class Step(Generic[P, R]):
         if self.is_async:
             return cast("R", self._call_async(args, kwargs))
         begun = self._begin(args, kwargs)
-        return cast("R", begun.value if isinstance(begun, Answered) else begun())
+        result: R = begun.value if isinstance(begun, Answered) else begun()
+        return result
 
     def map(
         self,
@@ -198,7 +199,8 @@ class Step(Generic[P, R]):
             control = Control("unrecorded")
             attempts = self.attempts(Unrecorded(self.name), control, args, kwargs)
             return self._driven(attempts, args, kwargs, commit_nothing, commit_nothing_async)
-        entered = scope.enter(self, self.normal_form(args, kwargs))
+        plain = len(args) == self._arity and not kwargs  # as most calls are: one call less
+        entered = scope.enter(self, args if plain else self.normal_form(args, kwargs))
         match entered:
             case Answered():
                 return entered
