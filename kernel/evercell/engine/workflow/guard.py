@@ -88,9 +88,10 @@ _UNORDERED = (
     "Give it tasks: [asyncio.ensure_future(it) for it in ...]",
 )
 
-# By their addresses: the hash of a code object, which each call would ask for, goes through all
-# that is in it.
-_WATCHED = frozenset(map(id, (*_METHODS, *_FUNCTIONS, _AS_COMPLETED)))
+# Modules whose calls are looked at: asking a frame for its code, or for an id, is audited itself, and
+# the hook would be called for each call of the user's.
+_MODULES = frozenset({"asyncio.tasks", "concurrent.futures.thread", "random", "secrets", "threading",
+                      "uuid"})  # fmt: skip
 
 _AUDITED = frozenset({
     "_thread.start_joinable_thread", "_thread.start_new_thread", "ftplib.connect",
@@ -166,12 +167,13 @@ class Guard:
             except TypeError:  # a method of something that has no hash
                 return
             caller: FrameType | None = frame
-        elif kind == "call" and id(frame.f_code) in _WATCHED:
-            found = _FUNCTIONS.get(frame.f_code)
-            if frame.f_code is _AS_COMPLETED:
+        elif kind == "call" and frame.f_globals.get("__name__") in _MODULES:
+            code = frame.f_code
+            found = _FUNCTIONS.get(code)
+            if code is _AS_COMPLETED:
                 found = None if _are_futures(frame.f_locals["fs"]) else _UNORDERED
             elif found is None:
-                name = _METHODS.get(frame.f_code)
+                name = _METHODS.get(code)
                 if name is None or frame.f_locals.get("self") is not _SHARED:
                     return
                 found = name, _RANDOM
