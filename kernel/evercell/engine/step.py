@@ -93,6 +93,7 @@ class Step(Generic[P, R]):
         self.signature = inspect.signature(function)
         self.function_version = FunctionVersion(function, self.version)
         parameters = self.signature.parameters
+        self._names = tuple(parameters)
         if unknown := self.ignore - set(parameters):
             raise UsageError(
                 f"step {self.name!r} ignores {sorted(unknown)}, which it has no parameters for."
@@ -249,7 +250,7 @@ class Step(Generic[P, R]):
     def view(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
         """The arguments by name, JSON for people."""
         if len(args) == self._arity and not kwargs:
-            return values.json_view(dict(zip(self.signature.parameters, args, strict=True)))
+            return values.json_view(dict(zip(self._names, args, strict=True)))
         return values.json_view(dict(self.signature.bind(*args, **kwargs).arguments))
 
 

@@ -128,14 +128,13 @@ class Carrier(Messenger):
         attempt: int,
         details: Payload | None = None,
     ) -> Job:
-        worker = self._worker
-        scope = RunScope(
-            worker.history,
-            worker.clock,
-            instance.run_id,
-            worker.live,
-            activities=worker.runner.controls,
-        )
+        scope = instance.scope
+        if scope is None:
+            worker = self._worker
+            controls = worker.runner.controls
+            scope = instance.scope = RunScope(
+                worker.history, worker.clock, instance.run_id, worker.live, activities=controls
+            )
         return Job(scope, event.activity_id, event.key, event.ordinal, attempt, work, details)
 
     def _step_again(

@@ -42,7 +42,7 @@ __all__ = [
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class StepWork(msgspec.Struct, frozen=True):
+class StepWork(msgspec.Struct, frozen=True, gc=False):  # nothing that it holds knows it
     """A step's call, to be carried out."""
 
     step: Step[..., Any]

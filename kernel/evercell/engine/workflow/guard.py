@@ -88,10 +88,11 @@ _UNORDERED = (
     "Give it tasks: [asyncio.ensure_future(it) for it in ...]",
 )
 
-# Modules whose calls are looked at: asking a frame for its code, or for an id, is audited itself, and
-# the hook would be called for each call of the user's.
-_MODULES = frozenset({"asyncio.tasks", "concurrent.futures.thread", "random", "secrets", "threading",
-                      "uuid"})  # fmt: skip
+# Where those are: asking a frame for its code, or for an id, is audited itself, and the hook would
+# be called for each call of the user's.
+_MODULES = frozenset(
+    {"asyncio.tasks", "concurrent.futures.thread", "random", "secrets", "threading", "uuid"}
+)
 
 _AUDITED = frozenset({
     "_thread.start_joinable_thread", "_thread.start_new_thread", "ftplib.connect",

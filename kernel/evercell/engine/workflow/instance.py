@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from evercell.engine.workflow.asks import Identity
     from evercell.engine.workflow.context import StepWork
     from evercell.engine.workflow.definition import Workflow
+    from evercell.engine.workflow.runner import RunScope
     from evercell.events import Event, RunStarted, WorkflowStart
 
 __all__ = ["Instance", "Services"]
@@ -65,9 +66,8 @@ class Instance(RecordedValues):
         self.messages = Messages(self)
         self.pending: dict[str, Pending] = {}
         self.work: list[Pending] = []  # asked for since the last `take`
-        self.at = (
-            started.start.time or started.at
-        )  # the run's time, nanoseconds: that of the latest input
+        self.at = self.start.time or started.at  # the run's time, ns: that of the latest input
+        self.scope: RunScope | None = None  # of its steps
         self.finished: e.RunFinished | None = None
         self.again: ContinueAsNew | None = None
         self.memo = self.start.memo  # and attributes: as they are now, JSON
@@ -153,10 +153,8 @@ class Instance(RecordedValues):
     def take(self) -> tuple[list[Event], list[Pending]]:
         """What the code asked for since the last time: to be recorded, and to be carried out."""
         fresh, self.asks.fresh = self.asks.fresh, []
-        if self.finished is None:
-            fresh += self.messages.awaiting.tell(self.at)
         work, self.work = self.work, []
-        return fresh, work
+        return fresh + ([] if self.finished else self.messages.awaiting.tell(self.at)), work
 
     def close(self) -> None:
         """Let go of the code where it stands: what its `finally` blocks ask for is refused."""

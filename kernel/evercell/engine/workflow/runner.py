@@ -4,6 +4,7 @@ on a pool of threads. Attempts and retries are those of every step (engine/attem
     start(job) ─ body ─ retries ... ─ StepCompleted | StepFailed, recorded ─> deliver(run_id, event)
 
 The final event is handed to the workflow in the order of the journal, which is what a replay sees.
+Async steps that end in one round of their loop are recorded, and delivered, at once.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from evercell.history import History, StepRecord
 
     Stalled = Callable[[str, Callable[[], None]], None]
+    End = tuple[str, Event]
 
 __all__ = ["Job", "RunScope", "StepRunner"]
 
@@ -99,7 +101,7 @@ class _Recorded(Recorded):
         pass
 
 
-class Job(msgspec.Struct, frozen=True):
+class Job(msgspec.Struct, frozen=True, gc=False):  # nothing that it holds knows it
     """One step of one run, to be carried out."""
 
     scope: RunScope
@@ -122,13 +124,14 @@ class Job(msgspec.Struct, frozen=True):
 
 
 class StepRunner:
-    """Carries out steps; `deliver(run_id, event)` is called on the journal's thread."""
+    """Carries out steps; `deliver([(run_id, event), ...])` is called on the journal's thread."""
 
-    def __init__(self, deliver: Callable[[str, Event], None], stalled: Stalled) -> None:
+    def __init__(self, deliver: Callable[[list[End]], None], stalled: Stalled) -> None:
         """`stalled(why, again)`: the history can't be written; call `again` when it may be."""
         self._deliver = deliver
         self._stalled = stalled
         self._next: list[Job] = []  # that they were asked for is not recorded yet
+        self._ended: list[tuple[Job, Sequence[Event]]] = []  # in this round, to be recorded
         self._queue: deque[Job] = deque()  # of async steps
         self._tasks: dict[str, tuple[asyncio.Task[None], Context]] = {}
         self.controls: dict[str, Control] = {}  # of the steps under way: what commands reach
@@ -159,7 +162,7 @@ class StepRunner:
         )
         scope = job.scope
         info = recorded_error(error, scope.history, scope.live)
-        self._commit(
+        self._commit_one(
             job,
             (
                 e.StepFailed(
@@ -258,7 +261,8 @@ class StepRunner:
             job = self._queue.popleft()
             if job.activity_id not in self._canceled:
                 context = copy_context()
-                task = loop.create_task(self._run_async(job), context=context)
+                # As loop.create_task, which asks for a factory and a mode first.
+                task = asyncio.Task(self._run_async(job), loop=loop, context=context)
                 self._tasks[job.activity_id] = task, context
 
     def _cancel(self, activity_id: str) -> None:
@@ -268,7 +272,7 @@ class StepRunner:
 
     async def _run_async(self, job: Job) -> None:
         async def commit(*events: Event) -> None:
-            if not self._handed_on(job, events):
+            if not self._handed_on(job, events, self._collect):
                 await job.scope.history.commit_async(*events)
 
         work = job.work
@@ -278,9 +282,22 @@ class StepRunner:
         except (_HandedOn, asyncio.CancelledError):
             pass
         except (StepCanceledError, HistoryError) as end:
-            self._ended(job, end)
+            self._end_by_order(job, end)
         finally:
             self._tasks.pop(job.activity_id, None)
+
+    def _collect(self, job: Job, events: Sequence[Event]) -> None:
+        """Record the step's end with those of the others that end in this round."""
+        if len(self._tasks) == 1:
+            self._commit([(job, events)])
+            return
+        if not self._ended:
+            asyncio.get_running_loop().call_soon(self._commit_round)
+        self._ended.append((job, events))
+
+    def _commit_round(self) -> None:
+        ended, self._ended = self._ended, []
+        self._commit(ended)
 
     # -- sync steps -----------------------------------------------------------------------------
 
@@ -291,7 +308,7 @@ class StepRunner:
 
     def _perform_sync(self, job: Job) -> None:
         def commit(*events: Event) -> None:
-            if not self._handed_on(job, events):
+            if not self._handed_on(job, events, self._commit_one):
                 job.scope.history.commit(*events)
 
         work = job.work
@@ -303,21 +320,26 @@ class StepRunner:
         except _HandedOn:
             pass
         except (StepCanceledError, HistoryError) as end:
-            self._ended(job, end)
+            self._end_by_order(job, end)
 
     # -- both -----------------------------------------------------------------------------------
 
-    def _handed_on(self, job: Job, events: Sequence[Event]) -> bool:
+    def _handed_on(
+        self,
+        job: Job,
+        events: Sequence[Event],
+        record: Callable[[Job, Sequence[Event]], None],
+    ) -> bool:
         """False for events that are to be durable before the step goes on. Its last event is
         recorded and delivered from here; then, and for a step that nobody wants any more, raises
         _HandedOn."""
         if events and isinstance(events[-1], _FINAL):
-            self._commit(job, events)
+            record(job, events)
         elif job.activity_id not in self._canceled:
             return False
         raise _HandedOn
 
-    def _ended(self, job: Job, end: Exception) -> None:
+    def _end_by_order(self, job: Job, end: Exception) -> None:
         """The step ended by an order: skipped, which is recorded, or cancelled; or the history
         can't be written, and what came of the step is in doubt, as after a kill."""
         if isinstance(end, HistoryError):
@@ -328,15 +350,19 @@ class StepRunner:
             failed = e.StepFailed(
                 scope.run_id, scope.clock.now(), job.activity_id, job.attempt, info, "canceled"
             )
-            self._commit(job, (failed,))
+            self._commit_one(job, (failed,))
 
-    def _commit(self, job: Job, events: Sequence[Event]) -> None:
-        run_id, history = job.scope.run_id, job.scope.history
+    def _commit_one(self, job: Job, events: Sequence[Event]) -> None:
+        self._commit([(job, events)])
+
+    def _commit(self, ended: list[tuple[Job, Sequence[Event]]]) -> None:
+        history = ended[0][0].scope.history
+        final = [(job.scope.run_id, events[-1]) for job, events in ended]
 
         def tell(failure: str | None) -> None:
             if failure is None:
-                self._deliver(run_id, events[-1])
+                self._deliver(final)
             else:  # the events stay queued: ask to be told again
                 self._stalled(failure, functools.partial(history.commit_then, (), tell))
 
-        history.commit_then(events, tell)
+        history.commit_then([event for _, events in ended for event in events], tell)

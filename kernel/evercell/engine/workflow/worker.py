@@ -98,9 +98,10 @@ class WorkflowWorker(Runs):
 
     # -- from any thread ------------------------------------------------------------------------
 
-    def deliver(self, run_id: str, event: Event) -> None:
-        """A recorded input is to reach its run."""
-        self._put((run_id, event))
+    def deliver(self, inputs: list[tuple[str, Event]]) -> None:
+        """Recorded inputs are to reach their runs."""
+        self._queue.extend(inputs)
+        self._signal()
 
     def call(self, function: Callable[[], T]) -> Future[T]:
         """Have `function` called on the worker's thread."""
