@@ -284,6 +284,19 @@ class LabPage:
         return path
 
 
+def part(lab: LabPage, name: str, selector: str, size: tuple[int, int]) -> Path:
+    """Keep a picture of what is at the top left of an element, so many pixels wide and high."""
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    place = lab.page.locator(selector).first.bounding_box()
+    assert place is not None, f"there is no {selector} in sight"
+    width, height = size
+    path = SCREENSHOTS / f"{name}.png"
+    lab.page.screenshot(
+        path=path, clip={"x": place["x"], "y": place["y"], "width": width, "height": height}
+    )
+    return path
+
+
 _KERNEL = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel"
 _BADGES = """[...document.querySelectorAll('.jp-Notebook .jp-CodeCell')].map(cell =>
     [...cell.querySelectorAll('.evercell-Badge-text > *')].map(it => it.textContent).join(' '))"""

@@ -1,6 +1,6 @@
 """Is a picture grossly what it was? Compared so small that fonts and their smoothing don't matter.
 
-    screenshot ──> 160 px wide, grey ──> mean difference to references/NAME.png, 0 to 255
+    screenshot ──> 160 px wide or a third, grey ──> mean difference to references/NAME.png, 0 to 255
                                          below 8: alike        else: the test fails
 
 What moved by some pixels, another number or another font's shapes change a picture by 1 to 3;
@@ -23,18 +23,18 @@ LIMIT = 8.0
 """The mean difference, in 255ths of the way from black to white, from which pictures differ."""
 
 
-def small(picture: Image.Image) -> Image.Image:
-    """The picture, `WIDTH` pixels wide and grey; each of its pixels is a mean of many."""
-    height = round(picture.height * WIDTH / picture.width)
-    return picture.convert("L").resize((WIDTH, height), Image.Resampling.BOX)
+def small(picture: Image.Image, width: int) -> Image.Image:
+    """The picture, so many pixels wide and grey; each of its pixels is a mean of many."""
+    height = round(picture.height * width / picture.width)
+    return picture.convert("L").resize((width, height), Image.Resampling.BOX)
 
 
-def difference(one: Image.Image, other: Image.Image) -> float:
-    """The mean difference of two pictures in grey, 0 to 255; 255 if their shapes differ."""
-    one, other = small(one), small(other)
-    if one.size != other.size:
+def difference(picture: Image.Image, reference: Image.Image) -> float:
+    """The mean difference in grey, 0 to 255; 255 if the picture is of another shape."""
+    shown = small(picture, reference.width)
+    if shown.size != reference.size:
         return 255.0
-    return float(ImageStat.Stat(ImageChops.difference(one, other)).mean[0])
+    return float(ImageStat.Stat(ImageChops.difference(shown, reference.convert("L"))).mean[0])
 
 
 def assert_alike(screenshot: Path) -> None:
@@ -43,7 +43,8 @@ def assert_alike(screenshot: Path) -> None:
     if os.environ.get("EVERCELL_WRITE_REFERENCES") == "1":
         REFERENCES.mkdir(exist_ok=True)
         with Image.open(screenshot) as picture:
-            small(picture).quantize(32).save(reference, optimize=True)
+            width = min(WIDTH, picture.width // 3)
+            small(picture, width).quantize(32).save(reference, optimize=True)
         return
     assert reference.exists(), f"{reference} is missing: run with EVERCELL_WRITE_REFERENCES=1"
     with Image.open(screenshot) as picture, Image.open(reference) as expected:

@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from browser.lab import badges, edit, preview, serious, toolbar_button, wait_for_badge, wait_until
+from browser.lab import (
+    badges,
+    edit,
+    part,
+    preview,
+    serious,
+    toolbar_button,
+    wait_for_badge,
+    wait_until,
+)
+from browser.pictures import assert_alike
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,10 +143,22 @@ def test_the_panel_lists_runs_and_the_picker_begins_another(
     lab.command("apputils:change-theme", {"theme": "JupyterLab Light"})
 
 
+PARTS = {
+    "panel": (".evercell-Runs", (240, 160)),
+    "tab": (".evercell-RunView .evercell-run", (480, 240)),
+    "badge": (".jp-Notebook .evercell-Badge[data-kind=stale]", (420, 22)),
+    "picker": (".jp-NotebookPanel-toolbar .evercell-Picker", (96, 26)),
+}
+"""The extension's own parts: where they are, and how much of them is compared."""
+NAME_THE_RUN = "document.querySelector('.evercell-Picker > span').textContent = 'run k3v9q'"
+
+
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
-def test_axe_finds_nothing_serious(open_notebook: Callable[..., LabPage], theme: str) -> None:
-    theme = f"JupyterLab {theme}"
-    lab = open_notebook("axe.ipynb", [PREPARE, EARLY, "len(early)"], theme=theme, width=2000)
+def test_each_part_looks_as_it_did_and_axe_finds_nothing_serious(
+    open_notebook: Callable[..., LabPage], theme: str
+) -> None:
+    cells = [PREPARE, EARLY, "len(early)"]
+    lab = open_notebook("parts.ipynb", cells, theme=f"JupyterLab {theme}", width=2000)
     page = lab.page
     lab.run_all()
     wait_for_badge(lab, 2, "ran")
@@ -146,13 +168,16 @@ def test_axe_finds_nothing_serious(open_notebook: Callable[..., LabPage], theme:
     page.get_by_text("All Runs of This Folder").click()
     page.locator(".evercell-Runs-run").first.click()
     page.locator(".evercell-RunView .ec-line", has_text="early = ").wait_for()
-    parts = (
-        ".evercell-Runs", ".evercell-RunView .evercell-run",
-        ".jp-Notebook .evercell-Badge", ".jp-NotebookPanel-toolbar .evercell-Picker",
-    )  # fmt: skip
-    wrong = {part: serious(page, part) for part in parts}
-    preview(lab)  # lies over the others, whose contrast can't be told then
-    wrong["preview"] = serious(page, ".evercell-Preview")
+    page.mouse.move(0, 0)
+    page.evaluate(NAME_THE_RUN)
+    for name, (selector, size) in PARTS.items():
+        assert_alike(part(lab, f"lab-{name}-{theme.lower()}", selector, size))
+    preview(lab)  # lies over the others, whose contrast can't be told while it does
+    assert_alike(part(lab, f"lab-preview-{theme.lower()}", ".evercell-Preview", (760, 130)))
+    wrong = {"preview": serious(page, ".evercell-Preview")}
+    page.keyboard.press("Escape")
+    page.wait_for_selector(".evercell-Preview", state="detached")
+    wrong |= {name: serious(page, selector) for name, (selector, _) in PARTS.items()}
     assert not any(wrong.values()), wrong
 
 

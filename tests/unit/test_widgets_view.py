@@ -161,6 +161,7 @@ def test_a_preview_is_the_first_telling_line() -> None:
     assert preview("import os\nfrom a import b\nrun(b)") == "run(b)"
     assert preview("import os\nimport sys") == "import os"
     assert preview("# only this") == "# only this"
+    assert preview("@step(retry=3)\ndef ask(q: str) -> str:\n    ...") == "def ask(q: str) -> str:"
     assert preview("") == ""
     assert preview("x" * 500, 10) == "x" * 9 + "…"
 

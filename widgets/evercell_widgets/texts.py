@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["call_text", "cut", "error_line", "one_line", "preview"]
 
 _OPENING = re.compile(r'^\{"\w+": ?"?')
+_PRELUDE = ("import ", "from ", "@")
 _REMEMBERED = 1024  # texts: those of the rows in sight are asked for several times a second
 _ERROR = 300  # characters of an error's first line
 
@@ -23,10 +24,10 @@ def cut(text: str, width: int) -> str:
 
 
 def preview(source: str, width: int = 100) -> str:
-    """The line of `source` that tells most: the first that is no comment, nor an import."""
+    """The line of `source` that tells most: the first that is no comment, import or decorator."""
     lines = [line.strip() for line in source.splitlines() if line.strip()]
     code = [line for line in lines if not line.startswith("#")] or lines or [""]
-    line = next((line for line in code if not line.startswith(("import ", "from "))), code[0])
+    line = next((line for line in code if not line.startswith(_PRELUDE)), code[0])
     return cut(line, width)
 
 

@@ -39,9 +39,7 @@ export class DetailsPane {
     this.el.dataset.status = details.status;
     say(this.mark, MARKS[details.status] ?? "·");
     say(this.title, details.title);
-    this.facts.replaceChildren(
-      ...details.facts.flatMap(([name, value]) => [h("dt", "", name), h("dd", "", value)]),
-    );
+    this.facts.replaceChildren(...details.facts.map(([name, value]) => factOf(name, value)));
     this.error.hidden = !details.error;
     say(this.error, details.error ?? "");
     const scrolled = [...this.texts.querySelectorAll("pre")].map((pre) => pre.scrollTop);
@@ -57,6 +55,13 @@ export class DetailsPane {
     this.offered = offered;
     this.deeds.replaceChildren(...(actions.length ? [new Deeds(actions, this.act).el] : []));
   }
+}
+
+/** @param {string} name @param {string} value */
+function factOf(name, value) {
+  const fact = h("div", "ec-fact");
+  fact.append(h("dt", "", name), h("dd", "", value));
+  return fact;
 }
 
 /** @param {string} title @param {string} text */

@@ -67,7 +67,7 @@ export class Header {
       key.hidden = !value && this.status !== status;
       say(/** @type {HTMLElement} */ (key.firstElementChild), number(value));
     }
-    say(this.rest, rest(data).join(" · "));
+    say(this.rest, rest(data).join(" · ").replace(/(\d) (?=\p{L})/gu, "$1\u00a0")); // units stay with their numbers
     const failed = steps.failed ? `, ${steps.failed} failed` : "";
     const after = data.state !== "running" && steps.total ? `, ${ended(steps)} of ${steps.total} steps` : "";
     say(this.spoken, `${data.name}: ${data.state}${failed}${after}`);

@@ -114,6 +114,13 @@ function total(previews) {
   return sum;
 }
 
+/** The line that tells most, as `texts.py` chooses it for the run widget. @param {string} source */
+export function telling(source) {
+  const lines = source.split("\n").map((line) => line.trim()).filter(Boolean);
+  const code = lines.filter((line) => !line.startsWith("#"));
+  return code.find((line) => !/^(import |from |@)/.test(line)) ?? code[0] ?? lines[0] ?? "";
+}
+
 /**
  * @param {Preview} preview
  * @param {NotebookPanel} panel
@@ -121,7 +128,7 @@ function total(previews) {
 function row(preview, panel) {
   const [mark, word] = WORDS[preview.action] ?? ["·", preview.action];
   const cell = panel.content.widgets[preview.index];
-  const code = cell?.model.sharedModel.source.split("\n").find((line) => line.trim()) ?? "";
+  const code = telling(cell?.model.sharedModel.source ?? "");
   const marked = h("span", "evercell-Preview-mark", mark);
   marked.setAttribute("aria-hidden", "true");
   const el = h(
