@@ -120,7 +120,7 @@ def test_using_libraries_is_no_patch() -> None:
     ):
         assert bench.run(cell).reason in (
             None,
-            "h: it comes back from its pickle as something else",
+            "h: pandas.io.formats.style.Styler comes back from its pickle as something else",
         )
 
 

@@ -286,7 +286,7 @@ def _static(kind: type, name: object) -> object:
 
 
 def _is_inert(kind: type) -> bool:
-    module = kind.__module__
+    module = str(kind.__module__)
     return module.startswith(_INERT_MODULES) and any(
         module == name or module.startswith(f"{name}.") for name in _INERT_MODULES
     )

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from evercell.codec.equal import lost_attribute, same
+from evercell.codec.blame import why_not_loaded
+from evercell.codec.equal import difference, lost_attribute
 from evercell.codec.pickling import dump, load
 from evercell.codec.streams import same_streams
-from evercell.errors import EvercellError
+from evercell.errors import EvercellError, RestoreError
 
 if TYPE_CHECKING:
     from evercell.cell.covariables import Observation
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["is_heavy", "verify"]
 
 _HEAVY = 64 << 10, 8 << 20  # bytes of a pickle, and beside it: from a few milliseconds on
-_OTHER = "it comes back from its pickle as something else"
 
 
 def is_heavy(seen: Observation) -> bool:
@@ -43,8 +43,11 @@ def verify(values: dict[str, object], seen: Observation, live: dict[str, Any]) -
         return seen.reason
     try:
         return _compare(values, stored, seen.digest, live)
+    except RestoreError as error:
+        cause = error.__cause__
+        return error.message if cause is None else why_not_loaded(cause)
     except EvercellError as error:
-        return f"its round trip fails: {error.message}"
+        return f"what is loaded from its pickle can't be compared: {error.message}"
 
 
 def _compare(
@@ -54,7 +57,8 @@ def _compare(
     again = dump(loaded, live, own=loaded, out_of_band=True)
     if again.digest() != digest and not _says_the_same(again, stored):
         loaded = {name: loaded[name] for name in values}
-        return None if same(values, loaded, live) else _OTHER
+        odd = difference(values, loaded, live)
+        return None if odd is None else f"{odd} comes back from its pickle as something else"
     # A class that says itself what is stored may leave out what it doesn't make again.
     lost = lost_attribute(zip(stored.met.told, again.met.told, strict=True), live)
     return None if lost is None else f"{lost} does not come back from its pickle"

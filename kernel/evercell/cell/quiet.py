@@ -155,7 +155,7 @@ def _size(spans: Sequence[Span]) -> int:
 
 def _stays_apart(value: object) -> bool:
     """Whether it is a table whose memory others share only until one of them changes it."""
-    return type(value).__module__.partition(".")[0] == "pandas" == sharing()
+    return str(type(value).__module__).partition(".")[0] == "pandas" == sharing()
 
 
 def _is_data(value: Any) -> bool:
@@ -177,7 +177,7 @@ def _is_well_known(module: str) -> bool:
 def _is_table(value: Any) -> bool:
     """Whether it is exactly a numpy array or a pandas table."""
     kind = type(value)
-    package = kind.__module__.partition(".")[0]
+    package = str(kind.__module__).partition(".")[0]
     module = sys.modules.get(package) if package in _TABLES else None
     return module is not None and any(
         getattr(module, name, None) is kind for name in _TABLES[package]

@@ -88,7 +88,7 @@ def check_class(cls: type) -> None:
         raise NotStorableError(f"class {cls.__qualname__}: its metaclass runs when it is made")
     for base in cls.__mro__[1:]:
         hook = "__init_subclass__" in vars(base)
-        if hook and base.__module__.partition(".")[0] not in _HOOK_MODULES:
+        if hook and str(base.__module__).partition(".")[0] not in _HOOK_MODULES:
             raise NotStorableError(
                 f"class {cls.__qualname__}: {base.__qualname__}.__init_subclass__ runs when it is "
                 "made"

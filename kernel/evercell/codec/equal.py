@@ -13,6 +13,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from evercell.codec import canonical
+from evercell.codec.blame import full_name
 from evercell.codec.canonical import SCALARS
 from evercell.codec.definitions import is_users
 from evercell.errors import NotStorableError
@@ -20,7 +21,7 @@ from evercell.errors import NotStorableError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["lost_attribute", "same"]
+__all__ = ["difference", "lost_attribute", "same"]
 
 _NO_IDENTITY = (tuple, frozenset)
 _BY_DIGEST = (type, set, frozenset)
@@ -28,12 +29,20 @@ _BY_DIGEST = (type, set, frozenset)
 
 def same(one: object, other: object, live: Mapping[str, object] | None) -> bool:
     """Raises NotStorableError for what has no content to compare."""
+    return difference(one, other, live) is None
+
+
+def difference(one: object, other: object, live: Mapping[str, object] | None) -> str | None:
+    """The innermost object that is not the same in both, as "Class" or "Class.attribute"; None if
+    they are the same. Raises NotStorableError for what has no content to compare."""
+    walk = _Walk(live)
     try:
-        return _Walk(live).same(one, other)
+        return None if walk.same(one, other) else walk.odd or full_name(type(one))
     except canonical.UndigestibleError as error:
         raise NotStorableError(f"it can't be told by its content: {error.reason}") from None
     except RecursionError:
-        return canonical.digest(one, live) == canonical.digest(other, live)
+        equal = canonical.digest(one, live) == canonical.digest(other, live)
+        return None if equal else full_name(type(one))
 
 
 def lost_attribute(
@@ -67,11 +76,14 @@ class _Walk:
         self._there: dict[int, int] = {}
         self._back: dict[int, int] = {}
         self._alive: list[object] = []  # what was made on the way keeps its identity
+        self.odd: str | None = None  # the innermost object that was not the same
+        self._key: str | None = None  # the innermost attribute
 
     def same(self, one: Any, other: Any) -> bool:
         kind = type(one)
         # A class that came back with its instance is another object.
         if kind is not type(other) and (kind is type or not self.same(kind, type(other))):
+            self.odd = self.odd or full_name(kind)
             return False
         if kind in SCALARS:
             return canonical.digest(one) == canonical.digest(other)
@@ -114,20 +126,32 @@ class _Walk:
             return self.same(*parts)
         if isinstance(one, _BY_DIGEST) or canonical.is_known(kind):
             return canonical.digest(one, self._live) == canonical.digest(other, self._live)
-        return self._object(one, other)
+        equal = self._object(one, other)
+        if not equal and self.odd is None:
+            name = full_name(kind)
+            self.odd = name if self._key is None else f"{name}.{self._key}"
+        return equal
 
     def _pairs(self, one: dict[Any, Any], other: dict[Any, Any]) -> bool:
         if len(one) != len(other):
             return False
         if all(map(self.same, one, other)):
-            return all(map(self.same, one.values(), other.values()))
+            there: Iterable[Any] = other.values()
         # Attributes may be in another order.
-        if not all(type(key) is str and key in other for key in one):
+        elif all(type(key) is str and key in other for key in one):
+            there = map(other.__getitem__, one)
+        else:
             return False
-        return all(self.same(value, other[key]) for key, value in one.items())
+        for key, value, back in zip(one, one.values(), there, strict=True):
+            if not self.same(value, back):
+                if self._key is None and type(key) is str:
+                    self._key = key
+                return False
+        return True
 
     def _object(self, one: object, other: object) -> bool:
-        if is_users(type(one)) and self.lost(one, other) is not None:
+        if is_users(type(one)) and (name := self.lost(one, other)) is not None:
+            self._key = name
             return False
         reduced = [canonical.reduce(one), canonical.reduce(other)]
         self._alive += reduced

@@ -32,6 +32,7 @@ import cloudpickle
 from blake3 import blake3
 
 from evercell.codec import rebuild
+from evercell.codec.blame import full_name, summary, why_not_pickled
 from evercell.codec.buffers import own_memory
 from evercell.codec.code import Positions, marshal_code, positions_of, unmarshal_code
 from evercell.codec.definitions import check_class, function_state, importable
@@ -127,7 +128,7 @@ def dump(
     except EvercellError:
         raise
     except Exception as error:
-        raise NotStorableError(_first_line(error)) from error
+        raise NotStorableError(why_not_pickled(error, writer.latest)) from error
     with _uncollected():
         met = writer.met(value)
     return Dumped(
@@ -168,7 +169,7 @@ def load(
         raise
     except Exception as error:
         raise RestoreError(
-            f"a recorded value can't be rebuilt: {type(error).__name__}: {_first_line(error)}. "
+            f"a recorded value can't be rebuilt: {type(error).__name__}: {summary(error)}. "
             "Is a package missing or of another version?"
         ) from error
 
@@ -207,6 +208,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         self.modules: set[str] = set()
         self.positions: list[Positions] = []
         self.arrays = Arrays()
+        self.latest: object = None  # that is no plain one, which is blamed for what goes wrong
         self._by_value: set[int] = set()  # functions and classes written by definition
         self._by_name: set[int] = set()
         self._bodies: set[int] = set()  # functions that steps wrap
@@ -221,11 +223,12 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             return self._function(obj)
         if isinstance(obj, type):
             return self._class(obj)
+        self.latest = obj
         known = kind in self._special
         self._special.add(kind)
         refused = REFUSED.get(kind) or REFUSED_NAMES.get((kind.__module__, kind.__qualname__))
         if refused is not None or kind.__module__ == "itertools":
-            raise NotStorableError(refused or f"{kind.__name__} hides how far it has run")
+            raise NotStorableError(refused or f"{full_name(kind)} hides how far it has run")
         reducer = REDUCERS.get(kind)
         if reducer is not None:
             return reducer(self, obj)
@@ -380,7 +383,3 @@ class Unpickler(pickle.Unpickler):
             scope = vars(sys.modules[scope])
         positioned = unmarshal_code(code, self._positions[index])
         return FunctionType(positioned, self._live if scope is None else scope, name, None, closure)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

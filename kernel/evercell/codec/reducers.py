@@ -171,7 +171,8 @@ class Arrays:
             self._remember(obj, id(obj), "numpy")
             self.plain = False
             return NotImplemented
-        if is_listed(kind) or kind.__module__.startswith("pandas."):
+        # A class may have None for its module, as sympy's functions have.
+        if is_listed(kind) or str(kind.__module__).startswith("pandas."):
             return self._pandas(obj, kind, numpy)
         return NotImplemented
 
