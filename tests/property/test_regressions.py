@@ -72,6 +72,10 @@ CASES: dict[str, tuple[list[str], list[tuple[Any, ...]]]] = {
         ["p.x = threading.Lock()", "next(a)\ndef f(): B.n += 1"],
         [("run all",)],
     ),
+    "a postponed cell loaded an instance beside another one of its class": (
+        ["A.n += 1", "p.x = threading.Lock()"],
+        [],
+    ),
     "an array of objects lost its view": (
         ["d = np.array([[1], a, None], dtype=object)\na = d[::2]"],
         [],

@@ -41,13 +41,30 @@ class Deferred:
         return f"<{self._name}: not loaded yet>"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Waiting:
-    """A recorded co-variable, or the displayed value, that nobody has needed so far."""
+    """A recorded co-variable, or the displayed value, that nobody has needed so far.
+
+    Where a postponed cell has it for an input it is `shared`: whoever loads it, the variables and
+    the cell get the same objects.
+    """
 
     names: frozenset[str]
-    load: Callable[[], dict[str, Any]] = field(repr=False)  # all of it, or an error and nothing
+    read: Callable[[], dict[str, Any]] = field(repr=False)  # all of it, or an error and nothing
     stands: dict[str, Deferred] = field(default_factory=dict)  # for the displayed value, by name
+    shared: bool = False
+    values: dict[str, Any] | None = field(default=None, repr=False)  # of what is shared, once read
+
+    def load(self) -> dict[str, Any]:
+        """Its variables' values by name. Raises PayloadError, RestoreError."""
+        values = self.read() if self.values is None else self.values
+        if self.shared:
+            self.values = values
+        return values
+
+    def found(self, name: str) -> object:
+        """The value of `name` if it is known already, else what waits for it."""
+        return self if self.values is None else self.values[name]
 
     def deferred(self, name: str) -> Deferred:
         """What stands for the value of `name` in `Out`."""

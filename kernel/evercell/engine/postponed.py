@@ -61,6 +61,10 @@ class Postponed:
     ambient: dict[str, Any] = field(repr=False)
     failed: str | None = None
 
+    def known_inputs(self) -> dict[str, object]:
+        """What it had read; a Waiting where nobody has loaded that."""
+        return {n: v.found(n) if isinstance(v, Waiting) else v for n, v in self.inputs.items()}
+
 
 class PostponedCells:
     """The postponed cells of a kernel, in their order. `host` is that of the latest cell."""
@@ -98,6 +102,8 @@ class PostponedCells:
         inputs: dict[str, object] = {}
         for name in completed.reads:
             found = space.pending.get(name) or space.ns.get(name, _ABSENT)
+            if isinstance(found, Waiting):
+                found.shared = True
             if not name.startswith("@") and found is not _ABSENT:
                 inputs[name] = found
         cell = Postponed(
@@ -130,10 +136,10 @@ class PostponedCells:
             if beside
             or any(
                 live.get(name, _ABSENT) is value and not self._is_constant(value)
-                for name, value in cell.inputs.items()
+                for name, value in cell.known_inputs().items()
                 if name in reach.names
             )
-            or any(_could_be_patched(value, sets) for value in cell.inputs.values())
+            or any(_could_be_patched(value, sets) for value in cell.known_inputs().values())
         ]
 
     def _is_constant(self, value: object) -> bool:
@@ -174,9 +180,9 @@ class PostponedCells:
 
     def _comes_before(self, earlier: Postponed, cell: Postponed) -> bool:
         """Whether `cell` uses what the earlier one makes, or could change what that had read."""
-        values = {id(v) for v in earlier.inputs.values() if not self._is_constant(v)}
+        values = {id(v) for v in earlier.known_inputs().values() if not self._is_constant(v)}
         values.add(id(earlier.waiting))
-        return any(id(value) in values for value in cell.inputs.values())
+        return any(id(value) in values for value in cell.known_inputs().values())
 
     def _run_again(self, cell: Postponed) -> dict[str, Any]:
         run, host, code = self._run, self.host, cell.source.code
