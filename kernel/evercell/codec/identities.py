@@ -243,18 +243,16 @@ def _transient(memo: Memo, objects: list[object]) -> set[int]:
     objects.pop()
     alone = counts.pop()
     found = {key for key, count in zip(memo, counts, strict=True) if count <= alone}
-    if not found:
-        return found
     holders = dict(zip(memo, counts, strict=True))
-    queue = list(found)
     held_by_transient: Counter[int] = Counter()
-    for key in queue:
-        for inner in gc.get_referents(memo[key][1]):
-            name = id(inner)
-            if name not in memo or name in found:
-                continue
-            held_by_transient[name] += 1
-            if holders[name] - held_by_transient[name] <= alone:
-                found.add(name)
-                queue.append(name)
+    level = found
+    while level:
+        inner = list(map(id, gc.get_referents(*[memo[key][1] for key in level])))
+        held_by_transient.update(inner)
+        level = {
+            name
+            for name in memo.keys() & set(inner) - found
+            if holders[name] - held_by_transient[name] <= alone
+        }
+        found |= level
     return found

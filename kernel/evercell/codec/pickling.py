@@ -37,7 +37,13 @@ from evercell.codec.buffers import own_memory
 from evercell.codec.code import Positions, marshal_code, positions_of, unmarshal_code
 from evercell.codec.definitions import check_class, function_state, importable
 from evercell.codec.identities import Met, is_plain, look_at, walk
-from evercell.codec.reducers import REDUCERS, REFUSED, REFUSED_NAMES, Arrays
+from evercell.codec.reducers import (
+    REDUCERS,
+    REFUSED,
+    REFUSED_NAMES,
+    Arrays,
+    concerns_arrays,
+)
 from evercell.codec.streams import content
 from evercell.errors import EvercellError, NotStorableError, RestoreError
 
@@ -213,11 +219,15 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         self._by_name: set[int] = set()
         self._bodies: set[int] = set()  # functions that steps wrap
         self._plain: set[type] = set()  # kinds whose objects nobody here has a say about
+        self._left_alone: set[type] = set()  # kinds that say themselves how they are pickled
         self._special: set[type] = set()  # all others that were met, but for what has a name
 
     def reducer_override(self, obj: Any) -> Any:  # noqa: PLR0911 - one case each
         kind = type(obj)
         if kind in self._plain:
+            return NotImplemented
+        if kind in self._left_alone:
+            self.latest = obj
             return NotImplemented
         if kind is FunctionType:
             return self._function(obj)
@@ -242,7 +252,10 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             raise NotStorableError("an open file is never reopened")
         if getattr(kind, "__evercell_step__", None) is True:
             return self._step(obj)
-        return self.arrays.reduce(obj, kind)
+        reduced = self.arrays.reduce(obj, kind)
+        if reduced is NotImplemented and not known and not concerns_arrays(kind):
+            self._left_alone.add(kind)
+        return reduced
 
     def met(self, value: object) -> Met:
         """What is in the stream of `value`."""

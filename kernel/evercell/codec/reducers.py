@@ -171,8 +171,7 @@ class Arrays:
             self._remember(obj, id(obj), "numpy")
             self.plain = False
             return NotImplemented
-        # A class may have None for its module, as sympy's functions have.
-        if is_listed(kind) or str(kind.__module__).startswith("pandas."):
+        if concerns_arrays(kind):
             return self._pandas(obj, kind, numpy)
         return NotImplemented
 
@@ -249,6 +248,15 @@ class Arrays:
             start, stop = _bounds(array)
             self.spans.append((start, stop, owner, library))
             self._kept.append(array)
+
+
+def concerns_arrays(kind: type) -> bool:
+    """Whether `Arrays` looks at each object of the kind."""
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and issubclass(kind, getattr(numpy, "ndarray", ())):
+        return True
+    # A class may have None for its module, as sympy's functions have.
+    return is_listed(kind) or str(kind.__module__).startswith("pandas.")
 
 
 def _owner(array: Any, numpy: Any) -> Any:
