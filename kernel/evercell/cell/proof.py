@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from evercell.codec.blame import why_not_loaded
-from evercell.codec.equal import difference, lost_attribute
+from evercell.codec.equal import difference, lost_attribute, same
 from evercell.codec.pickling import dump, load
 from evercell.codec.streams import same_streams
 from evercell.errors import EvercellError, RestoreError
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["is_heavy", "verify"]
 
 _HEAVY = 64 << 10, 8 << 20  # bytes of a pickle, and beside it: from a few milliseconds on
+
+
+_UNSHARED = "what these share is not shared when they come back from their pickle"
 
 
 def is_heavy(seen: Observation) -> bool:
@@ -57,8 +60,11 @@ def _compare(
     again = dump(loaded, live, own=loaded, out_of_band=True)
     if again.digest() != digest and not _says_the_same(again, stored):
         loaded = {name: loaded[name] for name in values}
-        odd = difference(values, loaded, live)
-        return None if odd is None else f"{odd} comes back from its pickle as something else"
+        for name, value in values.items():
+            if (odd := difference(value, loaded[name], live)) is not None:
+                return f"{odd} comes back from its pickle as something else"
+        # What they share must be shared again.
+        return None if len(values) == 1 or same(values, loaded, live) else _UNSHARED
     # A class that says itself what is stored may leave out what it doesn't make again.
     lost = lost_attribute(zip(stored.met.told, again.met.told, strict=True), live)
     return None if lost is None else f"{lost} does not come back from its pickle"

@@ -33,11 +33,16 @@ def same(one: object, other: object, live: Mapping[str, object] | None) -> bool:
 
 
 def difference(one: object, other: object, live: Mapping[str, object] | None) -> str | None:
-    """The innermost object that is not the same in both, as "Class" or "Class.attribute"; None if
-    they are the same. Raises NotStorableError for what has no content to compare."""
+    """The innermost object that is not the same in both, as "Class" or "Class.attribute", or the
+    kind of all of it; None if they are the same. Raises NotStorableError for what has no content to
+    compare."""
     walk = _Walk(live)
     try:
-        return None if walk.same(one, other) else walk.odd or full_name(type(one))
+        if walk.same(one, other):
+            return None
+        mismatch = walk.mismatch
+        named = mismatch is not None and mismatch.__module__ != "builtins"
+        return walk.odd or full_name(mismatch if mismatch and named else type(one))
     except canonical.UndigestibleError as error:
         raise NotStorableError(f"it can't be told by its content: {error.reason}") from None
     except RecursionError:
@@ -77,13 +82,14 @@ class _Walk:
         self._back: dict[int, int] = {}
         self._alive: list[object] = []  # what was made on the way keeps its identity
         self.odd: str | None = None  # the innermost object that was not the same
+        self.mismatch: type | None = None  # of the first that came back as another kind
         self._key: str | None = None  # the innermost attribute
 
     def same(self, one: Any, other: Any) -> bool:
         kind = type(one)
         # A class that came back with its instance is another object.
         if kind is not type(other) and (kind is type or not self.same(kind, type(other))):
-            self.odd = self.odd or full_name(kind)
+            self.mismatch = self.mismatch or kind
             return False
         if kind in SCALARS:
             return canonical.digest(one) == canonical.digest(other)
