@@ -47,8 +47,10 @@ _CASES = {
         "its pickle can't be loaded: A.__setstate__ raised KeyError: 'gone'",
     ),
     "a class that can't be made from what it says": (
-        "class A(tuple):\n    def __new__(cls, a, b): return super().__new__(cls, (a, b))\nv = A(1, 2)",
-        "its pickle can't be loaded: TypeError: A.__new__() missing 1 required positional argument: 'b'",
+        "class A(tuple):\n    def __new__(cls, a, b): return super().__new__(cls, (a, b))\n"
+        "v = A(1, 2)",
+        "its pickle can't be loaded: TypeError: "
+        "A.__new__() missing 1 required positional argument: 'b'",
     ),
     "an attribute that comes back otherwise": (
         _CLASS + "    def __setstate__(self, state): self.x = [len(state), 7]\nv = [A()]",

@@ -14,7 +14,6 @@ import socket
 import sys
 import warnings
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -51,14 +50,24 @@ class Component:
 
 def _cwd() -> str | None:
     try:
-        return str(Path.cwd())
+        return os.getcwd()  # noqa: PTH109 - twice for each cell
     except FileNotFoundError:
         return None
 
 
-def _environ_change(before: dict[str, str], after: dict[str, str]) -> dict[str, str | None]:
-    names = before.keys() | after.keys()
-    return {n: after.get(n) for n in sorted(names) if before.get(n) != after.get(n)}
+def _take_environ() -> dict[Any, Any]:
+    """As the interpreter keeps it: `dict(os.environ)` decodes each entry by Python code."""
+    entries: dict[Any, Any] = os.environ._data.copy()  # type: ignore[attr-defined]
+    return entries
+
+
+def _environ_change(before: dict[Any, Any], after: dict[Any, Any]) -> dict[str, str | None]:
+    text: Any = os.environ.decodevalue
+    change = {
+        n: after.get(n) for n in before.keys() | after.keys() if before.get(n) != after.get(n)
+    }
+    decoded = {text(n): None if value is None else text(value) for n, value in change.items()}
+    return dict(sorted(decoded.items()))
 
 
 def _restore_environ(change: dict[str, str | None]) -> None:
@@ -174,7 +183,7 @@ def _restore_collector(state: tuple[bool, tuple[int, ...]]) -> None:
 
 PROCESS: tuple[Component, ...] = (
     Component("@cwd", _cwd, lambda cwd: os.chdir(cwd) if cwd else None),
-    Component("@environ", lambda: dict(os.environ), _restore_environ, change=_environ_change),
+    Component("@environ", _take_environ, _restore_environ, change=_environ_change),
     Component("@sys.path", lambda: list(sys.path), _restore_path),
     Component(
         "@random",

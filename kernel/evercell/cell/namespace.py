@@ -19,6 +19,7 @@ from evercell.cell.ambient import AmbientState
 from evercell.cell.bonds import Bonds
 from evercell.cell.capture import NOTHING, RESULT, Before, Capture, Decoded
 from evercell.cell.covariables import Observation, connect, observe
+from evercell.cell.functions import KnownFunctions
 from evercell.cell.names import is_hidden
 from evercell.cell.patches import look
 from evercell.cell.pending import Pending, words_in, words_of, words_of_code
@@ -62,6 +63,7 @@ class Namespace:
         self._bindings: dict[str, object] = {}  # at the end of the last cell
         self._singles: dict[str, Observation] = {}
         self._joints: dict[frozenset[str], Observation] = {}
+        self._functions = KnownFunctions(ns)
         self._disturbed = False
         # Restored names -> all names of their product, until somebody asks what shares with what.
         self._ungrouped: dict[str, frozenset[str]] = {}
@@ -249,6 +251,7 @@ class Namespace:
             known = self._singles.get(name)
         if known is None:
             known = self._singles[name] = observe({name: self.ns[name]}, self.ns)
+            self._functions.note(name, self.ns[name])
         return known
 
     def joint(self, group: frozenset[str]) -> Observation:
@@ -292,7 +295,8 @@ class Namespace:
     def suspect(self, names: Iterable[str]) -> None:
         """What is known of their contents may be out of date."""
         for name in names:
-            if type(self.ns.get(name)) not in SCALARS:
+            value = self.ns.get(name)
+            if type(value) not in SCALARS and not self._functions.unchanged(name, value):
                 self._singles.pop(name, None)
             group = self.groups.get(name)
             if group is not None:

@@ -39,7 +39,8 @@ def why_not_pickled(error: BaseException, value: object) -> str:
     """`value` is the object that was being pickled when `error` was raised."""
     method = next(_methods(error), None)
     if method is not None:
-        return f"{full_name(type(value))}: its {method.co_name.rpartition('.')[2]} raised {_told(error)}"
+        name = method.co_name.rpartition(".")[2]  # Cython's are qualified
+        return f"{full_name(type(value))}: its {name} raised {_told(error)}"
     text = summary(error)
     if isinstance(error, TypeError | pickle.PicklingError) and "pickle" in text:
         return text  # Python's own words, which name the type

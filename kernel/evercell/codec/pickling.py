@@ -222,7 +222,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         self._left_alone: set[type] = set()  # kinds that say themselves how they are pickled
         self._special: set[type] = set()  # all others that were met, but for what has a name
 
-    def reducer_override(self, obj: Any) -> Any:  # noqa: PLR0911 - one case each
+    def reducer_override(self, obj: Any) -> Any:
         kind = type(obj)
         if kind in self._plain:
             return NotImplemented
@@ -234,6 +234,9 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         if isinstance(obj, type):
             return self._class(obj)
         self.latest = obj
+        return self._by_kind(obj, kind)
+
+    def _by_kind(self, obj: Any, kind: type) -> Any:
         known = kind in self._special
         self._special.add(kind)
         refused = REFUSED.get(kind) or REFUSED_NAMES.get((kind.__module__, kind.__qualname__))
