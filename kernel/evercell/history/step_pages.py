@@ -138,15 +138,22 @@ class Page:
         self._rest = chunk.items("rest")
         self._looked_at = bytearray(self.rows // BLOCK + 1)  # a flag a block
         self._proved = bytearray(self.rows)  # a flag a row
-        self._places: dict[int, list[int]] | None = None
+        self._places: dict[int, int] | None = None
+        self._alike: dict[int, list[int]] = {}  # all rows of each place, where one has several
 
     def find(self, key: bytes, ordinal: int) -> list[int]:
         """The rows of the call."""
         if self._places is None:
-            self._places = {}
-            for row, place in enumerate(places_of(self.keys, self.ordinals)):
-                self._places.setdefault(place, []).append(row)
-        rows = self._places.get(place_of(key, ordinal), ())
+            places = list(places_of(self.keys, self.ordinals))
+            self._places = dict(zip(places, range(self.rows), strict=True))
+            if len(self._places) < self.rows:  # two have one place
+                for number, place in enumerate(places):
+                    self._alike.setdefault(place, []).append(number)
+        own = place_of(key, ordinal)
+        row = self._places.get(own)
+        if row is None:
+            return []
+        rows = self._alike.get(own, [row])
         return [row for row in rows if self.keys.at(row) == key and self.ordinals[row] == ordinal]
 
     def answer(self, row: int) -> Answer | None:
