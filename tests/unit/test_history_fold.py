@@ -7,19 +7,22 @@ import subprocess
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from history_samples import Recorder
 
 from evercell import events as e
 from evercell.errors import JournalDamagedError
-from evercell.history import History
+from evercell.history import History, reader
 from evercell.history import segments as segment_module
+from evercell.history.ahead import make_ahead
 from evercell.history.segments import HEADER_SIZE, segments
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from evercell.history.ahead import Ahead
 
 
 def positions(history: History) -> list[tuple[str, int]]:
@@ -261,4 +264,80 @@ def test_lone_surrogates_do_not_lose_a_record(tmp_path: Path) -> None:
 
     rows = history.query("SELECT detail->>'$.error.message' FROM events WHERE activity_id = 's'")
     assert rows.rows == [("no such file: caf\\udce9",)]
+    history.close()
+
+
+def test_rows_made_ahead_are_as_those_of_the_fold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Folded often by one process, or once by another: the same history."""
+    made: list[Ahead | None] = []
+
+    def noted(*known: Any) -> Ahead | None:
+        made.append(make_ahead(*known))
+        return made[-1]
+
+    monkeypatch.setattr(reader, "make_ahead", noted)
+    history = History(tmp_path)
+    recorder = Recorder(history).start().attach()
+    history.fold()
+    for number in range(3):
+        cell = recorder.cell(index=number)
+        flow = recorder.workflow(f"flow00000{number}")
+        flow.complete_step(flow.step("", slot="workflow"))
+        recorder.complete_step(recorder.step(cell, ordinal=number))
+        recorder.complete_cell(cell)
+        history.fold()
+    rows = "SELECT * FROM store.event ORDER BY ALL"
+    outputs = "SELECT * FROM store.output ORDER BY ALL"
+    often = history.query(rows).rows, history.query(outputs).rows
+    assert [ahead is not None for ahead in made[:3]] == [True, True, True]
+    history.close()
+    (tmp_path / "history.duckdb").unlink()
+    once = History(tmp_path)
+    assert (once.query(rows).rows, once.query(outputs).rows) == often
+    once.close()
+
+
+def test_rows_made_ahead_are_left_where_another_process_was_faster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = History(tmp_path)
+    recorder = Recorder(history).start().attach()
+    history.fold()
+    recorder.complete_step(recorder.step("cell"))
+    real = reader.make_ahead
+
+    def late(*known: Any) -> Ahead | None:
+        ahead = real(*known)
+        recorder.complete_step(recorder.step("cell", ordinal=1))
+        other = History(tmp_path)
+        other.fold()
+        other.close()
+        return ahead
+
+    monkeypatch.setattr(reader, "make_ahead", late)
+    history.fold()
+    monkeypatch.undo()
+    assert len(history.step_records("run0000001", "id:a")) == 2
+    assert history.query("SELECT count(*), count(DISTINCT position) FROM events").rows == [(6, 6)]
+    history.close()
+
+
+def test_what_is_written_while_rows_are_made_ahead_is_folded_with_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = History(tmp_path)
+    recorder = Recorder(history).start().attach()
+    history.fold()
+    recorder.complete_step(recorder.step("cell"))
+    real = reader.make_ahead
+
+    def then_more(*known: Any) -> Ahead | None:
+        ahead = real(*known)
+        recorder.complete_step(recorder.step("cell", ordinal=1))
+        return ahead
+
+    monkeypatch.setattr(reader, "make_ahead", then_more)
+    assert history.query("SELECT count(*), count(DISTINCT position) FROM events").rows == [(6, 6)]
     history.close()

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from evercell.errors import JournalDamagedError
 from evercell.history import failpoints
+from evercell.history.ahead import Known
 from evercell.history.applied import Applied, load_applied, save_applied
 from evercell.history.database import translated
 from evercell.history.disk import sync_folder, write_error
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from evercell.history.ahead import Ahead
     from evercell.history.keys import UserKey
     from evercell.history.making import Rows
     from evercell.history.payloads import PayloadStore
@@ -76,9 +78,11 @@ def fold(
     key: UserKey,
     *,
     delete: bool = True,
-) -> None:
+    ahead: Ahead | None = None,
+) -> Known:
     """Bring the database up to the journals in `journal`, and delete those that nobody needs any
     more, unless told not to; `payloads` gives the JSON of large results, and cells' outputs.
+    `ahead`: rows that were made already. Returns how the database is then.
 
     Raises JournalDamagedError after everything readable was folded.
     """
@@ -86,7 +90,10 @@ def fold(
         applied = load_applied(connection)
         rows = load_rows(connection, payloads, key)
         connection.execute("SET threads = 1")  # handing so little to others takes longer
-    finished, damage = _fold_writers(connection, journal, database, applied, rows)
+    folded = Known({}, rows.generations, rows.hosts)
+    finished, damage = _fold_writers(
+        connection, journal, database, rows, applied=applied, folded=folded, ahead=ahead
+    )
     for lock in journal.glob("*.lock"):  # of a writer that died early, or whose deletion did
         if not segments(journal, lock.stem) and not is_held(lock):
             finished += _leftovers(journal, lock.stem)
@@ -101,16 +108,20 @@ def fold(
         _delete(journal, finished)
     if damage is not None:
         raise damage
+    return folded
 
 
 def _fold_writers(
     connection: duckdb.DuckDBPyConnection,
     journal: Path,
     database: Path,
-    applied: dict[str, Applied],
     rows: Rows,
+    *,
+    applied: dict[str, Applied],
+    folded: Known,
+    ahead: Ahead | None,
 ) -> tuple[list[Path], JournalDamagedError | None]:
-    """Apply every writer's segments, taking it out of `applied`.
+    """Apply every writer's segments, taking it out of `applied`, and noting it in `folded`.
 
     Returns the files that nobody needs any more, and the first damage.
     """
@@ -120,13 +131,15 @@ def _fold_writers(
         # Asked before reading: a writer that dies later is looked at again by the next fold.
         alive = is_held(_lock_path(journal, writer))
         try:
-            state = _fold_writer(connection, database, files, applied.pop(writer, None), rows)
+            before = applied.pop(writer, None)
+            state = _fold_writer(connection, database, files, before, rows, ahead=ahead)
         except JournalDamagedError as error:
             damage = damage or error
             continue
+        folded.applied[writer] = replace(state, alive=alive)
         if state.alive != alive:
             with translated(database):
-                save_applied(connection, replace(state, alive=alive))
+                save_applied(connection, folded.applied[writer])
         if state.partial or state.key != rows.key.id:
             continue  # their owner, who can check them, has not taken them in
         gone = not alive and _is_gone(files[-1][1], state.host)
@@ -160,6 +173,8 @@ def _fold_writer(
     files: list[tuple[int, Path]],
     state: Applied | None,
     rows: Rows,
+    *,
+    ahead: Ahead | None,
 ) -> Applied:
     """Apply a writer's segments in order; returns the state they lead to."""
     headers = [(path, _own_header(path)) for _, path in files]
@@ -172,6 +187,11 @@ def _fold_writer(
             if state is not None and header.segment < state.segment:
                 continue  # applied, and about to be deleted
             state = _enter(path, header, state)
+            if ahead is not None and ahead.before == state:
+                transaction.add(ahead.after, ahead.rows, ahead.outputs)
+                rows.generations.update(ahead.generations)
+                rows.hosts.update(ahead.hosts)
+                state = ahead.after  # and what was written since
             seal = header.seal(rows.key)
             reading = read_segment(path, header, state.offset, state.batch, seal)
             successor = headers[place + 1][1] if place + 1 < len(headers) else None

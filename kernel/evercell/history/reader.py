@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from evercell.errors import HistoryWriteError, JournalDamagedError
+from evercell.history.ahead import make_ahead
 from evercell.history.database import translated
 from evercell.history.fold import Fingerprint, fingerprint, fold
 from evercell.history.interrupts import held_interrupts
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from evercell.history.ahead import Ahead, Known
     from evercell.history.database import Database
     from evercell.history.journal import Journal
     from evercell.history.keys import UserKey
@@ -52,6 +54,7 @@ class Reader:
         self._connection: duckdb.DuckDBPyConnection | None = None  # of `reading`
         self._writable = False
         self._folded: tuple[Fingerprint, int] | None = None  # with the database file's inode
+        self._known: Known | None = None  # how the last fold here left the database
         self._snapshot = Snapshot(database, journal.folder, payloads, key)
         self._current = database  # what was opened last
 
@@ -178,11 +181,12 @@ class Reader:
             with self._as_it_is(damaged=False) as connection:
                 yield connection
             return
+        ahead = self._make_ahead()
         with self.database.turn():
             state = self._state()
             if self._differs(state):
                 with self.database.connect() as connection:
-                    self._fold(connection, state)
+                    self._fold(connection, state, ahead)
                     if not read_only:
                         self._writable = True
                         with translated(path):
@@ -205,11 +209,22 @@ class Reader:
             yield connection
 
     def _fold(
-        self, connection: duckdb.DuckDBPyConnection, state: tuple[Fingerprint, int] | None
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        state: tuple[Fingerprint, int] | None,
+        ahead: Ahead | None = None,
     ) -> None:
-        path = self.database.path
-        fold(connection, self._journal.folder, path, self._payloads, self._key)
+        path, journal = self.database.path, self._journal.folder
+        self._known = None
+        self._known = fold(connection, journal, path, self._payloads, self._key, ahead=ahead)
         self._remember(state)
+
+    def _make_ahead(self) -> Ahead | None:
+        """Rows of what this process recorded since the last fold, while nobody is kept waiting."""
+        if self._known is None:
+            return None
+        journal = self._journal
+        return make_ahead(journal.folder, journal.writer, self._known, self._payloads, self._key)
 
     def _flush(self) -> None:
         if not self._journal.closed:
