@@ -142,13 +142,14 @@ def _frame_at(view: memoryview, offset: int, salt: int) -> Frame | None:
 
 
 def _split(body: memoryview) -> list[bytes]:
+    data, end = bytes(body), len(body)  # slices of bytes are made in half the time of a view's
+    length_at = _LENGTH.unpack_from
     events = []
     offset = 0
-    while offset < len(body):
-        (length,) = _LENGTH.unpack_from(body, offset)
-        offset += EVENT_OVERHEAD
-        events.append(bytes(body[offset : offset + length]))
-        offset += length
+    while offset < end:
+        begin = offset + EVENT_OVERHEAD
+        offset = begin + length_at(data, offset)[0]
+        events.append(data[begin:offset])
     return events
 
 

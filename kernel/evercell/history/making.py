@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import compress, pairwise
-from operator import attrgetter
+from operator import attrgetter, or_
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -43,6 +43,7 @@ __all__ = ["Rows", "load_rows"]
 _PLACED = frozenset({RunStarted, RunAttached})  # they tell the generation of what follows
 _PART = 4096  # events that are worked on together: they stay in the processor's cache
 _get_run_id, _get_at = attrgetter("run_id"), attrgetter("at")
+_shifted = GENERATION_SHIFT.__rlshift__  # the generation's part of a seq
 _get_codec, _get_data = attrgetter("result.codec"), attrgetter("result.data")
 
 
@@ -170,10 +171,7 @@ class _Group:
             "writer": [writer] * len(events),
             "position": self.positions,
             "generation": self.generations,
-            "seq": [
-                generation << GENERATION_SHIFT | position
-                for generation, position in zip(self.generations, self.positions, strict=True)
-            ],
+            "seq": list(map(or_, map(_shifted, self.generations), self.positions)),
             "run_id": list(map(_get_run_id, events)),
             "at_ns": list(map(_get_at, events)),
             "type": [type(event).__name__ for event in events],

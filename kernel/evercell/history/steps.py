@@ -184,6 +184,7 @@ class StepTable:
         self.repeated = repeated
         self.new: dict[tuple[bytes, int], StepRecord] = {}  # of this process
         self.starts = [0] if source is None else source.starts
+        self.empty = source is None
         self._source = source
         self._pages: dict[int, Sequence[Page]] = {0: pages}
         self._kept: set[int] = set()  # stretches that were read out of order
@@ -295,6 +296,8 @@ class Replay:
         table, call = self._table, (key, ordinal)
         if call in table.new:
             return ordinal, None, table.new[call]
+        if table.empty:  # as in a cell that runs for the first time
+            return ordinal, None, None
         found = list(table.places(key, ordinal))
         if len(found) == 1:
             page, row = found[0]
@@ -305,8 +308,9 @@ class Replay:
 
     def _count(self, key: bytes) -> int:
         """How many calls with this key there were."""
-        if key in self._counts or key in self._table.repeated:
-            return self._counts.get(key, 0)
+        count = self._counts.get(key)
+        if count is not None or self._table.empty or key in self._table.repeated:
+            return count or 0
         if key in self._unusual:
             self._unusual.remove(key)
             return 0
