@@ -22,8 +22,8 @@ def data(tmp_path: Path) -> Path:
     return path
 
 
-def watched(act: object, *, paused: bool = False, history: str = "/nowhere") -> FileWatch:
-    with watch_files(lambda: paused, history) as files:
+def watched(act: object, *, paused: bool = False) -> FileWatch:
+    with watch_files(lambda: paused) as files:
         act()
     return files
 
@@ -67,15 +67,6 @@ def test_what_evercell_does_meanwhile_is_not_the_cells_doing(data: Path) -> None
     assert (own.inputs(), own.outside) == ({}, None)
     data.with_name("moved").rename(data)
     assert watched(lambda: act(threading.Thread)).outside == "open"
-
-
-def test_the_history_is_no_input_wherever_it_lies(data: Path) -> None:
-    def act() -> None:
-        data.read_text()
-        data.rename(data.with_name("moved"))
-
-    files = watched(act, history=str(data.parent))
-    assert (files.inputs(), files.outside) == ({}, None)
 
 
 def test_what_is_written_first_or_opened_by_a_steps_body_is_no_input(data: Path) -> None:

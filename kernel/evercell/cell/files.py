@@ -6,9 +6,9 @@
                                     connect, to start a process, to rename a file
 
 Not inputs: what the cell wrote itself, installed packages and the system's own files, hidden files
-and folders (caches, settings), what steps' bodies open (the history answers for them), the history
-itself, and what Evercell's own threads do meanwhile. Not seen: files that a library opens in C,
-such as pyarrow, HDF5 and DuckDB, and what other processes read.
+and folders (caches, settings), what steps' bodies open (the history answers for them), what
+Evercell's own threads do meanwhile. Not seen: files that a library opens in C, such as pyarrow,
+HDF5 and DuckDB, and what other processes read.
 """
 
 from __future__ import annotations
@@ -60,11 +60,10 @@ _INSIDE = frozenset({"os.putenv", "os.unsetenv", "socket.__new__", "socket.getho
 
 
 class FileWatch:
-    """What was opened while it was active, beside the files in the folder `history`."""
+    """What was opened while it was active."""
 
-    def __init__(self, paused: Callable[[], bool], history: str) -> None:
+    def __init__(self, paused: Callable[[], bool]) -> None:
         self._paused = paused
-        self._history = os.path.join(os.path.abspath(history), "")  # noqa: PTH100, PTH118 - ends in /
         self._read: dict[str, _State] = {}
         self._written: set[str] = set()
         self._outside: str | None = None
@@ -82,7 +81,7 @@ class FileWatch:
         path = arguments[0] if arguments and event.startswith("os.") else None
         if isinstance(path, str | bytes | os.PathLike):
             path = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - as below
-        if (not isinstance(path, str) or self._is_data(path)) and not _by_import():
+        if (not isinstance(path, str) or _is_data(path)) and not _by_import():
             self._outside = event
 
     def opened(self, name: object, flags: object) -> None:
@@ -92,9 +91,9 @@ class FileWatch:
         path = os.path.abspath(os.fsdecode(name))  # noqa: PTH100 - at every open
         if flags & os.O_ACCMODE != os.O_RDONLY:
             self._written.add(path)
-            if self._outside is None and self._is_data(path) and not self._paused():
+            if self._outside is None and _is_data(path) and not self._paused():
                 self._outside = "open"
-        elif path not in self._written and path not in self._read and self._is_data(path):
+        elif path not in self._written and path not in self._read and _is_data(path):
             state = _state(path)
             if state is not None and not self._paused():
                 self._read[path] = state
@@ -107,24 +106,20 @@ class FileWatch:
             for path, state in list(self._read.items())
         }
 
-    def _is_data(self, path: str) -> bool:
-        return f"{os.sep}." not in path and not path.startswith((self._history, *_SYSTEM))
-
 
 _active: FileWatch | None = None
 _hooked = False
 
 
 @contextmanager
-def watch_files(paused: Callable[[], bool], history: str) -> Iterator[FileWatch]:
-    """Note what is opened in the `with`, but for files in the folder `history`, unless `paused`
-    says so at that moment."""
+def watch_files(paused: Callable[[], bool]) -> Iterator[FileWatch]:
+    """Note what is opened in the `with`, unless `paused` says so at that moment."""
     global _active, _hooked  # noqa: PLW0603 - an audit hook is for a process, and for ever
     if not _hooked:
         tempfile.gettempdir()  # tries the folder out, once for a process
         sys.addaudithook(_hook)
         _hooked = True
-    outer, _active = _active, FileWatch(paused, history)
+    outer, _active = _active, FileWatch(paused)
     try:
         yield _active
     finally:
@@ -156,6 +151,10 @@ def _by_import() -> bool:
     """Whether it is the import system that looks for a module, not the code itself."""
     frame = sys._getframe(3)  # behind this, `happened` and the hook
     return frame.f_code.co_filename.startswith("<frozen importlib")
+
+
+def _is_data(path: str) -> bool:
+    return f"{os.sep}." not in path and not path.startswith(_SYSTEM)
 
 
 def _state(path: str) -> _State | None:

@@ -150,8 +150,7 @@ class CellExecution:
         self._append(self._started(scope.cell, decision, reason))
         begin = run.clock.monotonic()
         beside = still_running(self.namespace.ns)
-        folder = str(run.history.folder)
-        with enter_scope(scope), watch_files(in_step_body, folder) as files:
+        with enter_scope(scope), watch_files(in_step_body) as files:
             ran = await self.host.run()
         duration = self._since(begin)
         for note in scope.notes:
