@@ -284,6 +284,13 @@ class LabPage:
         return path
 
 
+def use_theme(lab: LabPage, theme: str) -> None:
+    """Switch the page to JupyterLab's "light" or "dark" theme."""
+    lab.command("apputils:change-theme", {"theme": f"JupyterLab {theme.capitalize()}"})
+    is_light = str(theme == "light").lower()
+    lab.page.wait_for_selector(f"body[data-jp-theme-light={is_light}]", state="attached")
+
+
 def part(lab: LabPage, name: str, selector: str, size: tuple[int, int]) -> Path:
     """Keep a picture of what is at the top left of an element, so many pixels wide and high."""
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ from browser.lab import (
     preview,
     serious,
     toolbar_button,
+    use_theme,
     wait_for_badge,
     wait_until,
 )
@@ -137,10 +138,6 @@ def test_the_panel_lists_runs_and_the_picker_begins_another(
     lab.run_all()  # which the tab follows
     own.locator(".ec-elapsed").wait_for()
     lab.screenshot("lab-7-run-in-a-tab")
-    lab.command("apputils:change-theme", {"theme": "JupyterLab Dark"})
-    page.wait_for_selector("body[data-jp-theme-light=false]", state="attached")
-    lab.screenshot("lab-6-dark")
-    lab.command("apputils:change-theme", {"theme": "JupyterLab Light"})
 
 
 PARTS = {
@@ -153,12 +150,10 @@ PARTS = {
 NAME_THE_RUN = "document.querySelector('.evercell-Picker > span').textContent = 'run k3v9q'"
 
 
-@pytest.mark.parametrize("theme", ["Light", "Dark"])
 def test_each_part_looks_as_it_did_and_axe_finds_nothing_serious(
-    open_notebook: Callable[..., LabPage], theme: str
+    open_notebook: Callable[..., LabPage],
 ) -> None:
-    cells = [PREPARE, EARLY, "len(early)"]
-    lab = open_notebook("parts.ipynb", cells, theme=f"JupyterLab {theme}", width=2000)
+    lab = open_notebook("parts.ipynb", [PREPARE, EARLY, "len(early)"], width=2000)
     page = lab.page
     lab.run_all()
     wait_for_badge(lab, 2, "ran")
@@ -170,15 +165,27 @@ def test_each_part_looks_as_it_did_and_axe_finds_nothing_serious(
     page.locator(".evercell-RunView .ec-line", has_text="early = ").wait_for()
     page.mouse.move(0, 0)
     page.evaluate(NAME_THE_RUN)
-    for name, (selector, size) in PARTS.items():
-        assert_alike(part(lab, f"lab-{name}-{theme.lower()}", selector, size))
-    preview(lab)  # lies over the others, whose contrast can't be told while it does
-    assert_alike(part(lab, f"lab-preview-{theme.lower()}", ".evercell-Preview", (760, 130)))
-    wrong = {"preview": serious(page, ".evercell-Preview")}
-    page.keyboard.press("Escape")
-    page.wait_for_selector(".evercell-Preview", state="detached")
-    wrong |= {name: serious(page, selector) for name, (selector, _) in PARTS.items()}
+    themes = ("light", "dark")
+    for theme in themes:
+        use_theme(lab, theme)
+        for name, (selector, size) in PARTS.items():
+            assert_alike(part(lab, f"lab-{name}-{theme}", selector, size))
+        preview(lab)  # lies over the others
+        assert_alike(part(lab, f"lab-preview-{theme}", ".evercell-Preview", (760, 130)))
+        _close_dialog(lab)
+    wrong = {}
+    for theme in reversed(themes):
+        use_theme(lab, theme)
+        wrong |= {(theme, name): serious(page, selector) for name, (selector, _) in PARTS.items()}
+        preview(lab)
+        wrong[theme, "preview"] = serious(page, ".evercell-Preview")
+        _close_dialog(lab)
     assert not any(wrong.values()), wrong
+
+
+def _close_dialog(lab: LabPage) -> None:
+    lab.page.keyboard.press("Escape")
+    lab.page.wait_for_selector(".jp-Dialog", state="detached")
 
 
 def test_a_plain_kernel_has_badges_once_it_loads_evercell(

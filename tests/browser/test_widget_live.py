@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from browser.lab import use_theme
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -54,8 +56,8 @@ def _see_it_move(lab: LabPage, pictures: int = 5) -> None:
 
 
 def _assert_only_the_table(lab: LabPage) -> None:
+    lab.page.wait_for_selector(".evercell-run", state="detached")
     assert lab.page.get_by_text("Error displaying widget").count() == 0
-    assert lab.page.locator(".evercell-run").count() == 0
     lab.page.wait_for_selector(".evercell-view table", state="visible")
 
 
@@ -93,8 +95,7 @@ def test_it_moves_while_a_cell_computes_and_stays_as_a_table(
     lab.page.wait_for_selector(".evercell-run[data-state=idle]")
     lab.kill_kernel()
     _assert_only_the_table(lab)
-    lab.command("apputils:change-theme", {"theme": "JupyterLab Dark"})
-    lab.page.wait_for_selector("body[data-jp-theme-light=false]", state="attached")
+    use_theme(lab, "dark")
     lab.screenshot("widget-dark-killed")
     lab.open()
     _assert_only_the_table(lab)
