@@ -48,7 +48,7 @@ js:
 		&& node --test --test-reporter=dot tests/*.test.js; \
 	else echo "npm is not installed, so the widget's scripts are not checked. Debian: apt-get install npm"; fi
 
-bench: $(VENV)/bench.stamp $(VENV)/fetched.stamp ## measure against peers, as a table of ratios
+bench: $(VENV)/bench.stamp $(VENV)/fetched.stamp $(VENV)/kishu.stamp ## measure against peers, as a table of ratios
 	$(PY) -m bench
 
 soak: $(VENV)/test.stamp $(VENV)/fetched.stamp ## run the long tests: thousands of kills
@@ -95,6 +95,14 @@ $(VENV)/cases.stamp: $(VENV)/created.stamp
 # Other packages' tutorials, of the versions that are installed. Nothing of them is in the repository.
 $(VENV)/fetched.stamp: $(VENV)/tutorials.stamp tests/tutorials/catalogue.py
 	$(PY) -m tests.tutorials.fetch
+	@touch $@
+
+# A peer that asks for packages named as modules of the standard library. Where it can't be
+# installed, the benchmark's table says so.
+$(VENV)/kishu.stamp: $(VENV)/created.stamp
+	$(PY) -m venv $(VENV)/kishu
+	-$(BIN)/../kishu/bin/python -m pip --disable-pip-version-check install --quiet \
+		kishu==0.3.4 ipykernel numpy
 	@touch $@
 
 # The oldest JupyterLab and Notebook that the extension supports, in an environment of their own.

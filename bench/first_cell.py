@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from bench.contenders import kishu
 from bench.kernels import started
 from bench.lanes import Lane, Settings, Subject, race
 from bench.processes import Workers
@@ -44,6 +45,12 @@ LANES = (
         needs="marimo",
         note="the same as a script, after its imports",
     ),
+    Lane(
+        "Kishu's checkout, reads all of it",
+        "kishu",
+        {"cell": READS_ALL},
+        note="the variables of the last commit; no cell is run, no output shown",
+    ),
 )
 
 
@@ -62,6 +69,8 @@ def measure(settings: Settings) -> Section:
     def one(lane: Lane, number: int) -> float:
         if lane.contender == "marimo":
             return _run_marimo(settings.folder, length, number)
+        if lane.contender == "kishu":
+            return _check_out(settings.folder / "kishu", notebooks["evercell"], lane)
         sources = notebooks[lane.contender]
         with started(kernels[lane.contender], settings.folder / lane.contender) as kernel:
             kernel.wait_for_ready()
@@ -84,6 +93,24 @@ def _run_marimo(folder: Path, length: int, number: int) -> float:
             cells=CELLS,
             length=length,
         )
+
+
+def _check_out(folder: Path, sources: list[str], lane: Lane) -> float:
+    """Its cells are run, and committed, in the first round."""
+    kishu.check_installed()
+    if not (folder / "commit").exists():
+        with started("kishu", folder) as kernel:
+            kernel.wait_for_ready()
+            kishu.attach(kernel, folder)
+            _run(kernel, sources)
+            kishu.keep_commit(kernel, folder)
+    with started("kishu", folder) as kernel:
+        kernel.wait_for_ready()
+        begun = time.perf_counter()
+        kishu.attach(kernel, folder)
+        kishu.check_out(kernel, folder)
+        kernel.execute(lane.arguments["cell"], "new")
+        return time.perf_counter() - begun
 
 
 def _sources(length: int, cached: str | None = None) -> list[str]:

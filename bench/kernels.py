@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import KernelManager
 
+from bench.contenders import kishu
 from bench.lanes import LaneError
 from bench.processes import ROOT, environment, last_line
 
@@ -27,6 +28,7 @@ SPECS = {
         display_name="Python 3 (ipykernel)",
         language="python",
     ),
+    "kishu": kishu.SPEC,
     "evercell": KernelSpec.from_resource_dir(str(ROOT / "kernel/evercell/jupyter/resources")),
 }
 
