@@ -95,7 +95,7 @@ class Instance(RecordedValues):
         history = list(history)
         self.asks = Asks(self.run_id, history)
         guard = self.services.guard
-        with guard.watching(self):
+        with guard.watching(self), self.loop.running():
             self._go_on(None)
             for number, event in enumerate(history):
                 if type(event) in REACHED:

@@ -16,7 +16,7 @@ import asyncio
 import itertools
 from asyncio import events
 from collections import deque
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from sys import setprofile
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from evercell.errors import WorkflowCallError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterator
     from contextvars import Context
 
 __all__ = ["Timers", "WorkflowFuture", "WorkflowLoop"]
@@ -104,6 +104,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         self._ready: deque[asyncio.Handle] = deque()
         self._numbers = itertools.count(1)
         self._closed = False
+        self._current = False  # it is the thread's running loop
         self._tasks: set[WorkflowTask[Any]] = set()  # those that may not be done
         self._tasks_limit = 64
 
@@ -114,30 +115,45 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
     def run_ready(self, profile: Callable[..., None] | None = None) -> None:
         """Run callbacks until none is ready, with `profile` as the profile function of each, and of
         nothing else. Raises WorkflowCallError for code that never waits."""
+        if self._current:
+            self._run_ready(profile)
+            return
+        with self.running():
+            self._run_ready(profile)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Be the thread's running loop in the block: a replay calls `run_ready` for each event, and
+        asyncio asks the system for the process's id each time when it is told of a loop."""
         previous = events._get_running_loop()
         events._set_running_loop(self)
-        ready, left = self._ready, _BUSY
+        self._current = True
         try:
-            while ready:
-                handle = ready.popleft()
-                if not handle._cancelled:
-                    if profile is not None:
-                        setprofile(profile)
-                    try:  # noqa: SIM105 - a context manager would cost as much as the rest
-                        handle._context.run(handle._callback, *handle._args)  # type: ignore[attr-defined]
-                    except BaseException:  # noqa: BLE001, S110 - see the handler below
-                        pass  # of user code: its task has it, and no other run is to suffer
-                    if profile is not None:
-                        setprofile(None)
-                left -= 1
-                if left == 0:
-                    raise WorkflowCallError(
-                        f"the workflow ran {_BUSY:,} callbacks without once waiting for a step, a "
-                        "timer or a signal: a loop around asyncio.sleep(0)? Wait for what it is "
-                        "about, with workflow.wait_condition(...) or asyncio.sleep(seconds)."
-                    )
+            yield
         finally:
+            self._current = False
             events._set_running_loop(previous)
+
+    def _run_ready(self, profile: Callable[..., None] | None) -> None:
+        ready, left = self._ready, _BUSY
+        while ready:
+            handle = ready.popleft()
+            if not handle._cancelled:
+                if profile is not None:
+                    setprofile(profile)
+                try:  # noqa: SIM105 - a context manager would cost as much as the rest
+                    handle._context.run(handle._callback, *handle._args)  # type: ignore[attr-defined]
+                except BaseException:  # noqa: BLE001, S110 - see the handler below
+                    pass  # of user code: its task has it, and no other run is to suffer
+                if profile is not None:
+                    setprofile(None)
+            left -= 1
+            if left == 0:
+                raise WorkflowCallError(
+                    f"the workflow ran {_BUSY:,} callbacks without once waiting for a step, a "
+                    "timer or a signal: a loop around asyncio.sleep(0)? Wait for what it is "
+                    "about, with workflow.wait_condition(...) or asyncio.sleep(seconds)."
+                )
 
     # -- asyncio's interface: what is deterministic -------------------------------------------
 

@@ -35,6 +35,14 @@ if TYPE_CHECKING:
 __all__ = ["Handler", "Messages", "message_id"]
 
 
+_SETTLING = frozenset(
+    {
+        e.ApprovalAnswered, e.ChildFinished, e.DeliveryReported, e.StepCompleted, e.StepFailed,
+        e.TimerFired,
+    }
+)  # fmt: skip
+
+
 def message_id(event: Event) -> str | None:
     """What tells a message from outside from a second delivery of it."""
     match event:
@@ -95,19 +103,15 @@ class Messages:
 
     def remember(self, history: Iterable[Event]) -> None:
         """What a history holds has come; when it is delivered once more, that is no surprise."""
-        history = list(history)
-        self.awaiting.remember(history)
+        others = []
         for event in history:
-            message = message_id(event)
-            if message is not None:
-                self.taken.add(message)
-            match event:
-                case e.StepCompleted() | e.StepFailed() | e.TimerFired() | e.ChildFinished():
-                    self.dropped.add(event.activity_id)
-                case e.ApprovalAnswered() | e.DeliveryReported():
-                    self.dropped.add(event.activity_id)
-                case _:
-                    pass
+            kind = type(event)
+            if kind in _SETTLING:
+                self.dropped.add(event.activity_id)  # type: ignore[attr-defined] # these have one
+            elif kind is not e.StepStarted:
+                others.append(event)
+        self.taken.update(it for it in map(message_id, others) if it is not None)
+        self.awaiting.remember(others)
 
     # -- signals ------------------------------------------------------------------------------
 
