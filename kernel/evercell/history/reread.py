@@ -10,7 +10,7 @@ import msgspec
 from evercell import events as e
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     import duckdb
 
@@ -64,19 +64,27 @@ def stored_events(
     *,
     types: tuple[type[e.Event], ...] = (),
     hosted: bool = False,
+    among: Sequence[str] | None = None,
+    only: str = "true",
 ) -> Iterator[StoredEvent]:
-    """The rows of a run in its order, or of all runs, by writer and position; of some types. With
-    `hosted`, also the rows of the workflows' runs that the run carries, each in its order.
+    """The rows of a run in its order, or of all runs, or of those `among` which they are to be, by
+    writer and position; of some types, and those for which the SQL of `only` holds. With `hosted`,
+    also the rows of the workflows' runs that the run carries, each in its order.
 
     They are read in parts: other work on the connection has to wait for the last one.
     """
     order = "seq, writer" if run_id else "writer, position"
+    chosen = "true" if among is None else "run_id IN (SELECT unnest($among))"
     cursor = connection.execute(
         f"SELECT {', '.join((*_PLACE, *_COLUMNS))} FROM store.event "  # noqa: S608
         f"WHERE ($run_id IS NULL OR run_id = $run_id{_HOSTED if hosted else ''}) "
         "AND (len($types) = 0 "
-        f"OR list_contains($types, type)) ORDER BY {order}",
-        {"run_id": run_id, "types": [kind.__name__ for kind in types]},
+        f"OR list_contains($types, type)) AND {chosen} AND {only} ORDER BY {order}",
+        {
+            "run_id": run_id,
+            "types": [kind.__name__ for kind in types],
+            **({} if among is None else {"among": list(among)}),
+        },
     )
     while rows := cursor.fetchmany(10_000):
         for row in rows:

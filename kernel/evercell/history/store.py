@@ -290,7 +290,7 @@ class History:
     @property
     def workflows(self) -> WorkflowHistory:
         """What is read of the runs of workflow functions."""
-        return WorkflowHistory(self._checked)
+        return WorkflowHistory(lambda use: self._reader.read(lambda it: use(it, self._proof(it))))
 
     def take_notices(self) -> list[str]:
         """Lines that the user should see, each once: why records were not used."""

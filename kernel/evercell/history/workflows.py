@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from evercell.events import Event, RunFinished, RunStarted, UpdateCompleted, decode_event
-from evercell.history.reread import stored_events
-from evercell.history.rows import row_message
+from evercell.history.run_pages import events_of_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,9 +46,12 @@ ORDER BY s.rowid DESC LIMIT 1
 class WorkflowHistory:
     """Reads; only what is proved to be this user's. Each raises what `History.fold` raises."""
 
-    def __init__(self, checked: Callable[..., Any]) -> None:
-        """`checked(use)` calls `use(connection, check)` with a folded history."""
-        self._checked = checked
+    def __init__(self, proved: Callable[..., Any]) -> None:
+        """`proved(use)` calls `use(connection, proof)` with a folded history."""
+        self._proved = proved
+
+    def _checked(self, use: Callable[[duckdb.DuckDBPyConnection, Check], Any]) -> Any:
+        return self._proved(lambda it, proof: use(it, proof.holds))
 
     def open(self, host: str) -> list[RunStarted]:
         """The open runs that the notebook's run `host` carries, in the order of their starts."""
@@ -58,8 +60,8 @@ class WorkflowHistory:
 
     def events(self, run_ids: Sequence[str]) -> dict[str, list[Event]]:
         """The events of these runs, each in order."""
-        found: dict[str, list[Event]] = self._checked(
-            lambda it, check: {run_id: _run_events(it, run_id, check) for run_id in run_ids}
+        found: dict[str, list[Event]] = self._proved(
+            lambda it, proof: events_of_runs(it, run_ids, proof)
         )
         return found
 
@@ -100,16 +102,6 @@ def _open_runs(connection: duckdb.DuckDBPyConnection, host: str, check: Check) -
         if isinstance(event, RunStarted):
             found.append(event)
     return found
-
-
-def _run_events(connection: duckdb.DuckDBPyConnection, run_id: str, check: Check) -> list[Event]:
-    events = []
-    for stored in stored_events(connection, run_id):
-        if stored.event is None:
-            continue
-        if check(stored.tag, row_message(stored.seq, stored.event, stored.body)):
-            events.append(stored.event)
-    return events
 
 
 def _schedules(connection: duckdb.DuckDBPyConnection, host: str, check: Check) -> list[Event]:
