@@ -63,7 +63,8 @@ SELECT
 FROM started s
 JOIN latest l USING (activity_id)
 JOIN store.event e ON e.seq = l.seq AND e.activity_id = s.activity_id AND e.run_id = $run_id
-"""  # in about the order in which they ended: sorting results would take half as much again
+ORDER BY s.seq
+"""
 
 _STATUS: dict[str, StepStatus] = {
     "StepStarted": "in doubt",
@@ -255,7 +256,7 @@ def read_pages(
     """The slot's steps whose first calls have a seq from `low` to `high`, in the latest state that
     they had at `top`."""
     place = {"run_id": run_id, "slot": slot, "low": low, "high": high, "top": top}
-    connection.execute("SET threads = 1")  # several would mix the rows, and take longer together
+    connection.execute("SET threads = 1")  # several take longer, all in all, and more memory
     try:
         chunks = read(connection.sql(_STEPS, params=place))
         return [Page(chunk, run_id, slot, proof) for chunk in chunks if chunk.rows]

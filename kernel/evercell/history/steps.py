@@ -41,7 +41,7 @@ T = TypeVar("T")
 
 _ROWS = 131_072  # in a stretch at most: opening DuckDB for the next one costs as much as 10,000
 _BYTES = 64 << 20  # of results in it, about
-_WINDOW = 16_384  # steps that are looked ahead: a call may have ended long after later ones
+_WINDOW = 4096  # steps that are looked ahead for a call
 
 _STRETCHES = """
 SELECT min(seq) AS low, CAST(count(*) AS BIGINT) AS rows
