@@ -6,10 +6,12 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from conformance_kit import LIMIT, error_of, settle
 
 from evercell import events as e
 from evercell import step, workflow
-from evercell.errors import UsageError
+from evercell.engine.workflow.instance import Instance
+from evercell.errors import UsageError, WorkflowBlockedError
 
 if TYPE_CHECKING:
     from evercell.testing import WorkflowEnvironment
@@ -118,3 +120,28 @@ def test_arguments_are_checked_before_anything_is_recorded(world: WorkflowEnviro
     with pytest.raises(UsageError, match="async def"):
         workflow(lambda: None)  # type: ignore[call-overload]
     assert world.history.query("select * from runs where workflow = 'unstarted'").rows == []
+
+
+def test_a_run_whose_code_is_lost_is_blocked_and_says_why(
+    world: WorkflowEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever goes wrong around the code, whoever waits is told, and the run can go on later."""
+
+    @workflow(name="lost")
+    async def flow() -> str:
+        await workflow.wait_signal("go")
+        return "done"
+
+    def breaks(*_: object) -> None:
+        raise RuntimeError("a fault of ours")
+
+    handle = flow.start()
+    settle(world)
+    with monkeypatch.context() as patch:
+        patch.setattr(Instance, "_finish", breaks)
+        handle.signal("go")
+        error = error_of(handle)
+    assert isinstance(error, WorkflowBlockedError)
+    assert "a fault of ours" in str(error)
+    world.restart()
+    assert handle.result(LIMIT) == "done"

@@ -83,8 +83,7 @@ class Instance(RecordedValues):
         self._random: random.Random | None = None
         self._timers: dict[asyncio.TimerHandle, str] = {}
         self._task: asyncio.Task[None] | None = None
-        self._canceled = False
-        self._closed = False
+        self._canceled = self._closed = False
         self._reached: set[str] = set()  # ids of the messages that the code has seen
 
     # -- the run's life -----------------------------------------------------------------------
@@ -138,6 +137,8 @@ class Instance(RecordedValues):
             self.loop.run_ready(profile)
         if self.broken is not None:
             raise self.broken
+        if self.finished is None:
+            self.loop.check(self._task)
 
     def _standing(self) -> str:
         """Where the code waits, or what has ended."""

@@ -18,7 +18,9 @@ from asyncio import events
 from collections import deque
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
+from functools import partial
 from sys import setprofile
+from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from evercell.errors import WorkflowCallError
@@ -105,6 +107,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         self._numbers = itertools.count(1)
         self._closed = False
         self._current = False  # it is the thread's running loop
+        self._lost: BaseException | None = None  # what kept a task from going on
         self._tasks: set[WorkflowTask[Any]] = set()  # those that may not be done
         self._tasks_limit = 64
 
@@ -141,10 +144,10 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
             if not handle._cancelled:
                 if profile is not None:
                     setprofile(profile)
-                try:  # noqa: SIM105 - a context manager would cost as much as the rest
+                try:
                     handle._context.run(handle._callback, *handle._args)  # type: ignore[attr-defined]
-                except BaseException:  # noqa: BLE001, S110 - see the handler below
-                    pass  # of user code: its task has it, and no other run is to suffer
+                except BaseException as error:  # noqa: BLE001 - no other run is to suffer
+                    self._left(handle, error)
                 if profile is not None:
                     setprofile(None)
             left -= 1
@@ -154,6 +157,24 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
                     "timer or a signal: a loop around asyncio.sleep(0)? Wait for what it is "
                     "about, with workflow.wait_condition(...) or asyncio.sleep(seconds)."
                 )
+
+    def _left(self, handle: asyncio.Handle, error: BaseException) -> None:
+        """A callback raised. A plain function is the user's; a task's step has no exception but
+        those that its task has, too, else it was not made, and its task would never go on."""
+        plain = isinstance(handle._callback, (FunctionType, MethodType, partial))  # type: ignore[attr-defined]
+        if not plain and not isinstance(error, (SystemExit, KeyboardInterrupt)):
+            self._lost = error
+
+    def check(self, main: asyncio.Task[Any] | None) -> None:
+        """Raise WorkflowCallError where the code can't go on although its run has no end: whoever
+        waits for it would do so for ever."""
+        ended = main.exception() if main is not None and main.done() else None
+        error = self._lost or ended
+        if error is not None:
+            raise WorkflowCallError(
+                f"the run can't go on, because its code was left by {error!r}. It goes on when it "
+                "is replayed: restart the kernel, or run the cell that defines the workflow."
+            ) from error
 
     # -- asyncio's interface: what is deterministic -------------------------------------------
 
