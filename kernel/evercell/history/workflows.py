@@ -34,6 +34,11 @@ SELECT run_id, seq, type, body, tag FROM store.event
 WHERE type = 'UpdateCompleted' AND detail->>'$.update_id' = $id
 """
 
+_STARTED_BY = """
+SELECT run_id, seq, type, body, tag FROM store.event
+WHERE type = 'RunStarted' AND detail->>'$.start.caller' = $id
+"""
+
 _CLOSED = """
 SELECT s.run_id FROM store.event s
 JOIN store.event f ON f.run_id = s.run_id AND f.type = 'RunFinished'
@@ -87,6 +92,13 @@ class WorkflowHistory:
             lambda it, check: _update_end(it, update_id, check)
         )
         return found
+
+    def started_by(self, caller: str) -> str | None:
+        """The run that the recorded call with this activity_id started, if it did."""
+        found: Event | None = self._checked(
+            lambda it, check: _first(it, _STARTED_BY, caller, check)
+        )
+        return None if found is None else found.run_id
 
     def schedules(self, host: str) -> list[Event]:
         """What was recorded of the schedules of the notebook's run `host`, in order."""

@@ -56,6 +56,7 @@ class ForkRequest:
     accept_edits: bool
     workflow_id: str | None = None
     new_run: str | None = None  # the fork's run_id, where it is known already
+    caller: str | None = None  # activity_id of the recorded call that asks for it
 
 
 def fork(worker: WorkflowWorker, run_id: str, request: ForkRequest) -> str:
@@ -170,7 +171,7 @@ def _started(
         forked_at=shared,
         overrides=overrides,
         schedule=None,
-        caller=None,
+        caller=request.caller,
         time=origin.start.time or origin.at,  # the shared history's times follow from it
     )
     return e.RunStarted(

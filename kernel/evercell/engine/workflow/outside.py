@@ -8,6 +8,7 @@ one whose process died before it was told goes on, also where the run has ended 
 from __future__ import annotations
 
 from concurrent.futures import Future
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -169,7 +170,10 @@ def fork(worker: WorkflowWorker, run_id: str, request: forking.ForkRequest) -> s
     """Begin a fork, in a recorded cell once for each call; its run id."""
 
     def begin(*_: object) -> str:
-        return _fork(worker, run_id, request)
+        attempt = current_attempt.get()
+        caller = attempt.activity_id if attempt is not None and attempt.book.recording else None
+        earlier = worker.history.workflows.started_by(caller) if caller and _again() else None
+        return earlier or _fork(worker, run_id, replace(request, caller=caller))
 
     call = Step(begin, name=f"fork {run_id}", version=1)
     return call(run_id, request.at, dict(request.overrides))

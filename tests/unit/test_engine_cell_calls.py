@@ -1,0 +1,74 @@
+"""What cells ask of schedules and runs is asked once, also where a cell runs again."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from waiting import Book
+
+import evercell
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+FLOW = """
+@evercell.workflow
+async def tick():
+    return "ticked"
+"""
+SET = "schedule = tick.schedule('ticks', every='1d', overlap='allow_all')"
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Iterator[Book]:
+    book = Book(tmp_path / "history")
+    yield book
+    book.stop()
+
+
+def test_a_cell_that_runs_again_triggers_once_for_each_call(book: Book) -> None:
+    notebook = book.start()
+    notebook.cell(FLOW)
+    notebook.cell(SET)
+    shell = notebook.cell("schedule.trigger()\nschedule.trigger()\nraise ValueError('later')")
+    assert isinstance(shell.error, ValueError)
+    assert notebook.again("schedule.trigger()\nschedule.trigger()").error is None
+    assert len(notebook.live["schedule"].describe().recent) == 2
+    notebook.again("for _ in range(3): schedule.trigger()")
+    assert len(notebook.live["schedule"].describe().recent) == 3
+
+
+class Falls(evercell.Interceptor):
+    """Ends the first attempts of forks when they have done their work, before that is recorded."""
+
+    def __init__(self) -> None:
+        self.fell = 0
+
+    @contextmanager
+    def step(self, info: Any) -> Iterator[None]:
+        yield
+        if info.name.startswith("fork") and info.attempt == 1:
+            self.fell += 1
+            raise ConnectionError("the process died here")
+
+
+def test_a_cell_whose_process_died_before_it_knew_of_its_fork_gets_it(book: Book) -> None:
+    notebook = book.start()
+    notebook.cell(
+        "@evercell.step\nasync def pay(x): return x\n"
+        "@evercell.workflow\nasync def flow(): return await pay('a')"
+    )
+    notebook.cell("first = flow.start()\nfirst.result(30)")
+    falls = Falls()
+    evercell.configure(interceptors=[falls])
+    source = "second = first.fork(at='pay')\nresult = second.result(30)"
+    assert isinstance(notebook.cell(source).error, ConnectionError)
+    assert notebook.again(source).error is None
+    assert (falls.fell, notebook.live["result"]) == (1, "a")
+    forks = notebook.session.history.query(
+        "SELECT run_id FROM runs WHERE forked_from IS NOT NULL"
+    ).rows
+    assert len(forks) == 1
