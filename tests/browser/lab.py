@@ -10,8 +10,10 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -173,8 +175,13 @@ class LabServer:
         process = self.kernel_process(notebook)
         for session in self.sessions_of(notebook):
             if process is not None:
-                process.kill()
-            self.api(f"sessions/{session['id']}", "DELETE")
+                with contextlib.suppress(psutil.NoSuchProcess):  # it ended by itself meanwhile
+                    process.kill()
+            try:
+                self.api(f"sessions/{session['id']}", "DELETE")
+            except urllib.error.HTTPError as error:
+                if error.code != HTTPStatus.NOT_FOUND:
+                    raise
 
     def close(self) -> None:
         """End the server and what it started, at once: all of it is thrown away."""
