@@ -24,6 +24,7 @@ _INTRODUCTION = """\
 Notebooks, executable pages, doctests and scripts that other packages ship in their source
 distributions, each run under plain ipykernel, under Evercell, and in kernels that were killed with
 SIGKILL after one cell and inside of the next: the next kernel ran all from the top and went on.
+(A cell whose large values were not known to come back when it was killed ran again then.)
 Outputs were equal throughout (but for addresses, clocks and random ids). Finished cells ran again
 only where it says so: *recomputed*, for the reasons given; *behind*: what they read is made anew by
 a recomputed or a failed cell; *failed*: they fail in plain ipykernel, too. `make tutorials` fetches

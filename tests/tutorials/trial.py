@@ -3,7 +3,9 @@
 plain        ipykernel runs it
 undisturbed  Evercell runs it
 killed       kernel 1 runs cell 0, begins cell 1, kill -9; kernel 2 runs all from the top: cell 0 is
-             restored, cell 1 runs to its end, cell 2 begins, kill -9; and so on to the last cell
+             restored, cell 1 runs to its end, cell 2 begins, kill -9; and so on to the last cell.
+             A cell whose large values were not yet known to come back runs again, with what read
+             them
 last         one more kernel gets the finished notebook and is told to run all
 """
 
@@ -32,7 +34,13 @@ _VARYING = re.compile(
     r"|\b(?:id|href)=\"[^\"]*\"|url\(#\w+\)"
 )
 # That a cell was restored is written without waiting; that one ran is durable, and all before it.
-_RECORDED = "# evercell: volatile\nNone"
+# What is being tried beside the kernel is known then, too.
+_RECORDED = (
+    "# evercell: volatile\n"
+    "__import__('evercell.engine.session', fromlist=['session'])"
+    ".current_session().cells.verifying.close(60)"
+)
+_UNVERIFIED = "its kernel ended before it was known whether what it made comes back"
 _LIMIT = 180  # seconds for a cell
 _ENVIRONMENT = {"PYTHONHASHSEED": "0", "COLUMNS": "80"}  # sympy's sums come in the order of sets
 
@@ -90,7 +98,7 @@ def _kill_and_go_on(
             if stop < last:
                 following = cells[stop + 1]
                 k.wait_for_status(k.send(following.source, {"cellId": following.id}))
-            elif finished == last:
+            else:
                 k.run(_RECORDED)
         trial.kernels += 1
         shows = [_without_notes(shown(answer)) for answer in answers]
@@ -103,7 +111,11 @@ def _kill_and_go_on(
             place, now = f"kernel {trial.kernels}, cell {n}", shows[n]
             if decision == "restored" and now != before[n]:
                 trial.changed.append(f"{place}: {now!r}, before {before[n]!r}"[:2000])
-            if decision == "executed" and n not in trial.failed | _behind(decided, n, trial.failed):
+            if (
+                decision == "executed"
+                and reason != _UNVERIFIED
+                and n not in trial.failed | _behind(decided, n, trial.failed)
+            ):
                 trial.repeated.append(f"{place}: {reason}")
         before |= dict(enumerate(shows))
         finished = stop
@@ -125,7 +137,8 @@ def _without_notes(messages: list[Any]) -> list[Any]:
 def _behind(decided: dict[str, tuple[str, str]], cell: int, failed: set[int]) -> set[int]:
     """The cell itself, if it is stale behind one that is made anew or fails again: a temporary
     folder has another name each time, and what lies in it is another file."""
-    anew = any(decided[f"cell-{n}"][0] == "recomputed" for n in range(cell))
+    before = [decided[f"cell-{n}"] for n in range(cell)]
+    anew = any(how == "recomputed" or why == _UNVERIFIED for how, why in before)
     stale = decided[f"cell-{cell}"][1].startswith("stale: ")
     return {cell} if (anew or min(failed, default=cell) < cell) and stale else set()
 
