@@ -29,6 +29,11 @@ class Comparison:
                 self.states.append({n: value_of(k, c.check) for n, c in cases.items() if c.check})
         self.decisions = notebook.decisions()
 
+    def sources(self, name):
+        """The sources of a case's cells."""
+        pairs = zip((c.source for c in self.cells), self.cases, strict=True)
+        return [s for s, case in pairs if case == name and s.strip()]
+
     def shown(self, name):
         """Per kernel, what the cells of a case showed and raised."""
         at = [n for n, case in enumerate(self.cases) if case == name]
@@ -36,9 +41,13 @@ class Comparison:
 
     def decided(self, name):
         """Decisions of the killed and started kernel for the cells of a case."""
-        pairs = zip((c.source for c in self.cells), self.cases, strict=True)
-        sources = [s for s, case in pairs if case == name and s.strip()]
-        return [next(d.decision for d in self.decisions if d.source == s) for s in sources]
+        return [
+            next(d.decision for d in self.decisions if d.source == s) for s in self.sources(name)
+        ]
+
+    def reasons(self, name):
+        """What the history says of the cells of a case, for a test that fails."""
+        return [d for d in self.decisions if d.source in self.sources(name)]
 
 
 def value_of(k, check):
@@ -60,7 +69,7 @@ def test_outputs_are_those_of_plain_ipykernel_before_and_after_a_kill(outputs, n
     if case.compared:
         assert first == plain
     assert again == first
-    assert outputs.decided(name) == case.decided
+    assert outputs.decided(name) == case.decided, outputs.reasons(name)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +83,7 @@ def test_state_is_that_of_a_plain_run_before_and_after_a_kill(state, name):
     assert not plain.startswith("failed"), plain
     assert first == plain
     assert again == plain
-    assert state.decided(name) == STATE[name].decided
+    assert state.decided(name) == STATE[name].decided, state.reasons(name)
 
 
 class Edited:
