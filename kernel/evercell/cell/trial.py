@@ -106,7 +106,9 @@ def _fork() -> int:
     again."""
     global _refused  # noqa: PLW0603 - for the process
     module: Any = warnings
-    show = module._showwarnmsg
+    show = getattr(module, "_showwarnmsg", None)
+    if show is None:  # it is no promise of Python's
+        return os.fork()
 
     def quiet(message: Any) -> None:
         if not issubclass(message.category, DeprecationWarning):
