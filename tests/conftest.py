@@ -5,13 +5,15 @@ The long ones go first, so that neither process is left alone with one at the en
 
 from __future__ import annotations
 
+import signal
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import pytest
 
 _TESTS = Path(__file__).parent
 _ORDER: Sequence[str] = (
@@ -32,3 +34,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _rank(item: pytest.Item) -> int:
     area = item.path.relative_to(_TESTS).parts[0]
     return _ORDER.index(area) if area in _ORDER else len(_ORDER)
+
+
+@pytest.fixture(autouse=True)
+def _interrupts(request: pytest.FixtureRequest) -> None:
+    """Each test is interrupted as Python does it, whatever the one before left behind."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    if before is not signal.default_int_handler:
+        name = request.node.nodeid
+        warnings.warn(f"SIGINT was handled by {before!r} before {name}", stacklevel=1)

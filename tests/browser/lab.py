@@ -24,7 +24,7 @@ import pytest
 from evercell.jupyter.kernelspec import RESOURCES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from playwright.sync_api import Locator, Page
 
@@ -118,6 +118,18 @@ class LabServer:
     def set_theme(self, theme: str) -> None:
         """The theme of pages that are loaded from now on."""
         self._write_settings("apputils-extension/themes", {"theme": theme})
+
+    @contextlib.contextmanager
+    def without_extension(self) -> Iterator[None]:
+        """As after `jupyter labextension disable evercell`, for pages that are loaded in the
+        block."""
+        path = self._config / "labconfig" / "page_config.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"disabledExtensions": {"evercell": True}}))
+        try:
+            yield
+        finally:
+            path.unlink()
 
     def _write_settings(self, name: str, values: dict[str, Any]) -> None:
         path = self._config / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
@@ -296,6 +308,7 @@ def use_theme(lab: LabPage, theme: str) -> None:
     lab.command("apputils:change-theme", {"theme": f"JupyterLab {theme.capitalize()}"})
     is_light = str(theme == "light").lower()
     lab.page.wait_for_selector(f"body[data-jp-theme-light={is_light}]", state="attached")
+    lab.page.wait_for_selector("#jupyterlab-splash", state="detached")  # it fades away
 
 
 def part(lab: LabPage, name: str, selector: str, size: tuple[int, int]) -> Path:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from browser.lab import LabPage
+    from browser.lab import LabPage, LabServer
 
 pytestmark = pytest.mark.browser
 
@@ -199,3 +199,21 @@ def test_a_plain_kernel_has_badges_once_it_loads_evercell(
     wait_for_badge(lab, 2, "ran")
     assert button.is_visible()
     assert badges(lab)[:2] == ["", ""]
+
+
+@pytest.mark.parametrize("app", ["lab", "notebook"])
+def test_all_else_works_where_the_extension_is_disabled(
+    open_notebook: Callable[..., LabPage], server: LabServer, app: str
+) -> None:
+    with server.without_extension():
+        lab = open_notebook("bare.ipynb", [PREPARE, EARLY, "evercell.progress()"], app=app)
+        lab.run_all()
+        lab.page.wait_for_selector(".evercell-run[data-state=idle]")
+        lab.kill_kernel()
+        lab.run_all()
+        restored = lab.page.locator(".evercell-run").get_by_role("button", name="3 restored")
+        restored.wait_for()
+        assert lab.page.locator(".jp-OutputArea-executeResult").first.is_visible()
+        assert lab.errors() == []
+        assert badges(lab) == ["", "", ""]
+        assert toolbar_button(lab, "Resume").count() == 0

@@ -91,8 +91,13 @@ def test_refusal_shows_the_message_only(k):
     assert k.value(f"In[{before}]") == "touched = True  # refuse"
 
 
-def test_refusal_ends_the_queue_of_cells(k):
+def test_refusal_ends_the_queue_of_cells(k, tmp_path):
+    gate = tmp_path / "gate"
+    wait = f"while not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.05)"
+    held = k.send(f"import pathlib, time\n{wait}")
     sent = [k.send("1  # refuse"), k.send("2  # not reached")]
+    gate.touch()  # the kernel has a queue now
+    k.receive(held)
     replies = [k.receive(msg_id).reply["status"] for msg_id in sent]
     assert replies == ["error", "aborted"]
 
