@@ -24,7 +24,7 @@ demo: $(VENV)/demo.stamp $(VENV)/model.stamp ## run an agent experiment, kill it
 	$(PY) notebooks/demo.py
 
 test: check $(VENV)/model.stamp $(VENV)/oldest.stamp $(VENV)/cases.stamp $(VENV)/fetched.stamp chromium ## run every test; browser tests need Chromium
-	$(PY) -m pytest -m "not soak" -n 2 --dist loadfile --no-loadscope-reorder
+	$(PY) -m pytest -m "not soak" -n 2 --dist loadfile
 
 lab: $(VENV)/lab.stamp $(VENV)/model.stamp ## open JupyterLab with the kernel and the model
 	@mkdir -p artifacts/lab
