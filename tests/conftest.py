@@ -1,6 +1,7 @@
 """Both cores: `make test` shares the files out over two processes.
 
-The long ones go first, so that neither process is left alone with one at the end.
+pytest-xdist begins with the files of most tests. Of those with as many, the long ones go first, so
+that neither process is left alone with one at the end.
 """
 
 from __future__ import annotations
