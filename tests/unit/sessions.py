@@ -21,8 +21,10 @@ from evercell.engine.session import Session
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Self
 
     from evercell.clock import Clock
+    from evercell.events import Event
 
 
 class Shell:
@@ -114,6 +116,21 @@ class Notebook:
         """The kernel ends in good order."""
         self.session.close()
         self._runner.close()
+
+
+class Watched(Notebook):
+    """A notebook whose events are kept; open in a `with`."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.events: list[Event] = []
+        self.session.history.subscribe(self.events.extend)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.session.close()
 
 
 def peak() -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from sessions import Notebook
+from sessions import Watched
 
 from evercell import settings
 from evercell.errors import RestoreError
@@ -18,7 +18,6 @@ from evercell.events import CellFailed, CellStarted
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from evercell.events import Event
 
 LOCK = "import threading\nruns = []\nlock = threading.Lock()\nprint('made')"
 
@@ -31,13 +30,8 @@ def _main_module() -> Iterator[None]:
     settings.reset()
 
 
-class Kernel(Notebook):
-    """A notebook whose events are kept, and whose cells' first lines are listed as they run."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self.events: list[Event] = []
-        self.session.history.subscribe(self.events.extend)
+class Kernel(Watched):
+    """A notebook that lists what was run again."""
 
     @property
     def recomputed(self) -> list[str]:
@@ -50,21 +44,12 @@ class Kernel(Notebook):
 
 
 @contextlib.contextmanager
-def kernel(folder: Path) -> Iterator[Kernel]:
-    notebook = Kernel(folder)
-    try:
-        yield notebook
-    finally:
-        notebook.session.close()
-
-
-@contextlib.contextmanager
 def restored(folder: Path, *sources: str) -> Iterator[Kernel]:
     """A second kernel after the cells were run in a first and given back in this one."""
-    with kernel(folder) as notebook:
+    with Kernel(folder) as notebook:
         for source in sources:
             notebook.cell(source)
-    with kernel(folder) as notebook:
+    with Kernel(folder) as notebook:
         for source in sources:
             assert not notebook.cell(source).ran, source
         yield notebook
@@ -140,13 +125,13 @@ def test_it_finds_the_process_as_it_was(
         "(os.environ.get('EVERCELL_TEST'), random.random(), os.getcwd()))"
     )
     cells = ["import os, random\nrandom.seed(1)", makes, "drawn = found[1]"]
-    with kernel(tmp_path / "h") as notebook:
+    with Kernel(tmp_path / "h") as notebook:
         for source in [*cells, *([] if live else [change])]:
             notebook.cell(source)
         drawn = notebook.live["drawn"]
     monkeypatch.setenv("EVERCELL_TEST", "first")
     monkeypatch.chdir(tmp_path)
-    with kernel(tmp_path / "h") as notebook:
+    with Kernel(tmp_path / "h") as notebook:
         for source in [*cells, *([] if live else [change])]:
             assert not notebook.cell(source).ran
         if live:
@@ -240,10 +225,10 @@ def test_what_reaches_further_runs_in_its_turn(tmp_path: Path, case: str) -> Non
         f"path = {str(tmp_path / 'file')!r}\nwith open(path, 'w'): pass",
         IN_TURN[case],
     ]
-    with kernel(tmp_path / "h") as notebook:
+    with Kernel(tmp_path / "h") as notebook:
         for source in cells:
             notebook.cell(source)
-    with kernel(tmp_path / "h") as notebook:
+    with Kernel(tmp_path / "h") as notebook:
         ran = [notebook.cell(source).ran for source in cells]
         assert ran == [False, False, True]
 

@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from sessions import Notebook
+from sessions import Watched
 
 from evercell.cell import products, trial
 from evercell.engine import verifying
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from evercell.events import Event
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is forked")
 
@@ -41,13 +40,8 @@ def _main_module(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     sys.modules["__main__"] = main
 
 
-class Kernel(Notebook):
-    """A notebook whose events are kept."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self.events: list[Event] = []
-        self.session.history.subscribe(self.events.extend)
+class Kernel(Watched):
+    """A notebook that says why its cells ran, and waits for its trials."""
 
     def reasons(self) -> list[str]:
         """Why the cells ran that did."""
@@ -61,15 +55,6 @@ class Kernel(Notebook):
 
 
 @contextlib.contextmanager
-def kernel(folder: Path) -> Iterator[Kernel]:
-    notebook = Kernel(folder)
-    try:
-        yield notebook
-    finally:
-        notebook.session.close()
-
-
-@contextlib.contextmanager
 def stuck() -> Iterator[None]:
     """Trials that find out nothing as long as the kernel lives."""
     with pytest.MonkeyPatch.context() as patch:
@@ -80,7 +65,7 @@ def stuck() -> Iterator[None]:
 
 def run(folder: Path, *sources: str, settle: bool = False) -> list[bool]:
     """Whether each of the cells ran, in one kernel."""
-    with kernel(folder) as notebook:
+    with Kernel(folder) as notebook:
         ran = []
         for source in sources:
             ran.append(notebook.cell(source).ran)
@@ -90,7 +75,7 @@ def run(folder: Path, *sources: str, settle: bool = False) -> list[bool]:
 
 
 def test_a_cell_is_done_before_its_values_are_tried(tmp_path: Path) -> None:
-    with kernel(tmp_path) as notebook:
+    with Kernel(tmp_path) as notebook:
         notebook.cell(MAKE)
         (completed,) = (e for e in notebook.events if isinstance(e, CellCompleted))
         assert [p.verified for p in completed.products if p.names == ("paths",)] == [False]
@@ -105,7 +90,7 @@ def test_what_comes_back_is_restored_with_all_that_read_it(tmp_path: Path, settl
     cells = [MAKE, "first = str(paths[0])", "exec('x = first')", "paths[0] = None", "len(paths)"]
     assert all(run(tmp_path, *cells, settle=settle))
     assert not any(run(tmp_path, *cells))
-    with kernel(tmp_path) as notebook:
+    with Kernel(tmp_path) as notebook:
         for cell in cells:
             notebook.cell(cell)
         assert notebook.live["x"] == "0"
@@ -123,7 +108,7 @@ def test_until_it_is_known_nothing_of_it_is_trusted(tmp_path: Path) -> None:
     cells = [make, "last = paths[-1]", "small + 1"]
     with stuck():
         assert all(run(tmp_path, *cells))
-    with kernel(tmp_path) as notebook:
+    with Kernel(tmp_path) as notebook:
         ran = [notebook.cell(cell).ran for cell in cells]
         assert notebook.reasons() == [UNVERIFIED, "stale: paths (changed)"]
         assert ran == [True, True, False]
@@ -133,14 +118,14 @@ def test_until_it_is_known_nothing_of_it_is_trusted(tmp_path: Path) -> None:
 def test_an_earlier_record_does_not_stand_in_for_it(tmp_path: Path) -> None:
     imports, make = MAKE.splitlines()
     imports, make = imports + "\nimport os", make + " + [os.urandom(8)]"
-    with kernel(tmp_path) as notebook:
+    with Kernel(tmp_path) as notebook:
         notebook.cell(imports)
         notebook.cell(make)
         notebook.settle()
         with stuck():
             notebook.again(make)
             notebook.session.cells.verifying.close()
-    with kernel(tmp_path) as notebook:
+    with Kernel(tmp_path) as notebook:
         notebook.cell(imports)
         notebook.cell(make)
         assert notebook.reasons() == [UNVERIFIED]
@@ -149,7 +134,7 @@ def test_an_earlier_record_does_not_stand_in_for_it(tmp_path: Path) -> None:
 def test_what_does_not_come_back_is_made_again(tmp_path: Path) -> None:
     cells = [DROPS, ODD, "total = sum(o.cache[0] for o in odd)"]
     assert all(run(tmp_path, *cells))
-    with kernel(tmp_path) as notebook:
+    with Kernel(tmp_path) as notebook:
         assert not any(notebook.cell(cell).ran for cell in cells)
         assert notebook.cell("odd[7].cache").ran
         reason = "odd: Odd.cache does not come back from its pickle"
@@ -161,7 +146,7 @@ def test_another_way_to_what_does_not_come_back_is_another_value(tmp_path: Path)
     read = "total = sum(o.cache[0] for o in odd)"
     assert all(run(tmp_path, DROPS, ODD, read))
     other = ODD + "\nfor o in odd: o.cache = [1]"
-    with kernel(tmp_path) as notebook:
+    with Kernel(tmp_path) as notebook:
         assert [notebook.cell(cell).ran for cell in (DROPS, other, read)] == [False, True, True]
         assert notebook.live["total"] == 7000
 
@@ -171,13 +156,13 @@ def test_a_step_that_uses_it_is_answered_before_and_after(tmp_path: Path) -> Non
         "from evercell import step\ncalls = []\n"
         "@step\ndef ask(n):\n    calls.append(n)\n    return f'{n} of {len(paths)}'"
     )
-    with kernel(tmp_path) as notebook:
+    with Kernel(tmp_path) as notebook:
         for cell in (MAKE, define, "first = ask(1)"):  # asked while it is being tried
             notebook.cell(cell)
         notebook.settle()
         notebook.again("first = ask(1)")
         assert notebook.live["calls"] == [1]
-    with kernel(tmp_path) as notebook:
+    with Kernel(tmp_path) as notebook:
         for cell in (MAKE, define, "first = ask(1); second = 2"):
             notebook.cell(cell)
         assert notebook.live["calls"] == []
@@ -188,7 +173,7 @@ def test_a_copy_that_died_says_nothing_good(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(products, "begin", lambda _: trial.begin(lambda: os._exit(1)))
         assert run(tmp_path, MAKE, settle=True) == [True]
-    with kernel(tmp_path) as notebook:
+    with Kernel(tmp_path) as notebook:
         notebook.cell(MAKE)
         notebook.cell("paths[1]")
         (reason,) = (r for r in notebook.reasons() if "could not be found out" in r)
@@ -199,7 +184,7 @@ def test_without_copies_values_are_tried_in_the_cell(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(products, "begin", lambda _: None)
-    with kernel(tmp_path) as notebook:
+    with Kernel(tmp_path) as notebook:
         notebook.cell(MAKE)
         (completed,) = (e for e in notebook.events if isinstance(e, CellCompleted))
         assert all(product.verified for product in completed.products)
@@ -210,13 +195,13 @@ def test_a_headless_run_ends_with_what_was_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(verifying, "_PATIENCE", 0)
-    with kernel(tmp_path) as notebook:
+    with Kernel(tmp_path) as notebook:
         notebook.cell(MAKE)
         notebook.session.finish("completed")
     assert any(isinstance(e, CellVerified) for e in notebook.events)
 
 
 def test_a_failed_cell_is_not_tried(tmp_path: Path) -> None:
-    with kernel(tmp_path) as notebook:
+    with Kernel(tmp_path) as notebook:
         notebook.cell(MAKE + "\n1 / 0")
         assert not notebook.session.cells.verifying._trials

@@ -299,13 +299,19 @@ def test_rows_made_ahead_are_as_those_of_the_fold(
     once.close()
 
 
-def test_rows_made_ahead_are_left_where_another_process_was_faster(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    history = History(tmp_path)
+def one_behind(folder: Path) -> tuple[History, Recorder]:
+    """A history with one step that is not folded yet, and what recorded it."""
+    history = History(folder)
     recorder = Recorder(history).start().attach()
     history.fold()
     recorder.complete_step(recorder.step("cell"))
+    return history, recorder
+
+
+def test_rows_made_ahead_are_left_where_another_process_was_faster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history, recorder = one_behind(tmp_path)
     real = reader.make_ahead
 
     def late(*known: Any) -> Ahead | None:
@@ -327,10 +333,7 @@ def test_rows_made_ahead_are_left_where_another_process_was_faster(
 def test_what_is_written_while_rows_are_made_ahead_is_folded_with_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    history = History(tmp_path)
-    recorder = Recorder(history).start().attach()
-    history.fold()
-    recorder.complete_step(recorder.step("cell"))
+    history, recorder = one_behind(tmp_path)
     real = reader.make_ahead
 
     def then_more(*known: Any) -> Ahead | None:

@@ -34,7 +34,7 @@ from blake3 import blake3
 from evercell.codec import rebuild
 from evercell.codec.blame import full_name, summary, why_not_pickled
 from evercell.codec.buffers import own_memory
-from evercell.codec.code import Positions, marshal_code, positions_of, unmarshal_code
+from evercell.codec.code import Positions, marshal_code, positions_of
 from evercell.codec.definitions import check_class, function_state, importable
 from evercell.codec.identities import Met, is_plain, look_at, walk
 from evercell.codec.reducers import (
@@ -45,6 +45,7 @@ from evercell.codec.reducers import (
     concerns_arrays,
 )
 from evercell.codec.streams import content
+from evercell.codec.unpickling import Unpickler
 from evercell.errors import EvercellError, NotStorableError, RestoreError
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
 
     from evercell.codec.buffers import Buffer
 
-__all__ = ["Dumped", "Pickler", "Unpickler", "dump", "load"]
+__all__ = ["Dumped", "Pickler", "dump", "load"]
 
 _NOTHING_OWN: dict[str, object] = {}
 _MISSING = object()
@@ -351,51 +352,3 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             # No tracking of classes: a tracked one gets its recorded state again with every load.
             arguments = (*arguments[:3], arguments[3] | extra, None, None)
         return (maker, arguments, (attributes, state[1]), *rest)
-
-
-class Unpickler(pickle.Unpickler):
-    """Reads one value into the world of a live namespace."""
-
-    def __init__(
-        self,
-        file: io.BytesIO,
-        live: dict[str, Any],
-        positions: tuple[Positions, ...],
-        resolve: Callable[[str], Any] | None,
-        buffers: Sequence[Buffer],
-    ) -> None:
-        super().__init__(file, buffers=buffers)
-        self._live = live
-        self._positions = positions
-        self._resolve = resolve or self._live_name
-
-    def find_class(self, module: str, name: str) -> Any:
-        if module == rebuild.__name__:
-            if name == "named":
-                return self._resolve
-            if name == "make_function":
-                return self._function
-        elif module == "__main__":
-            # Some object named itself as a global; nobody recorded that it depends on it.
-            raise RestoreError(f"the value refers to __main__.{name} by a way of its own.")
-        return super().find_class(module, name)
-
-    def _live_name(self, name: str) -> Any:
-        try:
-            return self._live[name]
-        except KeyError:
-            raise RestoreError(f"the recorded value needs {name}, which is not defined.") from None
-
-    def _function(
-        self,
-        code: bytes,
-        index: int,
-        scope: str | dict[str, Any] | None,
-        name: str,
-        closure: tuple[types.CellType, ...] | None,
-    ) -> FunctionType:
-        if isinstance(scope, str):
-            __import__(scope)
-            scope = vars(sys.modules[scope])
-        positioned = unmarshal_code(code, self._positions[index])
-        return FunctionType(positioned, self._live if scope is None else scope, name, None, closure)

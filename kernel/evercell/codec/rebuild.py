@@ -1,7 +1,7 @@
 """What stored streams call to rebuild functions, closure cells, exceptions and array views.
 
 These names stand in histories: never rename or remove one, add a new one instead. Those that need
-the live namespace are bound by the unpickler (`pickling.Unpickler.find_class`); called by a plain
+the live namespace are bound by the unpickler (`unpickling.Unpickler.find_class`); called by a plain
 `pickle.loads` they refuse.
 """
 
