@@ -104,3 +104,27 @@ def test_what_a_kernel_imports_late_is_imported_by_one_thread_at_a_time(path: Pa
     tree = ast.parse(path.read_text("utf-8"))
     late = [it for f in ast.walk(tree) if isinstance(f, functions) for it in _late_imports(f)]
     assert [f"{path.name}:{it.lineno}" for it in late] == []
+
+
+IRIS = """
+import sys
+from evercell.jupyter import headless
+from evercell.loading import import_jsonschema
+
+import_jsonschema()
+import nbclient, nbformat
+assert not {"rfc3987_syntax", "lark"} & set(sys.modules)
+from jsonschema import FormatChecker
+
+checks = FormatChecker()
+assert checks.conforms("https://example.org/ä", "iri")
+assert not checks.conforms("no iri", "iri")
+assert checks.conforms("ä#b", "iri-reference")
+assert "lark" in sys.modules
+"""
+
+
+def test_the_grammar_of_iris_is_built_when_one_is_checked() -> None:
+    pytest.importorskip("rfc3987_syntax", reason="JupyterLab brings it")
+    done = subprocess.run([sys.executable, "-c", IRIS], stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 0, done.stderr

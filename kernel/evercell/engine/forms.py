@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from evercell.errors import UsageError
+from evercell.loading import import_jsonschema
 
 __all__ = ["check_answer"]
 
@@ -18,6 +19,7 @@ def check_answer(schema: str | None, value: Any) -> None:
         if value is not None:
             raise UsageError("the question takes yes or no, and no form.")
         return
+    import_jsonschema()
     from jsonschema import SchemaError  # noqa: PLC0415 - a tenth of a second, at the first answer
     from jsonschema.exceptions import best_match  # noqa: PLC0415
     from jsonschema.validators import validator_for  # noqa: PLC0415

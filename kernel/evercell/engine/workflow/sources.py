@@ -12,10 +12,9 @@ import sys
 import types
 from typing import TYPE_CHECKING, Any
 
-import nbformat
-
 from evercell.engine.workflow.definition import Workflow
 from evercell.errors import NotebookInvalidError, NotebookNotFoundError, UsageError
+from evercell.loading import import_jsonschema
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,6 +53,9 @@ def _module(path: Path) -> dict[str, Any]:
 
 
 def _notebook(path: Path) -> dict[str, Any]:
+    import_jsonschema()
+    import nbformat  # noqa: PLC0415 - only a notebook needs it
+
     try:
         notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     except Exception as error:

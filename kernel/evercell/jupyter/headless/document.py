@@ -4,8 +4,8 @@
     OutputFile      snapshots of the running notebook, each an atomic replace, throttled by what
                     a write costs, and never over an edit that somebody saved in the meantime
 
-Everything here works on the plain JSON of nbformat 4: importing `nbformat` costs a second where
-JupyterLab is installed, and the kernel can start in that time. Only an older format needs it.
+Everything here works on the plain JSON of nbformat 4: importing `nbformat` costs a quarter of a
+second, and the kernel can start in that time. Only an older format needs it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evercell.errors import NotebookInvalidError, NotebookNotFoundError, UsageError
+from evercell.loading import import_jsonschema
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,7 +133,8 @@ def _parse(path: Path, text: str) -> Notebook:
 
 
 def _upgraded(path: Path, document: Notebook) -> Notebook:
-    import nbformat  # noqa: PLC0415 - takes a second where JupyterLab is installed
+    import_jsonschema()
+    import nbformat  # noqa: PLC0415 - for older formats only
 
     try:
         node = nbformat.convert(nbformat.from_dict(document), 4)  # type: ignore[no-untyped-call]

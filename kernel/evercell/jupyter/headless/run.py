@@ -21,6 +21,7 @@ from evercell.jupyter.headless import report
 from evercell.jupyter.headless.follow import Follower
 from evercell.jupyter.headless.plan import Plan, make_plan
 from evercell.jupyter.headless.stopper import Stopper
+from evercell.loading import import_jsonschema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -80,7 +81,8 @@ async def _run(plan: Plan, progress: Callable[[report.Progress], None]) -> repor
         )
         stopper.manager = manager
         try:
-            # The kernel starts while this imports nbclient, which takes as long.
+            # The kernel starts while this imports nbclient.
+            import_jsonschema()
             from evercell.jupyter.headless.client import RunClient
             from evercell.jupyter.headless.session import Session, as_node
 
