@@ -322,3 +322,31 @@ def test_loaded_extension_restores_as_the_kernel_does(tmp_path):
             found.append([shown(a) for a in run_all(k, cells("x = [1]", "x.append(2); x"))])
     assert found[0] == found[1]
     assert [d.decision for d in notebook.decisions()] == ["restored", "restored"]
+
+
+CUT_OFF = """
+import os, pathlib, signal
+pathlib.Path("table.csv").write_text("half")
+if os.path.exists("die"):
+    import evercell
+    evercell.sql("SELECT 1")  # so that it is durable that the cell began
+    os.kill(os.getpid(), signal.SIGKILL)
+pathlib.Path("table.csv").write_text("whole")
+"""
+
+
+def test_a_finished_cell_that_was_cut_off_when_it_ran_once_more_runs_again(tmp_path):
+    notebook = Notebook(tmp_path)
+    (cell,) = cells(CUT_OFF)
+    with notebook.kernel() as k:
+        run_all(k, [cell])
+        (tmp_path / "die").touch()
+        k.send(cell.source, metadata={"cellId": cell.id})
+        k.manager.provisioner.process.wait(timeout=60)
+    (tmp_path / "die").unlink()
+    assert (tmp_path / "table.csv").read_text() == "half"
+    with notebook.kernel() as k:
+        run_all(k, [cell])
+    (again,) = notebook.decisions()
+    assert (again.decision, again.reason) == ("executed", "it was cut off before it finished")
+    assert (tmp_path / "table.csv").read_text() == "whole"

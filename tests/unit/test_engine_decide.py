@@ -92,6 +92,13 @@ def test_an_older_record_that_fits_wins_over_a_newer_one_that_does_not() -> None
     assert decision.record is old
 
 
+def test_a_finished_cell_that_was_cut_off_when_it_ran_once_more_runs_again() -> None:
+    assert decide([cell()], last="in doubt") == Execute("it was cut off before it finished")
+    unstorable = cell(products=(Product(("client",), b"v", None, (), "a socket"),), waits=True)
+    again = decide([unstorable], last="in doubt")
+    assert again == Recompute(unstorable, "client: a socket")
+
+
 def test_what_cannot_be_stored_is_recomputed_but_not_for_the_displayed_value() -> None:
     client = Product(("client",), b"v", None, (), "holds a socket")
     shown = Product(("_",), b"v", None, (), "a generator")

@@ -178,9 +178,9 @@ def decide_cell(
 
     `records`: finished executions of the same source, latest first. `ordinal`: how many cells with
     this source came before it. `last`: how this cell's last execution ended, with whatever source.
-    `seen`: it took effect in this kernel process already, so its user
-    runs it once more on purpose. `volatile`, `recompute`: its author marked it so. `differs`: the
-    first recorded read that is not what it was.
+    `seen`: it took effect in this kernel process already, so its user runs it once more on purpose.
+    `volatile`, `recompute`: its author marked it so. `differs`: the first recorded read that is not
+    what it was.
     """
     if volatile:
         return Execute("volatile: it runs each time")
@@ -197,14 +197,22 @@ def decide_cell(
         elif record.unverified:
             reason = _UNVERIFIED
             break
-        elif (why := record.unstorable) is not None:
-            waits = record.completed.waits and not recompute
-            return Postpone(record, why) if waits else Recompute(record, why)
-        elif recompute:
-            return Recompute(record, "its author marked it")
         else:
-            return Restore(record)
+            return _use(record, recompute=recompute, cut_off=last == "in doubt")
     return Execute(reason)
+
+
+def _use(
+    record: CellRecord, *, recompute: bool, cut_off: bool
+) -> Restore | Postpone | Recompute | Execute:
+    """What to do with a record that fits. `cut_off`: the cell ran once more since, and what that
+    left half done outside of the kernel no record shows."""
+    if (why := record.unstorable) is not None:
+        waits = record.completed.waits and not recompute and not cut_off
+        return Postpone(record, why) if waits else Recompute(record, why)
+    if recompute:
+        return Recompute(record, "its author marked it")
+    return Execute(_WHY_NO_RECORD["in doubt"]) if cut_off else Restore(record)
 
 
 class Answer(msgspec.Struct, frozen=True):  # made at each replayed call: five times as quick
