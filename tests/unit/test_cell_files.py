@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import fcntl
+import operator
 import os
 import threading
+from _thread import start_new_thread
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from evercell.cell import files
 from evercell.cell.files import FileWatch, file_version, watch_files
 from evercell.threads import OwnThread
 
@@ -23,9 +28,9 @@ def data(tmp_path: Path) -> Path:
 
 
 def watched(act: object, *, paused: bool = False) -> FileWatch:
-    with watch_files(lambda: paused) as files:
+    with watch_files(lambda: paused) as watch:
         act()
-    return files
+    return watch
 
 
 @pytest.mark.parametrize(
@@ -50,6 +55,33 @@ def test_reads_on_other_threads_count(data: Path) -> None:
         thread.join()
 
     assert list(watched(act).inputs()) == [str(data)]
+
+
+@pytest.mark.parametrize("act", [lambda path: path.read_text(), lambda path: path.rename(path)])
+def test_a_thread_may_do_something_in_the_moment_in_which_the_cell_ends(
+    data: Path, act: Callable[[Path], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ExitStack() as cell:
+        cell.enter_context(watch_files(lambda: False))
+
+        def asked_as_the_cell_ends() -> bool:
+            cell.close()
+            return False
+
+        monkeypatch.setattr(files, "is_own", asked_as_the_cell_ends)
+        act(data)
+
+
+def test_a_thread_without_any_python_code_may_do_something(data: Path) -> None:
+    done = threading.Lock()
+    done.acquire()
+
+    def act() -> None:
+        calls = [partial(os.listdir, data.parent), done.release]
+        start_new_thread(list, (map(operator.call, calls),))
+        assert done.acquire(timeout=60)
+
+    assert watched(act).outside == "os.listdir"
 
 
 def test_what_evercell_does_meanwhile_is_not_the_cells_doing(data: Path) -> None:

@@ -139,18 +139,19 @@ def file_version(path: str) -> bytes:
 
 
 def _hook(event: str, arguments: tuple[object, ...]) -> None:
-    if _active is None or is_own():
+    active = _active  # the cell may end on its thread while another one is here
+    if active is None or is_own():
         return
     if event == "open":
-        _active.opened(arguments[0], arguments[2])
+        active.opened(arguments[0], arguments[2])
     else:
-        _active.happened(event, arguments)
+        active.happened(event, arguments)
 
 
 def _by_import() -> bool:
     """Whether it is the import system that looks for a module, not the code itself."""
-    frame = sys._getframe(3)  # behind this, `happened` and the hook
-    return frame.f_code.co_filename.startswith("<frozen importlib")
+    frame = sys._getframe(2).f_back  # behind this, `happened` and the hook; C code has none
+    return frame is not None and frame.f_code.co_filename.startswith("<frozen importlib")
 
 
 def _is_data(path: str) -> bool:
