@@ -16,6 +16,13 @@ from kernel_client import kernel
 
 from evercell.history import History
 
+# That a cell was restored is written without waiting, and would be lost where the kernel is killed
+# at once, or missed where another process looks.
+_ON_DISK = (
+    "[m.current_session().history.commit() "
+    "for m in [__import__('sys').modules.get('evercell.engine.session')] if m]"
+)
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -42,11 +49,12 @@ def cells(*sources, ids=True):
 
 
 def run_all(k, notebook_cells, *, timeout=60):
-    """Each cell in its turn, whatever the one before gave."""
+    """Each cell in its turn, whatever the one before gave; what became of them is on disk then."""
     answers = []
     for cell in notebook_cells:
         metadata = None if cell.id is None else {"cellId": cell.id}
         answers.append(k.run(cell.source, metadata=metadata, timeout=timeout))
+    k.value(_ON_DISK)
     return answers
 
 
