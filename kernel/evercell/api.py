@@ -267,8 +267,13 @@ def progress() -> None:
 
     Raises NotInKernelError outside a recording kernel.
     """
+    current_session().cells.mark_volatile("it shows the run live")
+    show_run()
+
+
+def show_run() -> None:
+    """Show this notebook's run where the cell's output is now. Raises NotInKernelError."""
     session = current_session()
-    session.cells.mark_volatile("it shows the run live")
     _show(session, session.feed())
 
 

@@ -292,7 +292,9 @@ class CellExecution:
             return None if version is None else self.namespace.traces.of(version)
 
         resuming = run.state.status(slot) == "in doubt"
-        return run.scope(slot, live, resuming=resuming, data_version=data_version)
+        scope = run.scope(slot, live, resuming=resuming, data_version=data_version)
+        scope.on_first_call = run.on_first_call
+        return scope
 
     def _started(self, activity_id: str, decision: Decision, reason: str) -> CellStarted:
         return parts.started(

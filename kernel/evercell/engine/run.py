@@ -53,6 +53,7 @@ class Run:
     slots: frozenset[str]  # that had steps when this kernel attached
     activities: dict[str, Control] = field(default_factory=dict)  # steps under way
     waits: WaitList | None = None  # set by who takes commands for the run
+    on_first_call: Callable[[], None] | None = None  # durable, of a cell that runs
     _steps: dict[str, StepTable] = field(default_factory=dict)
 
     def steps(self, slot: str) -> StepTable:

@@ -97,6 +97,7 @@ class Scope:
     # Durable calls under way in the run, by activity_id: what commands reach.
     activities: dict[str, Control] = field(default_factory=dict)
     waits: WaitList | None = None  # what the run's cells wait for; None: commands don't reach it
+    on_first_call: Callable[[], None] | None = None  # of whatever kind, before it is looked up
     _table: StepTable | None = None
     _replay: Replay | None = None  # the way through its table
     _ordinals: dict[bytes, int] = field(default_factory=dict)  # of what is counted beside steps
@@ -160,6 +161,7 @@ class Scope:
     def count(self, key: bytes) -> int:
         """The ordinal of one more call with this key."""
         with self._lock:
+            self._called()
             ordinal = self._ordinals.get(key, 0)
             self._ordinals[key] = ordinal + 1
             return ordinal
@@ -185,8 +187,14 @@ class Scope:
             return self._table
 
     def _begin_replay(self) -> Replay:
+        self._called()
         self._replay = self.table().replay()
         return self._replay
+
+    def _called(self) -> None:
+        if (begin := self.on_first_call) is not None:
+            self.on_first_call = None
+            begin()
 
     def remember(self, record: StepRecord) -> None:
         """Keep what became of a call, for the next execution of this cell."""

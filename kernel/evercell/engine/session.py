@@ -56,6 +56,8 @@ class Session:
         live: dict[str, Any],
         project: Path | None,
         clock: Clock,
+        *,
+        on_first_call: Callable[[], None] | None = None,
     ) -> None:
         self.history = history
         self.request = request
@@ -63,6 +65,7 @@ class Session:
         self._live = live
         self._project = project
         self.commands = Post(history, clock)
+        self._on_first_call = on_first_call
         self._leave_run: Callable[[], None] = lambda: None
         self.cells = self._take(open_run(history, request, clock))
         self._worker: WorkflowWorker | None = None
@@ -75,8 +78,13 @@ class Session:
         live: dict[str, Any],
         project: Path | None = None,
         clock: Clock | None = None,
+        *,
+        on_first_call: Callable[[], None] | None = None,
     ) -> Session:
         """Open the history in `folder`, attach to the notebook's run, and become current.
+
+        `on_first_call` is called when a cell that runs makes its first durable call (a step, a
+        wait, a workflow), on the thread that makes it.
 
         Raises RunInUseError, HistoryWriteError, HistoryNewerError, JournalDamagedError,
         HistoryLockedError; then nothing is open.
@@ -85,7 +93,7 @@ class Session:
         clock = clock or SystemClock()
         history = History(folder, clock=clock)
         try:
-            session = cls(history, request, live, project, clock)
+            session = cls(history, request, live, project, clock, on_first_call=on_first_call)
         except BaseException:
             history.close()
             raise
@@ -103,6 +111,7 @@ class Session:
         """Have the run's cells wait durably, and its commands come here."""
         waits = WaitList(self.history, self.clock, run.run_id, self.commands.call_at)
         run.waits = waits
+        run.on_first_call = self._on_first_call
         cells = NotebookRun(run, self._live, self._project)
         receiver = NotebookReceiver(
             run,

@@ -88,7 +88,7 @@ class OutputCapture:
             parent is not None
             and os.getpid() == self._pid
             and _has_parent(frames, parent)
-            and not _updates_own_view(frames)
+            and not _shows_own_view(frames)
         ):
             self._kept.add(frames)
         self._thread._really_send(frames, *args, **kwargs)
@@ -113,10 +113,13 @@ def _has_parent(frames: list[bytes], msg_id: bytes) -> bool:
     return msg_id in bytes(frames[at])
 
 
-def _updates_own_view(frames: list[bytes]) -> bool:
-    """Whether a view of Evercell's own is redrawn, by whatever cell runs now."""
+def _shows_own_view(frames: list[bytes]) -> bool:
+    """Whether a live view of Evercell's own is shown, or redrawn by whatever cell runs now: it is
+    no result of the cell, and nothing stands behind it in another kernel."""
     at = frames.index(DELIM) + 2
-    return b'"update_display_data"' in bytes(frames[at]) and _VIEW in bytes(frames[at + 3])
+    header = bytes(frames[at])
+    shows = b'"update_display_data"' in header or b'"display_data"' in header
+    return shows and _VIEW in bytes(frames[at + 3])
 
 
 def join_streams(messages: Iterable[Message]) -> tuple[Message, ...]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from evercell.loading import importing
 
+from .below import show_below
 from .paths import run_parameters
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def open_session(
     )
     shell: Any = kernel.shell
     name_cells(partial(_cell_name, shell.compile))
-    session = Session.open(place.history, request, shell.user_ns, project)
+    session = Session.open(place.history, request, shell.user_ns, project, on_first_call=show_below)
     pid = os.getpid()
 
     def close() -> None:
