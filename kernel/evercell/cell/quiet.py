@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import builtins
 import dis
+import itertools
 import sys
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
@@ -83,6 +84,7 @@ _WRITING = frozenset({
     "tan", "tanh", "trace", "var", "vstack",
 })  # fmt: skip
 _MANY = 99
+_NULL_BEHIND = sys.version_info >= (3, 13)  # a call's PUSH_NULL stands behind what is called
 _LARGE = 1 << 20  # bytes of arrays from which it pays to know without looking
 _LIBRARIES = frozenset({
     "builtins", "numpy", "pandas", "matplotlib", "math", "cmath", "statistics", "datetime", "time",
@@ -116,13 +118,17 @@ def _arguments(code: CodeType, instructions: Sequence[dis.Instruction], start: i
     """How many positional arguments the call of what `start` loads has; 0 if it is not called
     there, many if that can't be told."""
     depth = names = 0  # of the stack above what was loaded
-    for instruction in instructions[start + 1 :]:
+    if _NULL_BEHIND and instructions[start + 1].opname == "PUSH_NULL":
+        start += 1  # it goes with what was loaded
+    for before, instruction in itertools.pairwise(instructions[start:]):
         name, argument = instruction.opname, instruction.arg
         if name == "KW_NAMES":
             names = len(code.co_consts[argument or 0])  # 3.11 does not tell it as argval
         elif name in ("PRECALL", "CALL") and depth == argument:
             return argument - names
-        elif name in ("CALL_KW", "CALL_FUNCTION_EX") or "JUMP" in name:
+        elif name == "CALL_KW" and depth - 1 == argument:  # the names lie on the stack
+            return argument - len(before.argval) if type(before.argval) is tuple else _MANY
+        elif name == "CALL_FUNCTION_EX" or "JUMP" in name:
             return _MANY
         else:
             names = 0
