@@ -80,6 +80,10 @@ CASES: dict[str, tuple[list[str], list[tuple[Any, ...]]]] = {
         ["d = np.array([[1], a, None], dtype=object)\na = d[::2]"],
         [],
     ),
+    "a function lost another name of what it wraps": (
+        ["b = f", "@functools.wraps(f)\ndef f(*k): return f(*k)"],
+        [("append", "a = b is f.__wrapped__")],
+    ),
 }
 
 

@@ -1,7 +1,8 @@
 """Plain functions of the notebook, which need not be looked at again while they are what they were.
 
 A cell may change a function in place only by giving it another code, other defaults or attributes.
-Where nothing of these can change in place itself, comparing them by identity tells.
+Where nothing of these can change in place itself, comparing them by identity tells. What another
+variable holds by the function's name, it holds by itself once that name means something else.
 """
 
 from __future__ import annotations
@@ -50,4 +51,5 @@ class KnownFunctions:
             return None
         if not all(type(default) in SCALARS for default in defaults):
             return None
-        return (value, value.__code__, value.__name__, *defaults, *state.values())
+        by_name = self._live.get(value.__qualname__) is value
+        return (value, value.__code__, value.__name__, by_name, *defaults, *state.values())
