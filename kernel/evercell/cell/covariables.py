@@ -21,7 +21,7 @@ from evercell.cell.bytecode import NO_FACTS, code_facts, merge
 from evercell.cell.opaque import Observer
 from evercell.cell.shared import module_of
 from evercell.codec.canonical import SCALARS
-from evercell.codec.identities import Met
+from evercell.codec.identities import Met, number_of
 from evercell.codec.pickling import Dumped, dump
 from evercell.codec.reducers import Arrays, Span
 from evercell.errors import NotStorableError
@@ -62,7 +62,7 @@ class Observation:
     volatile: bool = False
     marks: tuple[bytes, ...] = ()  # of secrets in it: another secret, another value
     pins: tuple[object, ...] = field(default=(), repr=False)
-    held: frozenset[int] = _NONE  # ids of what hides in it; other variables may share them
+    held: frozenset[int] = _NONE  # numbers of what hides in it; other variables may share them
 
     def touches(self, other: Observation) -> bool:
         """Whether the two share an object, apart from the memory of arrays."""
@@ -171,7 +171,7 @@ def _opaque(values: dict[str, object], live: dict[str, Any], reason: str) -> Obs
     try:
         dumped = dump(values, live, own=values, pickler=make)  # type: ignore[arg-type]
     except NotStorableError:  # not even that: count it as changed whenever it is touched
-        ids = frozenset(map(id, values.values()))
+        ids = frozenset(map(number_of, values.values()))
         return Observation(os.urandom(16), None, reason, ids=ids, volatile=True)
     observer = observers[0]
     digest = os.urandom(16) if observer.volatile else dumped.digest()

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from evercell.codec import rebuild
 from evercell.codec.canonical import digest
 from evercell.codec.definitions import importable, is_users
+from evercell.codec.identities import number_of
 from evercell.codec.pickling import Pickler
 from evercell.errors import NotStorableError
 
@@ -77,7 +78,7 @@ class Observer(Pickler):
         self.volatile = False
         self.marks: list[bytes] = []  # what secrets are known by
         self.pins: list[object] = []  # identities that count stay taken
-        self.held: set[int] = set()  # ids of what the opaque objects hold on to
+        self.held: set[int] = set()  # numbers of what the opaque objects hold on to
         self._depth = 0
         self._open: set[int] = set()
         self._storable: dict[int, bool] = {}
@@ -127,7 +128,7 @@ class Observer(Pickler):
             self.marks.append(obj.__evercell_mark__())
             return rebuild.named, ((name, id(obj), self.marks[-1]),)
         if isinstance(obj, weakref.ref):
-            self.held.add(id(obj()))
+            self.held.add(number_of(obj()))
         if _is_inert(kind):
             if name in _STATEFUL and any(obj is value for value in self.own.values()):
                 self.volatile = True
@@ -192,7 +193,7 @@ class Observer(Pickler):
                 if id(inner) in seen:
                     continue
                 if holds and is_shared:
-                    self.held.add(id(inner))
+                    self.held.add(number_of(inner))
                     shared.add(id(inner))
                 if is_tracked:
                     seen.add(id(inner))

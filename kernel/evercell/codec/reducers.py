@@ -20,6 +20,7 @@ from pickle import PickleBuffer
 from typing import TYPE_CHECKING, Any
 
 from evercell.codec import rebuild
+from evercell.codec.identities import number_of
 from evercell.codec.tables import is_exact, is_listed, lost_attributes
 from evercell.errors import NotStorableError
 
@@ -154,7 +155,7 @@ class Arrays:
     def __init__(self) -> None:
         self.plain = True  # no array but those that own plain memory
         self.spans: list[Span] = []
-        self.borrowed: set[int] = set()  # ids of bytearrays and the like that arrays look into
+        self.borrowed: set[int] = set()  # of bytearrays and the like that arrays look into
         self._kept: list[object] = []
         self._blocks: set[int] = set()  # arrays that were taken out of pandas objects
 
@@ -240,7 +241,7 @@ class Arrays:
         if type(owner).__name__ == "mmap":
             raise NotStorableError("a memory-mapped file is never reopened")
         if owner is not None:
-            self.borrowed.add(id(owner))
+            self.borrowed.add(number_of(owner))
             self._kept.append(owner)
 
     def _remember(self, array: Any, owner: int, library: str) -> None:
