@@ -53,7 +53,7 @@ def elsewhere(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         history = History(folder)
         Recorder(history).start().attach()  # Recorder's host is not this one, either
         history.commit()
-        history._journal._alive.release()
+        history._journal._files.alive.release()
 
 
 def test_a_kernel_that_just_wrote_elsewhere_keeps_its_run(

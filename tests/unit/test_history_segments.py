@@ -90,6 +90,7 @@ def test_damage_ends_a_reading_and_names_the_offset(tmp_path: Path) -> None:
     frames = [pack_frame(number, [b"event %d" % number], HEADER.salt) for number in (1, 2, 3)]
     for frame in frames:
         segment.write(frame)
+        segment.offset += len(frame)
     segment.close()
     data = bytearray(segment.path.read_bytes())
     place = HEADER_SIZE + len(frames[0])

@@ -1,13 +1,15 @@
 """The journal's writer: from any thread or event loop to bytes that stay.
 
-    append / commit / commit_async ─ queue ─> writer thread:
-        drain ─ pack one frame ─ pwrite ─ sync ─ wake everybody whose events it held
+    append / commit / commit_async ─┬─ queue ─> writer thread:
+                                    │    drain ─ pack one frame ─ pwrite ─ sync ─ wake all it held
+                                    └─ alone ─> the same, by the thread that commits
 
-Group commit comes by itself: what arrives during a sync is the next batch. What is only appended
-waits a moment for a commit to go with, so that a short step's start and end cost one sync.
-Positions are the order of the queue. A failed write keeps its frame, tells everyone who waits, and
-refuses new events until the same bytes went to the same place; nothing that was accepted is
-dropped.
+Whoever commits while nobody writes or waits does it itself: waking another thread, and being woken,
+takes as long as a quick disk's sync. What arrives meanwhile is the writer's next batch, so group
+commit comes by itself. What is only appended waits a moment for a commit to go with, so that a
+short step's start and end cost one sync. Positions are the order of the queue. A failed write keeps
+its frame, tells everyone who waits, and refuses new events until the same bytes went to the same
+place; nothing that was accepted is dropped.
 
 A commit that is interrupted (Ctrl-C) still waits for its events to be durable, and raises then:
 a result that was paid for is not lost to impatience.
@@ -17,31 +19,25 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import errno
 import os
-import socket
 import threading
 import weakref
 from collections import deque
 from contextlib import suppress
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from evercell.errors import HistoryError, HistoryWriteError
 from evercell.history import failpoints
-from evercell.history.disk import make_folder, write_error
+from evercell.history.disk import write_error
 from evercell.history.entries import Awaiting, Blocked, Entry, Told, settle
-from evercell.history.frames import EVENT_OVERHEAD, FRAME_OVERHEAD, pack_frame
+from evercell.history.journal_files import JournalFiles
 from evercell.history.keys import UserKey
-from evercell.history.locks import FileLock
-from evercell.history.schema import RELEASE, SCHEMA
-from evercell.history.segments import SegmentHeader, SegmentWriter
 from evercell.threads import OwnThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
-
-    from blake3 import blake3
 
     from evercell.clock import Clock
 
@@ -51,6 +47,7 @@ QUEUE_LIMIT = 64 << 20  # bytes that `append` lets wait before it waits itself
 BATCH_LIMIT = 1 << 20  # bytes of a frame, unless a single entry is larger
 LINGER = 0.01  # seconds that events which nobody waits for may wait for others, to share a sync
 RETRY_INTERVAL = 1.0  # seconds between two tries while writing fails
+STRETCH = 0.005  # seconds in which an event loop's commits may go without its other callbacks
 
 
 class Journal:
@@ -67,9 +64,7 @@ class Journal:
     ) -> None:
         self.folder = folder
         self.writer = writer
-        self.written = 0  # events that are durable
-        self._clock = clock
-        self._key = key or UserKey()
+        self._files = JournalFiles(folder, writer, clock, key or UserKey())
         self._queue_limit = queue_limit
         self._queue: deque[Entry] = deque()
         self._queued = 0  # bytes, about: an interrupt may skew it until the next drain
@@ -78,17 +73,20 @@ class Journal:
         self._wake = threading.Lock()
         self._wake.acquire()
         self._thread: threading.Thread | None = None
-        self._running = threading.Lock()  # held by the writer while it works
+        self._running = threading.Lock()  # held by the writer's thread while it works
+        self._turn = threading.Lock()  # held by whoever writes a batch
         self._pid = os.getpid()
         self._closing = False
         self._urgent = False  # somebody waits for what is in the queue
         self._idle = False  # the writer sleeps until it is woken
+        self._since = 0.0  # when something was queued behind nothing
+        self._yielded = 0.0  # when a commit last let the others of its event loop go on
         self._failure: str | None = None  # why writing does not work, in full
-        self._unwritten: list[Entry] = []  # the batch that could not be written
-        self._batch = 0
-        self._alive = FileLock(folder / f"{writer}.lock")
-        self._segment: SegmentWriter | None = None
-        self._seal: blake3 | None = None  # tags the segment's frames
+
+    @property
+    def written(self) -> int:
+        """How many events are durable."""
+        return self._files.written
 
     # -- callers' side ------------------------------------------------------------------------
 
@@ -115,13 +113,31 @@ class Journal:
         """`commit` for a coroutine; cancelling it does not take the events back."""
         if self._failure is not None:
             await self._queue_awaited(())
-        await self._queue_awaited(events)
+        entry = Entry(events, None)
+        # Other tasks that are ready may have events for the same sync.
+        nobody = not getattr(asyncio.get_running_loop(), "_ready", True)
+        if nobody and self._files.quick and self._write_alone(entry):
+            if monotonic() > self._yielded + STRETCH:
+                await asyncio.sleep(0)
+                self._yielded = monotonic()
+        else:
+            await self._queue_awaited(() if entry.queued else events)
 
     def commit_then(self, events: Sequence[bytes], tell: Callable[[str | None], None]) -> None:
-        """Queue `events` and return; `tell(None)` is called, on the writer's thread, when they are
-        durable, or `tell(why)` when they can't be written at the time: they stay queued and are
-        the next to be written. It must be quick and must not raise."""
+        """Queue `events` and return; `tell(None)` is called, by the thread that writes them, when
+        they are durable, or `tell(why)` when they can't be written at the time: they stay queued
+        and are the next to be written. It must be quick and must not raise."""
         self._enqueue(Entry(events, Told(tell)))
+
+    def commit_here(self, events: Sequence[bytes], tell: Callable[[str | None], None]) -> bool:
+        """`commit_then` by the calling thread, if that is likely to be quick: whether it told. Not
+        for the main thread, where an interrupt may keep it from telling."""
+        entry = Entry(events, Told(tell))
+        if self._files.quick and self._write_alone(entry):
+            return True
+        if not entry.queued:
+            self._enqueue(entry)
+        return False
 
     def flush(self) -> None:
         """Wait for what was queued. Raises HistoryWriteError."""
@@ -147,8 +163,8 @@ class Journal:
             self._closing = True
             self._signal()
             thread.join()
-            with self._running:
-                self._release()
+            with self._running, self._turn:
+                self._files.release()
 
     def _admit(self) -> None:
         """After a failure: let the writer try again now, and raise what it meets."""
@@ -157,12 +173,21 @@ class Journal:
 
     def _submit(self, events: Sequence[bytes]) -> None:
         waiter = Blocked()
-        entry = Entry(events, waiter)
+        entry = Entry(events, None)
+        last: Entry | None = None  # what is waited for
         interrupted: KeyboardInterrupt | None = None
+        tried = False
         while not waiter.done:
             try:
-                if not entry.queued:
-                    self._enqueue(entry)
+                if not tried:
+                    tried = True
+                    if self._write_alone(entry):
+                        break
+                if last is None:
+                    last = Entry((), waiter) if entry.queued else entry
+                    last.waiter = waiter
+                if not last.queued:
+                    self._enqueue(last)
                 self._signal()
                 waiter.wait()
             except KeyboardInterrupt as interrupt:  # wherever it struck, go on
@@ -171,6 +196,44 @@ class Journal:
             raise interrupted
         if waiter.failure is not None:
             raise HistoryWriteError(waiter.failure)
+
+    def _write_alone(self, entry: Entry) -> bool:
+        """Write `entry`, behind what nobody waits for, on the calling thread. False where somebody
+        else writes or waits, or a new segment is due: then it is to be queued, unless it is so:
+        after a failure, and an interrupt, the batch stays in hand, and the writer goes on with it.
+        """
+        if self._urgent or self._turn.locked() or self._pid != os.getpid():
+            return False
+        try:
+            with self._turn:
+                if not self._take_all(entry):
+                    return False
+                try:
+                    self._write_batch()
+                except Exception:  # noqa: BLE001 - the writer meets it again, and tells of it
+                    return False
+                return True
+        finally:
+            if self._files.batch:
+                self._signal()
+
+    def _take_all(self, entry: Entry) -> bool:
+        """Take what is queued and `entry` in hand, if that can be written without ado."""
+        files = self._files
+        with self._lock:
+            batch = [*self._queue, entry]
+            size = sum([queued.size for queued in batch])
+            behind: deque[Entry] = deque()
+            if self._urgent or self._closing or self._failure is not None or files.batch:
+                return False
+            if size > BATCH_LIMIT or self._queued > self._queue_limit or not files.fits(size):
+                return False
+            # From here no call, and so no interrupt: all of it is taken, or nothing.
+            files.batch = batch
+            self._queue = behind
+            self._queued = 0
+            entry.queued = True
+        return True
 
     def _queue_awaited(self, events: Sequence[bytes]) -> asyncio.Future[None]:
         loop = asyncio.get_running_loop()
@@ -191,6 +254,8 @@ class Journal:
                 self._start()
             if entry.waiter is not None or self._queued > BATCH_LIMIT:
                 self._urgent = True
+            if not self._queue:
+                self._since = monotonic()
             self._queue.append(entry)
             entry.queued = True
             self._queued += entry.size
@@ -222,8 +287,8 @@ class Journal:
         while True:
             self._await_work()
             due = True
-            while due and (self._queue or self._unwritten):
-                due = self._write_batch() and self._urgent
+            while due and (self._queue or self._files.batch):
+                due = self._write_queued() and self._urgent
             if self._closing and (not self._queue or self._failure is not None):
                 return
 
@@ -232,8 +297,10 @@ class Journal:
         if self._failure is not None:
             self._wake.acquire(timeout=RETRY_INTERVAL)
             return
-        while not (self._urgent or self._closing):
-            if self._wake.acquire(timeout=LINGER):
+        while not (self._urgent or self._closing or self._files.batch):
+            left = self._since + LINGER - monotonic()
+            if left > 0:
+                self._wake.acquire(timeout=left)
                 continue
             with self._lock:
                 self._idle = not self._queue
@@ -242,21 +309,23 @@ class Journal:
             self._wake.acquire()
             self._idle = False
 
-    def _write_batch(self) -> bool:
-        batch = self._unwritten or self._drain()
-        events = [event for entry in batch for event in entry.events]
-        try:
-            if events:
-                self._write(events)
-        except Exception as error:  # noqa: BLE001 - those who wait are told, whatever it was
-            self._fail(batch, error)
-            return False
-        self._unwritten = []
-        self._failure = None
-        self.written += len(events)
-        failpoints.reach("acknowledge")
-        settle([entry.waiter for entry in batch], None)
+    def _write_queued(self) -> bool:
+        with self._turn:
+            self._files.batch = self._files.batch or self._drain()
+            try:
+                self._write_batch()
+            except Exception as error:  # noqa: BLE001 - those who wait are told, whatever it was
+                self._fail(error)
+                return False
         return True
+
+    def _write_batch(self) -> None:
+        """Make the batch in hand durable, and tell those who wait. Raises OSError, HistoryError."""
+        waiters = [entry.waiter for entry in self._files.batch]
+        self._files.write()
+        self._failure = None
+        failpoints.reach("acknowledge")
+        settle(waiters, None)
 
     def _drain(self) -> list[Entry]:
         batch: list[Entry] = []
@@ -274,58 +343,18 @@ class Journal:
             self._space.notify_all()
         return batch
 
-    def _fail(self, batch: list[Entry], error: Exception) -> None:
-        """Keep `batch` for the next try and tell everybody who waits, for it or behind it."""
+    def _fail(self, error: Exception) -> None:
+        """Keep the batch for the next try and tell everybody who waits, for it or behind it."""
         if isinstance(error, OSError):
             error = write_error(self.folder, error)
         with self._lock:
             self._failure = error.message if isinstance(error, HistoryError) else repr(error)
-            self._unwritten = batch
-            waiters = [entry.waiter for entry in (*batch, *self._queue)]
-            for entry in (*batch, *self._queue):
+            told = (*self._files.batch, *self._queue)
+            waiters = [entry.waiter for entry in told]
+            for entry in told:
                 entry.waiter = None
             self._space.notify_all()
         settle(waiters, self._failure)
-
-    def _write(self, events: list[bytes]) -> None:
-        length = FRAME_OVERHEAD + sum(map(len, events)) + EVENT_OVERHEAD * len(events)
-        if self._segment is None or not self._segment.fits(length):
-            self._segment = self._next_segment(length)
-            self._seal = self._segment.header.seal(self._key)
-        frame = pack_frame(self._batch + 1, events, self._segment.header.salt, self._seal)
-        failpoints.reach("append")
-        self._segment.write(frame)
-        self._batch += 1
-
-    def _next_segment(self, room: int) -> SegmentWriter:
-        previous = self._segment
-        if previous is None:
-            make_folder(self.folder)
-            # Whoever looks whether this writer lives holds the lock for a moment only.
-            if not self._alive.held and not self._alive.take(since=self._clock.now(), wait=5.0):
-                raise BlockingIOError(errno.EAGAIN, f"{self._alive.path} is locked")
-        header = SegmentHeader(
-            schema=SCHEMA,
-            evercell=RELEASE,
-            writer=self.writer,
-            segment=0 if previous is None else previous.header.segment + 1,
-            batch=self._batch,
-            position=self.written,
-            created=self._clock.now(),
-            pid=os.getpid(),
-            host=socket.gethostname(),
-            key=self._key.id,
-        )
-        segment = SegmentWriter(self.folder, header, room)
-        if previous is not None:
-            previous.close()
-        return segment
-
-    def _release(self) -> None:
-        if self._segment is not None:
-            self._segment.close()
-            self._segment = None
-        self._alive.release()
 
 
 def _close_at_exit(reference: weakref.ref[Journal]) -> None:

@@ -98,18 +98,17 @@ class SegmentWriter:
         create_file(self.path, _pack_header(header), zeros, temporary=f".{self.path.name}.new")
         self._fd = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC)
         self._size = size
-        self._offset = HEADER_SIZE
+        self.offset = HEADER_SIZE  # where the next frame goes; moved on by who knows its number
 
     def fits(self, length: int) -> bool:
         """Whether a frame of `length` bytes still has its place here."""
-        return self._offset + length <= self._size
+        return self.offset + length <= self._size
 
     def write(self, frame: bytes) -> None:
-        """Append `frame` durably. After an OSError the same call may be tried again."""
-        write_at(self._fd, frame, self._offset)
+        """Make `frame` durable at `offset`. The same call may be made again. Raises OSError."""
+        write_at(self._fd, frame, self.offset)
         failpoints.reach("sync")
         sync(self._fd)
-        self._offset += len(frame)
 
     def close(self) -> None:
         os.close(self._fd)

@@ -110,11 +110,18 @@ class History:
         self._notify(events)
 
     def commit_then(self, events: Sequence[Event], tell: Callable[[str | None], None]) -> None:
-        """Queue `events` and return; once they are durable, `tell(None)` is called on the journal's
-        thread, or `tell(why)` when they can't be written at the time (they stay queued). `tell`
-        must be quick and must not raise."""
+        """Queue `events` and return; once they are durable, `tell(None)` is called by the thread
+        that wrote them, or `tell(why)` when they can't be written at the time (they stay queued).
+        `tell` must be quick and must not raise."""
         self._journal.commit_then([encode(event) for event in events], tell)
         self._notify(tuple(events))
+
+    def commit_here(self, events: Sequence[Event], tell: Callable[[str | None], None]) -> bool:
+        """`commit_then` by the calling thread, if nobody else writes or waits and the disk is
+        quick; whether it told. Not for the main thread."""
+        told = self._journal.commit_here([encode(event) for event in events], tell)
+        self._notify(tuple(events))
+        return told
 
     def put(self, data: bytes | memoryview, codec: str) -> Payload:
         """Store an encoded value; a large one is durable when this returns.
