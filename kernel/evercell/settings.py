@@ -27,6 +27,7 @@ class Settings:
     lazy_from: int | None = 8 << 20  # bytes from which a restored value is loaded when needed
     output_limit: int | None = 32 << 20  # bytes of a cell's outputs that are recorded
     payload_limit: int | None = None  # bytes of one value that a step, workflow or message records
+    verify_in_fork: bool = True  # try large values in a copy of the process, not in their cell
     progress: bool = False  # a cell with durable calls shows the run below it
 
     @property
@@ -123,6 +124,7 @@ _READERS: dict[str, tuple[str, Callable[[str, Any], Any]]] = {
     "lazy_from": ("lazy_from", _size),
     "output_limit": ("output_limit", _size),
     "payload_limit": ("payload_limit", _size),
+    "verify_in_fork": ("verify_in_fork", _flag),
     "progress": ("progress", _flag),
 }
 OPTIONS = tuple(_READERS)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import select
 import signal
 import socket
+import subprocess
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from evercell import settings
 from evercell.cell import trial
 
 if TYPE_CHECKING:
@@ -129,6 +134,84 @@ def test_threads_may_hold_locks() -> None:
     thread.join()
     waits.kill()
     assert waits.result() is None
+
+
+def test_one_that_stands_still_is_made_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial, "_STANDSTILL", 0.01)
+    monkeypatch.setattr(trial, "_processor_time", lambda _: 7.0)
+    assert begun(signal.pause).result() is None
+
+
+def test_one_that_works_may_take_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on = tmp_path / "fifo"
+    os.mkfifo(go_on)
+    looks = itertools.count(1)
+
+    def worked(_pid: int) -> float:
+        if (seconds := next(looks)) == 5:
+            go_on.write_text("now")
+        return float(seconds)
+
+    monkeypatch.setattr(trial, "_STANDSTILL", 0.01)
+    monkeypatch.setattr(trial, "_processor_time", worked)
+    assert begun(lambda: [go_on.read_text()]).result() == ("now",)
+
+
+def test_one_that_works_for_too_long_has_proven_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def work() -> list[str | None]:
+        while True:
+            pass
+
+    monkeypatch.setattr(trial, "LIMIT", 0.01)
+    assert begun(work).result() is None
+
+
+def test_how_long_a_process_has_worked() -> None:
+    before = time.process_time()
+    found = trial._processor_time(os.getpid())
+    assert before - 0.1 <= found <= time.process_time() + 0.1  # it is told in ticks
+    gone = begun(list)
+    gone.result()
+    assert trial._processor_time(gone.pid) == 0
+
+
+def test_the_copy_has_less_of_a_processor_than_a_cell() -> None:
+    assert begun(lambda: [str(os.nice(0))]).result() == (str(min(19, os.nice(0) + 5)),)
+
+
+_DIES = """
+import os, signal, sys
+from evercell.cell import trial
+
+def check():
+    with open(sys.argv[1], "w") as pipe:
+        pipe.write(str(os.getpid()))
+    signal.pause()
+
+trial.begin(check)
+signal.pause()
+"""
+
+
+def test_a_copy_goes_with_its_kernel(tmp_path: Path) -> None:
+    tells = tmp_path / "fifo"
+    os.mkfifo(tells)
+    kernel = subprocess.Popen([sys.executable, "-c", _DIES, tells])
+    copy = os.pidfd_open(int(tells.read_text()))
+    kernel.kill()
+    kernel.wait()
+    ended = select.poll()
+    ended.register(copy, select.POLLIN)
+    assert ended.poll(60_000), "it is still there"
+    os.close(copy)
+
+
+def test_nothing_is_forked_where_its_user_does_not_want_it() -> None:
+    settings.change(verify_in_fork=False)
+    try:
+        assert trial.begin(list) is None
+    finally:
+        settings.reset()
 
 
 def test_nothing_is_forked_where_it_does_harm(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,11 +6,13 @@ import contextlib
 import os
 import signal
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from sessions import Watched
 
+from evercell import settings
 from evercell.cell import products, trial
 from evercell.engine import verifying
 from evercell.events import CellCompleted, CellStarted, CellVerified
@@ -183,7 +185,7 @@ def test_a_copy_that_died_says_nothing_good(tmp_path: Path) -> None:
 def test_without_copies_values_are_tried_in_the_cell(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(products, "begin", lambda _: None)
+    monkeypatch.setattr(settings, "_current", replace(settings.current(), verify_in_fork=False))
     with Kernel(tmp_path) as notebook:
         notebook.cell(MAKE)
         (completed,) = (e for e in notebook.events if isinstance(e, CellCompleted))

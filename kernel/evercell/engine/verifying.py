@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from threading import Thread
+from functools import partial
 from typing import TYPE_CHECKING
 
 from evercell.engine import clear
 from evercell.errors import HistoryError
 from evercell.events import CellVerified, Verdict
+from evercell.threads import OwnThread
 
 if TYPE_CHECKING:
     from evercell.cell.capture import Unverified
@@ -34,15 +35,13 @@ class Verifying:
     def __init__(self, run: Run, namespace: Namespace) -> None:
         self._run = run
         self._namespace = namespace
-        self._trials: list[tuple[Thread, Unverified]] = []
+        self._trials: list[tuple[OwnThread, Unverified]] = []
         self._found: list[tuple[CellCompleted, CellVerified]] = []
         self._ending = False
 
     def begin(self, completed: CellCompleted, unverified: Unverified) -> None:
         """The cell is recorded: record also what comes out of the trial."""
-        thread = Thread(
-            target=self._wait, args=(completed, unverified), name="evercell-trial", daemon=True
-        )
+        thread = OwnThread(partial(self._wait, completed, unverified), "evercell-trial")
         self._trials.append((thread, unverified))
         thread.start()
 
