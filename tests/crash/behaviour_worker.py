@@ -2,7 +2,8 @@
 
 Reads orders from stdin, a line of JSON each: {"behaviour", "folder", "process", "failpoint"}. For
 each it forks a process, so that a trial does not wait for imports; prints "died STATUS" when it is
-gone. The process writes FOLDER/PROCESS.json: what came of it.
+gone. The process writes FOLDER/PROCESS.json: what came of it, or FOLDER/PROCESS.standstill: where
+it stood when its time was over.
 
 Each append is a frame of its own here, so that a kill can come between any two.
 """
@@ -21,6 +22,7 @@ from typing import Any
 
 import duckdb  # noqa: F401 - once, for all that are forked
 from behaviours import BEHAVIOURS
+from standstill import expect_end
 
 import evercell.engine.workflow.worker  # noqa: F401 - as above
 from evercell import settings
@@ -52,7 +54,7 @@ def main() -> None:
 
 
 def run(order: dict[str, Any]) -> None:
-    faulthandler.dump_traceback_later(LIMIT, exit=True)
+    faulthandler.dump_traceback_later(LIMIT + 30, exit=True)  # where not even the report ends
     folder = Path(order["folder"])
     os.environ["LEDGER"] = str(folder / "ledger")
     os.environ["LEDGER_PROCESS"] = str(order["process"])
@@ -62,6 +64,7 @@ def run(order: dict[str, Any]) -> None:
     sys.modules["__main__"] = module
     live = vars(module)
     session = Session.open(folder / "history", RunRequest("/kill.ipynb", {}, None), live)
+    ended = expect_end(session, folder / f"{order['process']}.standstill", LIMIT)
     finished = session.history.query(
         "SELECT activity_id FROM store.event WHERE type IN ('StepCompleted', 'StepFailed')"
     ).rows
@@ -70,6 +73,7 @@ def run(order: dict[str, Any]) -> None:
     ).rows
     error = _run_all(session, live, BEHAVIOURS[order["behaviour"]])
     session.close()
+    ended()
     failpoints.arm("")
     outcome = {
         "result": repr(live.get("result")),

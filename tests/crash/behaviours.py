@@ -6,6 +6,8 @@ result, and no step that was finished may run again.
 
 from __future__ import annotations
 
+from behaviours_of_runs import CANCEL, CONTINUE, FAMILY_ENDED, FORK, SCHEDULE, child
+
 __all__ = ["AT_ONCE", "BEHAVIOURS"]
 
 _COMMON = """
@@ -122,163 +124,6 @@ async def counter():
 )
 
 
-def _child(policy: str, status: str) -> tuple[str, ...]:
-    return (
-        """
-@workflow
-async def child():
-    try:
-        await workflow.wait_signal("go")
-        return await pay("went")
-    except asyncio.CancelledError:
-        await asyncio.shield(pay("cleaned up"))
-        raise
-
-@workflow
-async def parent():
-    answer = await helper.run("helped")
-    child.start(id="the child", parent_close_policy="POLICY")
-    await pay(answer)
-    return "parent is done"
-
-@workflow
-async def helper(label):
-    return await pay(label)
-""".replace("POLICY", policy),
-        "handle = parent.start()",
-        "said = await handle",
-        "other = workflow.get_handle('the child')"
-        + ("\nother.signal('go')" * (policy == "abandon")),
-        """
-import time
-until = time.monotonic() + 30
-while other.status == "running" and time.monotonic() < until:
-    time.sleep(0.01)
-""",
-        f"result = [said, other.status]\nassert other.status == {status!r}, other.describe()",
-    )
-
-
-_FAMILY_ENDED = (
-    """
-@workflow
-async def below():
-    await workflow.wait_signal("never")
-
-@workflow
-async def between():
-    await below.run(id="below", parent_close_policy="request_cancel")
-
-@workflow
-async def above():
-    await pay("before")
-    await between.run()
-""",
-    "handle = above.start()",
-    """
-import time
-from evercell.errors import RunNotFoundError
-until = time.monotonic() + 30
-while time.monotonic() < until:
-    try:
-        other = workflow.get_handle("below")
-        break
-    except RunNotFoundError:
-        time.sleep(0.01)
-""",
-    "handle.terminate()",
-    """
-while other.status == "running" and time.monotonic() < until:
-    time.sleep(0.01)
-""",
-    "result = [handle.status, other.status]",
-)
-
-_CANCEL = (
-    """
-@workflow
-async def flow():
-    try:
-        await pay("a")
-        await asyncio.sleep(3600)
-    except asyncio.CancelledError:
-        await asyncio.shield(pay("clean up"))
-        return "cleaned up"
-
-@workflow
-async def stopped(label):
-    await pay(label)
-    await asyncio.sleep(3600)
-""",
-    "first, second, third = flow.start(), stopped.start('b'), stopped.start('c')",
-    "first.cancel('enough')",
-    "second.cancel()",
-    "third.terminate()",
-    """
-ends = []
-for handle in (second, third):
-    try:
-        await handle
-    except BaseException as error:
-        ends.append(type(error).__name__)
-""",
-    "result = [await first, ends]",
-)
-
-_CONTINUE = (
-    """
-@workflow
-async def flow(number, so_far):
-    so_far = [*so_far, await pay(f"round {number}")]
-    if number < 3:
-        workflow.continue_as_new(number + 1, so_far)
-    so_far.append(await workflow.wait_signal("end"))
-    return so_far
-""",
-    "handle = flow.start(1, [])",
-    "handle.signal('end', 'over')",
-    "result = await handle",
-)
-
-_SCHEDULE = (
-    """
-@workflow
-async def tick():
-    return await pay(f"tick of {workflow.info().run_id}")
-""",
-    "schedule = tick.schedule('ticks', every='1s', overlap='buffer_all')",
-    """
-import time
-until = time.monotonic() + 30
-while len(schedule.describe().recent) < 1 and time.monotonic() < until:
-    time.sleep(0.01)
-schedule.pause()
-""",
-    "schedule.trigger()",
-    """
-def fired():
-    triggered = [due % 1_000_000_000 > 0 for due, _ in schedule.describe().recent]
-    return [not all(triggered), sum(triggered)]
-
-while fired() != [True, 1] and time.monotonic() < until + 30:
-    time.sleep(0.01)
-result = fired()
-""",
-)
-
-_FORK = (
-    """
-@workflow
-async def agent(topic):
-    plan = await pay(f"plan {topic}")
-    return await pay(f"do {plan}")
-""",
-    "first = agent.start('a')",
-    "original = await first",
-    "second = first.fork(at='pay#1', override={'pay': 'BETTER'})",
-    "result = [original, await second]",
-)
-
 _APPROVAL = (
     """
 @workflow
@@ -364,11 +209,24 @@ async def flow():
 )
 
 _CELL_WAITS = (
-    "from evercell import approval, sleep, wait_signal",
+    "from evercell import answer, approval, run_id, signal, sleep, wait_signal",
     "await sleep(0.02)",
     "first = await pay('a')",
     "sleep(0.01)",
-    "result = [first, await pay('b')]",
+    "signal(run_id(), 'word', 'early')",
+    "word = await wait_signal('word', str)",
+    """
+asked = approval("go on?", timeout="1h")
+answer(run_id(), True, activity_id="go on?")
+allowed = await asked
+""",
+    """
+try:
+    await wait_signal('never', timeout=0.02)
+except TimeoutError:
+    late = await pay('late')
+""",
+    "result = [first, word, allowed, late, await pay('b')]",
 )
 
 BEHAVIOURS: dict[str, tuple[str, ...]] = {
@@ -379,14 +237,14 @@ BEHAVIOURS: dict[str, tuple[str, ...]] = {
         "timers": _TIMER,
         "signals": _SIGNAL,
         "updates": _UPDATE,
-        "child, terminated with its parent": _child("terminate", "terminated"),
-        "child, cancelled with its parent": _child("request_cancel", "canceled"),
-        "child, abandoned": _child("abandon", "completed"),
-        "family, ended from outside": _FAMILY_ENDED,
-        "cancellation": _CANCEL,
-        "continue-as-new": _CONTINUE,
-        "schedule": _SCHEDULE,
-        "fork": _FORK,
+        "child, terminated with its parent": child("terminate", "terminated"),
+        "child, cancelled with its parent": child("request_cancel", "canceled"),
+        "child, abandoned": child("abandon", "completed"),
+        "family, ended from outside": FAMILY_ENDED,
+        "cancellation": CANCEL,
+        "continue-as-new": CONTINUE,
+        "schedule": SCHEDULE,
+        "fork": FORK,
         "approval": _APPROVAL,
         "gather": _GATHER,
         "heartbeats": _HEARTBEAT,
@@ -401,7 +259,7 @@ AT_ONCE = {
     "child, terminated with its parent": 2,
     "child, cancelled with its parent": 2,
     "child, abandoned": 2,
-    "cancellation": 3,
+    "cancellation": 5,
     "schedule": 2,
     "gather": 6,
 }

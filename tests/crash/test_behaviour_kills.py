@@ -86,6 +86,12 @@ def outcome(folder: Path, process: int) -> dict[str, Any]:
     return data
 
 
+def standstill(folder: Path, process: int) -> str:
+    """Where the process stood when its time was over, if that was its end."""
+    report = folder / f"{process}.standstill"
+    return f"\n{report.read_text()}" if report.exists() else ""
+
+
 @pytest.fixture(scope="module")
 def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
     with pytest.MonkeyPatch.context() as patch:
@@ -119,8 +125,9 @@ def kill_and_resume(
 ) -> bool:
     """One trial; whether the kill came before the end."""
     killed = worker.run(behaviour, folder, 1, failpoint)
-    assert killed in (KILLED, 0), f"{failpoint}: ended with {killed}"
-    assert worker.run(behaviour, folder, 2) == 0
+    assert killed in (KILLED, 0), f"{failpoint}: ended with {killed}{standstill(folder, 1)}"
+    resumed = worker.run(behaviour, folder, 2)
+    assert resumed == 0, f"{failpoint}: ended with {resumed}{standstill(folder, 2)}"
     after = outcome(folder, 2)
     assert (after["error"], after["result"], after["replays"]) == (None, expected, []), failpoint
     check_effects(effects(folder), after, AT_ONCE.get(behaviour, 1), failpoint)
