@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from playwright.sync_api import expect
 
 import evercell_widgets
 from browser.lab import SCREENSHOTS
@@ -60,6 +61,7 @@ const model = {{
   on: (name, f) => (listeners[name] ??= []).push(f),
   off: (name, f) => (listeners[name] = (listeners[name] ?? []).filter((each) => each !== f)),
   send: async (message) => {{
+    if (message.type === "look") await window.evercell.held;
     const said = await window.evercellHear(message);
     if (message.type === "act") {{
       const {{ page, request }} = message, {{ error }} = JSON.parse(said);
@@ -141,6 +143,23 @@ class BarePage:
                 [msgspec.json.encode(frame).decode(), page],
             )
 
+    def hold(self) -> None:
+        """Let no look be heard until `release`: the kernel is busy."""
+        self.page.evaluate(
+            """() => {
+              window.evercell.held = new Promise((go) => (window.evercell.release = go));
+            }"""
+        )
+
+    def release(self) -> None:
+        """Let the looks be heard that the page has sent since `hold`."""
+        self.page.evaluate("window.evercell.release()")
+
+    def search(self, text: str) -> None:
+        """Search, and wait until the rows are those that were found."""
+        self.page.get_by_role("searchbox").fill(text)
+        expect(self.page.get_by_role("treegrid")).to_have_attribute("aria-busy", "false")
+
     def row(self, text: str) -> Locator:
         """The first row in sight that says `text`."""
         return self.page.locator(".evercell-run .ec-line:visible", has_text=text).first
@@ -149,7 +168,14 @@ class BarePage:
         """Open the group of the step with this name."""
         row = self.page.locator(".ec-line[data-kind=group]:visible", has_text=label).first
         row.click()
-        self.page.wait_for_selector(".ec-line[data-kind=step]:visible")
+        expect(self.page.get_by_role("treegrid")).to_have_attribute("aria-busy", "false")
+
+    def inspect(self, text: str) -> Locator:
+        """Show the details of the first step in sight that says `text`, and wait for them."""
+        self.row(text).click()
+        details = self.page.get_by_role("region", name="Details")
+        expect(details).to_have_attribute("aria-busy", "false")
+        return details
 
     def active(self) -> str:
         """What the row says that keys act on."""

@@ -32,6 +32,9 @@ ROOT = Path(__file__).parents[2]
 LABEXTENSION = ROOT / "widgets" / "labextension"
 SCREENSHOTS = ROOT / "artifacts" / "screenshots"
 AXE = ROOT / "widgets" / "node_modules" / "axe-core" / "axe.min.js"
+PATIENCE = 120_000
+"""Milliseconds that something may take before a test gives it up: only what will never come should
+fail, on whatever machine."""
 CHROMIUM_ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -47,11 +50,11 @@ _SETTINGS = {
 }
 
 
-def wait_until(what: str, ready: Callable[[], bool], timeout: float = 60) -> None:
-    """Ask `ready` until it says something true; fails with `what` after `timeout` seconds."""
-    deadline = time.monotonic() + timeout
+def wait_until(what: str, ready: Callable[[], bool]) -> None:
+    """Ask `ready` until it says something true; fails with `what` when `PATIENCE` is over."""
+    deadline = time.monotonic() + PATIENCE / 1000
     while not ready():
-        assert time.monotonic() < deadline, f"waited {timeout} s in vain until {what}"
+        assert time.monotonic() < deadline, f"waited {PATIENCE / 1000} s in vain until {what}"
         time.sleep(0.05)
 
 
@@ -217,12 +220,12 @@ class LabPage:
     def open(self) -> None:
         """Open the notebook, or load the page again, and wait for its kernel."""
         self.reload()
-        self.page.wait_for_function(f"{_KERNEL}?.status === 'idle'", timeout=60_000)
+        self.page.wait_for_function(f"{_KERNEL}?.status === 'idle'")
 
     def reload(self) -> None:
         """Load the page again, and wait for the notebook; its kernel may be busy."""
         self.page.goto(self.server.page_of(self.notebook, self.app))
-        self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
+        self.page.wait_for_selector(".jp-Notebook .jp-Cell")
 
     def close(self) -> None:
         """Leave the page, and end the kernel."""
@@ -258,7 +261,8 @@ class LabPage:
         return nbformat.read(self.notebook, as_version=4)
 
     def kill_kernel(self) -> None:
-        """SIGKILL the kernel's process, and wait until the server has started another."""
+        """SIGKILL the kernel's process, and wait until the server has started another, and the
+        page has heard of both."""
         old = self.server.kernel_process(self.notebook)
         assert old is not None
         old.kill()
@@ -271,14 +275,10 @@ class LabPage:
             return new is not None and new.pid != old.pid
 
         wait_until("another kernel has started", another)
-        self.dismiss_dialogs()
-        self.page.wait_for_function(f"{_KERNEL}?.status === 'idle'", timeout=60_000)
-
-    def dismiss_dialogs(self) -> None:
-        """Accept what Lab says about a kernel that died, if it says anything."""
-        dialog = self.page.locator(".jp-Dialog .jp-mod-accept")
-        for _ in range(dialog.count()):
-            dialog.first.click()
+        dialog = self.page.locator(".jp-Dialog", has_text="appears to have died")
+        dialog.locator(".jp-mod-accept").click()  # until it has gone, the page takes no clicks
+        dialog.wait_for(state="detached")
+        self.page.wait_for_function(f"{_KERNEL}?.status === 'idle'")
 
     def executing(self) -> int:
         """How many cells show that they run or wait: [*]. The kernel's status says "idle" after

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
+from playwright.sync_api import expect
 
 from browser.lab import (
     badges,
@@ -15,7 +17,6 @@ from browser.lab import (
     toolbar_button,
     use_theme,
     wait_for_badge,
-    wait_until,
 )
 from browser.pictures import assert_alike
 
@@ -52,7 +53,8 @@ def test_an_edit_makes_a_cell_stale_and_the_preview_says_what_would_run(
     assert [row[2] for row in shown] == ["↺restored", "▸runs: stale", "?may run"]
     assert shown[1][3] == "its source was edited"
     assert "cost 0.012" in shown[1][4]
-    assert "1 cell would run, 1 may run, 1 restored." in page.inner_text(".evercell-Preview-sum")
+    said = page.locator(".evercell-Preview-sum")
+    expect(said).to_contain_text("1 cell would run, 1 may run, 1 restored.")
     lab.screenshot("lab-4-preview")
     page.locator(".jp-Dialog").get_by_role("button", name="Resume").click()
     wait_for_badge(lab, 1, "3 steps restored")
@@ -61,24 +63,22 @@ def test_an_edit_makes_a_cell_stale_and_the_preview_says_what_would_run(
 
 # A kernel whose forecasts fail until the gate opens; then the first one is lost on its way.
 UNRELIABLE = """%%evercell volatile
-import gc
 from pathlib import Path
 from evercell.errors import UsageError
 from evercell.jupyter.lab import LabChannel
 
-(channel,) = [it for it in gc.get_objects() if isinstance(it, LabChannel)]
-send, preview, lost = channel._send, channel._methods["preview"], []
+send, answer, lost = LabChannel._send, LabChannel._answer, []
 
-def lossy(**message):
+def lossy(channel, **message):
     is_forecast = isinstance(message.get("result"), list)
-    return lost.append(message) if is_forecast and not lost else send(**message)
+    return lost.append(message) if is_forecast and not lost else send(channel, **message)
 
-def failing(params):
-    if not Path({gate!r}).exists():
+def failing(channel, request):
+    if request["method"] == "preview" and not Path({gate!r}).exists():
         raise UsageError("Not now.")
-    return preview(params)
+    return answer(channel, request)
 
-channel._send, channel._methods["preview"] = lossy, failing"""
+LabChannel._send, LabChannel._answer = lossy, failing"""
 
 
 def test_a_forecast_that_failed_or_was_lost_is_asked_for_again(
@@ -102,10 +102,11 @@ def test_the_panel_lists_runs_and_the_picker_begins_another(
 ) -> None:
     lab = open_notebook("picker.ipynb", ["x = 1", "x"])
     page = lab.page
-    assert page.inner_text(".evercell-Picker") == "no run yet"
+    picker = page.locator(".evercell-Picker")
+    expect(picker).to_have_text("no run yet")
     lab.run_all()
     wait_for_badge(lab, 1, "ran")
-    first = page.inner_text(".evercell-Picker")
+    first = picker.inner_text()
     assert first.startswith("run ")
     page.focus(".evercell-Picker")
     page.keyboard.press("Enter")  # all by keyboard
@@ -115,17 +116,18 @@ def test_the_panel_lists_runs_and_the_picker_begins_another(
     page.wait_for_selector(".evercell-Menu .lm-mod-active:has-text('New Run')")
     page.keyboard.press("Enter")
     page.get_by_role("button", name="New Run").click()
-    wait_until("another run began", lambda: page.inner_text(".evercell-Picker") != first)
+    expect(picker).not_to_have_text(first)
+    expect(picker).to_have_attribute("title", re.compile("kernel 2$"))  # which runs its cells
     wait_for_badge(lab, 1, "ran")  # not restored: it is a new run
     page.click(".evercell-Picker")
     page.get_by_text("All Runs of This Folder").click()
     runs = page.locator(".evercell-Runs-run")
-    page.wait_for_function("document.querySelectorAll('.evercell-Runs-run').length >= 2")
-    assert runs.first.get_attribute("aria-current") == "true"
+    expect(runs).to_have_count(2)
+    expect(runs.first).to_have_attribute("aria-current", "true")
     page.fill(".evercell-Runs input", "picker stopped")
-    assert runs.count() == 1
+    expect(runs).to_have_count(1)
     page.fill(".evercell-Runs input", "nothing like it")
-    assert page.inner_text(".evercell-Runs-message") == "No run matches."
+    expect(page.locator(".evercell-Runs-message")).to_have_text("No run matches.")
     page.fill(".evercell-Runs input", "")
     lab.screenshot("lab-5-runs")
     runs.nth(1).click()  # the earlier run, which no kernel has
@@ -197,7 +199,7 @@ def test_a_plain_kernel_has_badges_once_it_loads_evercell(
     assert button.count() == 0
     lab.run_all()
     wait_for_badge(lab, 2, "ran")
-    assert button.is_visible()
+    expect(button).to_be_visible()
     assert badges(lab)[:2] == ["", ""]
 
 
@@ -213,7 +215,7 @@ def test_all_else_works_where_the_extension_is_disabled(
         lab.run_all()
         restored = lab.page.locator(".evercell-run").get_by_role("button", name="3 restored")
         restored.wait_for()
-        assert lab.page.locator(".jp-OutputArea-executeResult").first.is_visible()
+        expect(lab.page.locator(".jp-OutputArea-executeResult").first).to_be_visible()
         assert lab.errors() == []
         assert badges(lab) == ["", "", ""]
         assert toolbar_button(lab, "Resume").count() == 0

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from browser.lab import LabServer, badges, preview, toolbar_button, wait_for_badge
+from browser.lab import LabServer, badges, preview, toolbar_button, wait_for_badge, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from playwright.sync_api import Locator
 
     from browser.lab import LabPage
 
@@ -32,6 +34,11 @@ def oldest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabServer]:
     running = LabServer(tmp_path_factory.mktemp("oldest"), python=str(OLDEST))
     yield running
     running.close()
+
+
+def _has_room(shown: Locator) -> bool:
+    box = shown.bounding_box()
+    return box is not None and box["width"] >= 400 and box["height"] > 100
 
 
 def _tour(lab: LabPage) -> None:
@@ -53,10 +60,7 @@ def _tour(lab: LabPage) -> None:
     lab.page.click(".evercell-Runs-run[aria-current]")
     shown = lab.page.locator(".evercell-RunView .evercell-run")
     shown.locator(".ec-line", has_text="x + 1").wait_for()
-    box = shown.bounding_box()
-    assert box is not None
-    assert box["height"] > 100
-    assert box["width"] >= 400
+    wait_until("the run has room", lambda: _has_room(shown))
     assert [it for it in errors if "evercell" in it.lower()] == []
 
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from playwright.sync_api import Dialog
+
     from browser.lab import LabPage
 
 pytestmark = pytest.mark.browser
@@ -67,18 +69,24 @@ def test_it_moves_while_a_cell_computes_and_stays_as_a_table(
     gate = tmp_path / "gate"
     lab = open_notebook("live.ipynb", [SHOW, COMPUTE.format(gate=str(gate))], width=760)
     dialogs: list[str] = []
-    lab.on("dialog", lambda dialog: dialogs.append(dialog.message))
+
+    def on_dialog(dialog: Dialog) -> None:
+        if dialog.type != "beforeunload":  # JupyterLab's own, before a page is loaded anew
+            dialogs.append(dialog.message)
+        dialog.accept()
+
+    lab.on("dialog", on_dialog)
     lab.run_all(wait=False)
     _see_it_move(lab)
     lab.screenshot("widget-live-narrow")
     gate.touch()
-    lab.page.wait_for_selector(".evercell-run[data-state=idle]", timeout=30_000)
+    lab.page.wait_for_selector(".evercell-run[data-state=idle]")
     assert lab.page.locator(".evercell-run").count() == 1
     lab.page.set_viewport_size({"width": 1200, "height": 900})
     lab.page.get_by_role("button", name="1 failed").click()
     shown = lab.page.locator(".evercell-run .ec-text", has_text="<script>alert(19)</script>")
     shown.click()
-    lab.page.wait_for_selector(".evercell-run .ec-details:visible")
+    lab.page.wait_for_selector(".evercell-run .ec-details[aria-busy=false]")
     lab.screenshot("widget-details")
 
     # the page that holds the final table is the one that is saved

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from playwright.sync_api import expect
 
 from browser.bare import BarePage
 from browser.lab import SCREENSHOTS, serious
@@ -39,8 +40,7 @@ def test_pictures_to_look_at(browser: Browser, name: str, dark: bool, width: int
     bare = BarePage(browser, story(), dark=dark, width=width)
     bare.open_row("ask")
     assert_alike(bare.screenshot(f"picture-{name}"))
-    bare.row("What does page 4").click()
-    bare.page.wait_for_selector(".ec-details:visible")
+    bare.inspect("What does page 4")
     bare.page.get_by_role("button", name="Timeline").click()
     assert_alike(bare.screenshot(f"picture-{name}-timeline"))
     wide = bare.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
@@ -53,11 +53,10 @@ def test_pictures_to_look_at(browser: Browser, name: str, dark: bool, width: int
 def test_axe_finds_nothing_serious(browser: Browser, dark: bool) -> None:
     bare = BarePage(browser, story(), dark=dark)
     bare.open_row("ask")
-    bare.row("What does page 2").click()
-    bare.page.wait_for_selector(".ec-details:visible")
+    bare.inspect("What does page 2")
     bare.page.get_by_role("button", name="Timeline").click()
     bare.page.get_by_role("button", name="failed").click()
-    bare.page.wait_for_function("document.querySelectorAll('.ec-line:not([hidden])').length < 8")
+    bare.page.wait_for_function("document.querySelectorAll('.ec-line').length < 8")
     assert serious(bare.page, ".evercell-run") == []
 
 
@@ -66,9 +65,7 @@ def test_markup_in_a_run_is_text(browser: Browser) -> None:
     dialogs: list[str] = []
     bare.page.on("dialog", lambda dialog: dialogs.append(dialog.message))
     bare.open_row("ask")
-    bare.row("<script>alert(2)</script>").click()
-    bare.page.wait_for_selector(".ec-details:visible")
-    assert "<script>alert(2)" in bare.page.locator(".ec-details").inner_text()
+    assert "<script>alert(2)" in bare.inspect("<script>alert(2)</script>").inner_text()
     assert "<b>context_length_exceeded</b>" in bare.page.locator(".ec-grid").inner_text()
     assert bare.page.locator(".evercell-run :is(script, b b, img)").count() == 0
     assert dialogs == []
@@ -102,16 +99,67 @@ def test_keys_move_open_and_show_details(browser: Browser) -> None:
 def test_facts_filter_and_the_field_searches(browser: Browser) -> None:
     bare = BarePage(browser, story(ended=True))
     bare.page.get_by_role("button", name="1 failed").click()
-    bare.page.wait_for_function("document.querySelectorAll('.ec-line:not([hidden])').length === 3")
+    expect(bare.page.locator(".ec-line")).to_have_count(3)
     assert "context_length_exceeded" in bare.page.locator(".ec-line:visible").last.inner_text()
     bare.page.get_by_role("button", name="1 failed").click()
-    bare.page.get_by_role("searchbox").fill("page 7 say")
-    bare.page.wait_for_function("document.querySelectorAll('.ec-line:not([hidden])').length === 3")
+    bare.search("page 7 say")
     assert bare.texts(".ec-text") == ["What does page 7 say about <script>alert(7)</script>?"]
-    bare.page.get_by_role("searchbox").fill("nowhere")
-    bare.page.wait_for_selector(".ec-empty:visible")
+    bare.search("nowhere")
+    assert bare.page.locator(".ec-empty").is_visible()
     bare.page.get_by_role("searchbox").press("Escape")
     bare.page.wait_for_selector(".ec-empty", state="hidden")
+
+
+def test_a_row_is_one_element_wherever_it_moves(browser: Browser) -> None:
+    """What a pointer, a screen reader or a program holds stays that row, or has gone."""
+    bare = BarePage(browser, story(ended=True))
+    bare.open_row("ask")
+    found = bare.row("page 7 say").element_handle()
+    passed_over = bare.row("page 3 say").element_handle()
+    bare.search("page 7 say")
+    found.click()
+    bare.page.locator(".ec-details", has_text="page 7 say").wait_for()
+    assert not passed_over.evaluate("it => it.isConnected")
+    bare.search("")
+    assert found.evaluate("it => it.isConnected && it.textContent.includes('page 7 say')")
+    order = bare.page.locator(".ec-line").evaluate_all("all => all.map(it => it.ariaRowIndex)")
+    assert order == sorted(order, key=int)  # as it is read aloud
+
+
+def test_a_press_that_ends_on_another_row_does_nothing(browser: Browser) -> None:
+    bare = BarePage(browser, story(ended=True))
+    bare.open_row("ask")
+    pressed = bare.row("page 1 say").bounding_box()
+    assert pressed is not None
+    bare.page.mouse.move(pressed["x"] + 200, pressed["y"] + 13)
+    bare.page.mouse.down()
+    bare.search("page 9 say")  # other rows come under the pointer
+    assert bare.row("page 9 say").is_visible()
+    bare.page.mouse.up()
+    assert bare.page.locator(".ec-details").is_hidden()
+    assert "inspect" in bare.heard[-1]
+    assert not any(message.get("inspect") for message in bare.heard)
+
+
+def test_it_says_that_the_kernel_has_not_answered_yet(browser: Browser) -> None:
+    bare = BarePage(browser, story())
+    bare.page.get_by_role("button", name="running").click()
+    grid, details = bare.page.get_by_role("treegrid"), bare.inspect("page 24 say")
+    details.get_by_role("button", name="Skip with a value…").wait_for()
+    bare.hold()
+    bare.row("page 33 say").click()
+    assert details.get_attribute("aria-busy") == "true"
+    assert "page 33 say" in details.inner_text()
+    assert details.locator(".ec-deed").count() == 0  # none that is about the row before
+    bare.page.get_by_role("searchbox").fill("nowhere")
+    assert grid.get_attribute("aria-busy") == "true"
+    bare.apply(*story(ended=True)[-40:-38])  # brings a frame that answers neither
+    assert (grid.get_attribute("aria-busy"), details.get_attribute("aria-busy")) == ("true",) * 2
+    assert bare.page.locator(".ec-empty").is_hidden()
+    bare.release()
+    bare.page.locator(".ec-empty").wait_for()
+    assert grid.get_attribute("aria-busy") == "false"
+    assert details.get_attribute("aria-busy") == "false"
 
 
 def test_the_timeline_zooms(browser: Browser) -> None:

@@ -4,7 +4,8 @@
 
 A frame names all rows in sight in order and holds those that the page has not got as they are
 now. Each has the next number of its page, for a frame can be lost on the way: a page that misses
-one asks for a whole frame. Searching looks at every step, so it is done
+one asks for a whole frame. It also has the number of the look that it shows: what it holds may be
+older than what the page asked for meanwhile. Searching looks at every step, so it is done
 again only so often that it takes a small share of the time.
 """
 
@@ -50,6 +51,7 @@ class Frame(TypedDict):
 
     revision: int
     number: int  # of this frame among its page's since the last whole one, which is 0
+    asked: int  # the number of the look that it answers
     header: Header
     total: int  # rows there are
     first: int  # index of the first row in sight
@@ -90,6 +92,7 @@ def frame_of(
     return {
         "revision": view.revision,
         "number": 0,
+        "asked": look.asked,
         "header": header_of(view, now),
         "total": lines.total,
         "first": first,

@@ -70,6 +70,7 @@ class Look:
     status: str = ""  # a key of FILTERS, or all
     search: str = ""  # in lower case
     inspect: str | None = None  # id of the row whose details are shown
+    asked: int = 0  # the page's number for it
 
     @property
     def is_narrowed(self) -> bool:
@@ -90,6 +91,7 @@ def parse_look(message: Mapping[str, Any]) -> Look:
         status=status if isinstance(status, str) and status in FILTERS else "",
         search=search.strip().lower()[:200] if isinstance(search, str) else "",
         inspect=inspect if isinstance(inspect, str) else None,
+        asked=_number(message.get("asked"), 0, 10**9),
     )
 
 

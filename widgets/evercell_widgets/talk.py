@@ -1,6 +1,6 @@
 """What pages and the kernel say to each other; the pages' side is `static/link.js`.
 
-    page -> kernel   {type: "look", page, fresh, first, count, open, status, search, inspect}
+    page -> kernel   {type: "look", page, fresh, asked, first, count, open, status, search, inspect}
                      {type: "leave", page}
                      {type: "act", page, request, deed, run, activity, name, value, accepted}
     kernel -> page   {type: "frame", page}, with the Frame as JSON in the one buffer

@@ -104,6 +104,33 @@ test("a frame that leaves a gap brings a fresh one", () => {
   assert.deepEqual(model.sent.map(({ fresh }) => fresh), [true, true]);
 });
 
+test("it is busy until the kernel has answered the latest look", () => {
+  const link = opened();
+  model.deliver(link, frame(["a"], [row("a")]));
+  assert.equal(link.isBusy, false);
+  link.look({ search: "x" });
+  link.look({ search: "xy" });
+  assert.equal(link.isBusy, true);
+  const busy = [];
+  for (const asked of [0, 1, 2]) {
+    model.deliver(link, frame(["a"], [], { asked, number: asked + 1 }));
+    busy.push(link.isBusy);
+  }
+  assert.deepEqual(busy, [true, true, false]);
+  assert.deepEqual(model.sent.map(({ asked }) => asked), [0, 1, 2]);
+});
+
+test("a look whose answer was lost is sent again, though nothing happens in the run", () => {
+  const link = opened();
+  model.deliver(link, frame([], [], { header: IDLE }));
+  link.look({ search: "x" });
+  mock.timers.tick(3000);
+  assert.deepEqual(model.sent.map(({ search }) => search), ["", "x", "x"]);
+  model.deliver(link, frame([], [], { header: IDLE, asked: 1, number: 1 }));
+  mock.timers.tick(3_600_000);
+  assert.equal(model.sent.length, 3);
+});
+
 test("frames for other pages are passed over", () => {
   const link = opened();
   model.deliver(/** @type {any} */ ({ page: "other" }), frame([], [], { revision: 9 }));

@@ -35,5 +35,5 @@ export function header(some = {}) {
  * @param {Partial<import("../evercell_widgets/static/types.js").Frame>} some
  */
 export function frame(order, rows, some = {}) {
-  return { revision: 1, number: 0, header: header(), total: order.length, first: 0, order, rows, details: null, approvals: [], ...some };
+  return { revision: 1, asked: 0, number: 0, header: header(), total: order.length, first: 0, order, rows, details: null, approvals: [], ...some };
 }

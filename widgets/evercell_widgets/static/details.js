@@ -29,9 +29,25 @@ export class DetailsPane {
     this.shown = "";
   }
 
+  /** Another row was chosen: until the kernel tells of it, nothing of the one before is there to be
+   * read for its own, or pressed. @param {import("./types.js").RowData} row */
+  expect(row) {
+    this.el.style.minHeight = `${this.el.offsetHeight}px`; // what is below stays where it is
+    this.el.hidden = false;
+    this.el.setAttribute("aria-busy", "true");
+    this.el.dataset.status = row.status;
+    say(this.mark, MARKS[row.status] ?? "·");
+    say(this.title, [row.label, row.text].filter(Boolean).join(" "));
+    for (const el of [this.facts, this.deeds, this.texts]) el.replaceChildren();
+    this.error.hidden = true;
+    this.shown = this.offered = "";
+  }
+
   /** @param {DetailsData | null} details */
   draw(details) {
     this.el.hidden = !details;
+    this.el.style.minHeight = "";
+    this.el.setAttribute("aria-busy", "false");
     const said = JSON.stringify(details);
     if (!details || said === this.shown) return;
     this.shown = said;

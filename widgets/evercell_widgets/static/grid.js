@@ -2,11 +2,13 @@
 //
 //   scroll, keys ─> from, to ─> lines drawn from the store ─> look ahead, if rows are missing
 //
-// It is a treegrid to a screen reader; one row is active, and arrow keys move it.
+// It is a treegrid to a screen reader; one row is active, and arrow keys move it. A row keeps its
+// element while it is in sight, so that a press never ends on a row that came under the pointer
+// since it began.
 
 import { fit, pan, ticks, zoom } from "./axis.js";
 import { h, say } from "./dom.js";
-import { Line } from "./line.js";
+import { Line, ROW } from "./line.js";
 import { ahead, sight } from "./store.js";
 
 /**
@@ -17,7 +19,6 @@ import { ahead, sight } from "./store.js";
  *   search: () => void}} Acts
  */
 
-const ROW = 26; // px, as in run.css
 const MARGIN = 4; // rows drawn above and below the sight
 
 export class Grid {
@@ -34,8 +35,9 @@ export class Grid {
     this.body = h("div", "ec-body");
     this.body.setAttribute("role", "rowgroup");
     this.el.append(this.head(), this.body);
-    /** @type {Line[]} the line for row i is lines[i % lines.length] */
-    this.lines = [];
+    /** @type {Map<string | number, Line>} by the row's id, or its index while it is not here */
+    this.lines = new Map();
+    this.made = 0; // lines, ever
     this.active = 0;
     /** @type {string | null} */
     this.activeId = null;
@@ -82,6 +84,12 @@ export class Grid {
     this.paint();
   }
 
+  /** Whether the rows are not yet those that were asked for. @param {boolean} busy */
+  set busy(busy) {
+    const said = String(busy);
+    if (this.el.getAttribute("aria-busy") !== said) this.el.setAttribute("aria-busy", said);
+  }
+
   paintSoon() {
     if (this.painting) return;
     this.painting = requestAnimationFrame(() => {
@@ -95,35 +103,43 @@ export class Grid {
     const [from, to] = sight(this.el.scrollTop, this.el.clientHeight, ROW, store.total);
     const first = Math.max(0, from - MARGIN);
     const last = Math.min(store.total, to + MARGIN);
-    this.ensure(last - first);
-    const drawn = new Set();
-    for (let index = first; index < last; index++) {
-      const line = this.lines[index % this.lines.length];
-      line.draw(index, store.at(index), index === this.active);
-      line.el.hidden = false;
-      line.el.style.transform = `translateY(${index * ROW}px)`;
-      drawn.add(line);
-    }
-    for (const line of this.lines) if (!drawn.has(line)) line.el.hidden = true;
-    const active = this.active >= first && this.active < last && store.total;
-    if (active) {
-      this.el.setAttribute("aria-activedescendant", this.lines[this.active % this.lines.length].el.id);
-    } else this.el.removeAttribute("aria-activedescendant");
+    this.place(first, last);
+    const row = store.at(this.active);
+    const active = this.active >= first && this.active < last && this.lines.get(row?.id ?? this.active);
+    if (active) this.el.setAttribute("aria-activedescendant", active.el.id);
+    else this.el.removeAttribute("aria-activedescendant");
     this.tick();
     if (to > from && !store.covers(from, to)) this.acts.look(ahead(from, to, store.total));
   }
 
-  /** @param {number} count lines that are needed at once */
-  ensure(count) {
-    if (count <= this.lines.length) return;
-    for (let n = this.lines.length; n < count; n++) {
-      const line = new Line(`ec-${this.name}-${n}`, {
-        toggle: (row) => (this.activate(row), this.acts.toggle(row)),
-        inspect: (row) => (this.activate(row), this.acts.inspect(row)),
-      });
-      this.lines.push(line);
-      this.body.append(line.el);
+  /** Have these rows on the page, and no others. @param {number} first @param {number} last */
+  place(first, last) {
+    const lines = new Map();
+    for (let index = first; index < last; index++) {
+      const row = this.store.at(index);
+      const key = row?.id ?? index;
+      const line = this.lines.get(key) ?? this.line();
+      this.lines.delete(key);
+      lines.set(key, line);
+      line.draw(index, row, index === this.active);
     }
+    for (const { el } of this.lines.values()) {
+      if (el.contains(document.activeElement)) this.el.focus({ preventScroll: true });
+      el.remove();
+    }
+    this.lines = lines;
+    let below = null; // in the order in which they are read
+    for (const { el } of [...lines.values()].reverse()) {
+      if (el.parentNode !== this.body || el.nextSibling !== below) this.body.insertBefore(el, below);
+      below = el;
+    }
+  }
+
+  line() {
+    return new Line(`ec-${this.name}-${++this.made}`, {
+      toggle: (row) => (this.activate(row), this.acts.toggle(row)),
+      inspect: (row) => (this.activate(row), this.acts.inspect(row)),
+    });
   }
 
   /** @param {RowData} row */
@@ -142,10 +158,10 @@ export class Grid {
   /** Let time go on: running times, and the timeline. */
   tick() {
     const now = this.now();
-    for (const line of this.lines) if (!line.el.hidden) line.tick(now);
+    for (const line of this.lines.values()) line.tick(now);
     if (!this.timeline || !this.store.header) return;
     const range = this.range ?? fit(this.store.header, now);
-    for (const line of this.lines) if (!line.el.hidden) line.drawSpan(range, now);
+    for (const line of this.lines.values()) line.drawSpan(range, now);
     const labels = ticks(range, this.store.header.began_at, Math.max(2, this.axis.clientWidth / 72));
     while (this.axis.children.length < labels.length) this.axis.append(h("span", "ec-tick"));
     [...this.axis.children].forEach((child, i) => {

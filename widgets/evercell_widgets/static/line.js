@@ -1,4 +1,4 @@
-// One row on the page. It is drawn again for another row as the list scrolls.
+// One row on the page: one element for as long as the row is in sight, wherever it moves meanwhile.
 
 import { place } from "./axis.js";
 import { button, drawBar, h, say } from "./dom.js";
@@ -9,6 +9,8 @@ import { MARKS, duration, progress, stateWord, ticking } from "./words.js";
  * @typedef {{toggle: (row: RowData) => void, inspect: (row: RowData) => void}} Acts
  */
 
+export const ROW = 26; // px, as in run.css
+
 export class Line {
   /** @param {string} id of the element @param {Acts} acts */
   constructor(id, acts) {
@@ -17,6 +19,7 @@ export class Line {
     this.el = h("div", "ec-line");
     this.el.id = id;
     this.el.setAttribute("role", "row");
+    this.place = -1; // among all rows
     this.fold = h("span", "ec-fold");
     this.fold.setAttribute("aria-hidden", "true");
     this.index = h("span", "ec-index");
@@ -56,7 +59,11 @@ export class Line {
 
   /** @param {number} index @param {RowData | undefined} row @param {boolean} active */
   draw(index, row, active) {
-    this.el.setAttribute("aria-rowindex", String(index + 2)); // the header is the first
+    if (index !== this.place) {
+      this.place = index;
+      this.el.setAttribute("aria-rowindex", String(index + 2)); // the header is the first
+      this.el.style.transform = `translateY(${index * ROW}px)`;
+    }
     this.el.setAttribute("aria-selected", String(active));
     if (row === this.row && row) return;
     this.row = row ?? null;

@@ -8,7 +8,7 @@
 //
 // What the kernel sends can be lost: Jupyter's server drops it while a cell prints too fast. So a
 // page asks for a whole frame when a number is missing, and asks again when it hears nothing for
-// long though the run goes on or the picture is newer than the last frame.
+// long though the run goes on, the picture is newer than the last frame, or a look has no answer.
 
 /**
  * @typedef {import("./types.js").Frame} Frame
@@ -38,6 +38,8 @@ export class Link {
     this.page = `${Date.now().toString(36)}${Math.random().toString(36).slice(2, 8)}-${++pages}`;
     /** @type {Look} */
     this.wanted = { first: 0, count: 40, open: {}, status: "", search: "", inspect: null };
+    this.asked = 0; // the number of that look
+    this.answered = 0; // of the one that the last frame shows
     this.sentAt = 0; // 0: nothing is under way
     this.dirty = false;
     this.fresh = true; // this page has no rows
@@ -78,9 +80,16 @@ export class Link {
   /** @param {Partial<Look>} change */
   look(change) {
     Object.assign(this.wanted, change);
+    this.asked++;
     this.dirty = true;
     if (!this.sentAt) this.send();
     else if (!this.timer) this.timer = window.setTimeout(() => this.send(), PATIENCE);
+    if (!this.watch) this.listen();
+  }
+
+  /** Whether the kernel has not answered the latest look. */
+  get isBusy() {
+    return this.answered < this.asked;
   }
 
   send() {
@@ -88,7 +97,7 @@ export class Link {
     this.timer = 0;
     this.dirty = false;
     this.sentAt = Date.now();
-    this.tell({ type: "look", page: this.page, fresh: this.fresh, ...this.wanted });
+    this.tell({ type: "look", page: this.page, fresh: this.fresh, asked: this.asked, ...this.wanted });
   }
 
   /**
@@ -101,7 +110,7 @@ export class Link {
     const request = ++this.requests;
     return new Promise((resolve) => {
       const late = "No answer from the kernel yet. It may take this up when the running cell ends.";
-      const timer = window.setTimeout(() => this.answered(request, { error: late, word: null }), LATE);
+      const timer = window.setTimeout(() => this.settle(request, { error: late, word: null }), LATE);
       this.waiting.set(request, (wrong) => {
         window.clearTimeout(timer);
         resolve(wrong);
@@ -111,7 +120,7 @@ export class Link {
   }
 
   /** @param {number} request @param {import("./types.js").Wrong | null} wrong */
-  answered(request, wrong) {
+  settle(request, wrong) {
     this.waiting.get(request)?.(wrong);
     this.waiting.delete(request);
   }
@@ -134,7 +143,7 @@ export class Link {
     if (content?.page !== this.page) return;
     if (content.type === "answer") {
       const { request, error, word } = content;
-      this.answered(request, error === null ? null : { error, word: word ?? null });
+      this.settle(request, error === null ? null : { error, word: word ?? null });
     }
     if (content.type !== "frame") return;
     this.isHeard = true;
@@ -144,6 +153,7 @@ export class Link {
     const isNext = frame.number === 0 || frame.number === this.number + 1;
     this.number = frame.number;
     this.revision = frame.revision;
+    this.answered = frame.asked;
     this.goesOn = goesOn(frame.header);
     this.fresh = !this.draw(frame) || !isNext;
     if (this.fresh || this.dirty) this.send();
@@ -155,7 +165,7 @@ export class Link {
   listen() {
     window.clearTimeout(this.watch);
     this.watch = 0;
-    if (!this.goesOn && this.known <= this.revision) return;
+    if (!this.goesOn && this.known <= this.revision && !this.isBusy) return;
     this.watch = window.setTimeout(() => {
       if (this.known > this.revision) this.fresh = true; // the kernel forgot this page
       this.send();

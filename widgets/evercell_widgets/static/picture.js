@@ -29,13 +29,14 @@ export class Picture {
     this.asks = new Asks(act);
     this.header = new Header((status) => this.narrow({ status }));
     this.tools = new Tools({
+      typed: () => this.wait(),
       search: (search) => this.narrow({ search }),
       timeline: (on) => this.showTimeline(on),
       zoom: (factor) => this.grid.zoom(factor),
       leave: () => this.grid.el.focus(),
     });
     this.grid = new Grid(this.store, this.link.page, {
-      look: (change) => this.link.look(change),
+      look: (change) => this.look(change),
       toggle: (row) => this.toggle(row),
       inspect: (row) => this.inspect(row),
       search: () => this.tools.focus(),
@@ -63,30 +64,44 @@ export class Picture {
     this.header.draw(header);
     this.asks.draw(frame.approvals, header.approvals);
     this.grid.draw();
-    const { status, search } = this.link.wanted;
-    this.empty.hidden = frame.total > 0 || !(status || search);
-    if (!frame.details || frame.details.id === this.inspected) this.details.draw(frame.details);
+    this.wait();
+    const { isBusy, wanted } = this.link;
+    this.empty.hidden = isBusy || frame.total > 0 || !(wanted.status || wanted.search);
+    const isTheirs = frame.details ? frame.details.id === this.inspected : !isBusy;
+    if (isTheirs) this.details.draw(frame.details);
     this.tick();
     this.keepTime(goesOn(header));
     return complete;
   }
 
+  /** @param {Partial<import("./types.js").Look>} change */
+  look(change) {
+    this.link.look(change);
+    this.wait();
+  }
+
+  /** Say whether the kernel still has to answer what was asked. */
+  wait() {
+    this.grid.busy = this.tools.timer !== 0 || this.link.isBusy;
+  }
+
   /** @param {{status?: string, search?: string}} change */
   narrow(change) {
     this.grid.el.scrollTop = 0;
-    this.link.look({ ...change, first: 0 });
+    this.look({ ...change, first: 0 });
   }
 
   /** @param {RowData} row */
   toggle(row) {
-    this.link.look({ open: { ...this.link.wanted.open, [row.id]: !row.open } });
+    this.look({ open: { ...this.link.wanted.open, [row.id]: !row.open } });
   }
 
   /** @param {RowData | null} row the same one again closes it */
   inspect(row) {
     this.inspected = row === null || row.id === this.inspected ? null : row.id;
-    if (this.inspected === null) this.details.draw(null);
-    this.link.look({ inspect: this.inspected });
+    if (row === null || this.inspected === null) this.details.draw(null);
+    else this.details.expect(row);
+    this.look({ inspect: this.inspected });
   }
 
   /** @param {boolean} on */

@@ -6,7 +6,7 @@ const PAUSE = 150; // ms without a key after which is searched
 
 export class Tools {
   /**
-   * @param {{search: (text: string) => void, timeline: (on: boolean) => void,
+   * @param {{typed: () => void, search: (text: string) => void, timeline: (on: boolean) => void,
    *   zoom: (factor: number) => void, leave: () => void}} acts
    */
   constructor(acts) {
@@ -15,15 +15,21 @@ export class Tools {
     this.input.type = "search";
     this.input.placeholder = "Search";
     this.input.setAttribute("aria-label", "Search code, arguments, results and errors");
-    let timer = 0;
+    this.timer = 0; // until what was typed is searched for
+    const search = () => {
+      this.timer = 0;
+      acts.search(this.input.value);
+    };
     this.input.addEventListener("input", () => {
-      window.clearTimeout(timer);
-      timer = window.setTimeout(() => acts.search(this.input.value), PAUSE);
+      window.clearTimeout(this.timer);
+      this.timer = window.setTimeout(search, PAUSE);
+      acts.typed();
     });
     this.input.addEventListener("keydown", (event) => {
       if (event.key !== "Escape") return;
       this.input.value = "";
-      acts.search("");
+      window.clearTimeout(this.timer);
+      search();
       acts.leave();
     });
     const zooms = h("span", "ec-zooms");

@@ -32,7 +32,8 @@
  * @typedef {{run: string, activity: string, prompt: string, schema: string | null, since: number,
  *   due: number | null, asker: string, acts: boolean}} ApprovalData
  *
- * @typedef {{revision: number, number: number, header: Header, total: number, first: number, order: string[],
+ * @typedef {{revision: number, number: number, asked: number,
+ *   header: Header, total: number, first: number, order: string[],
  *   rows: RowData[], details: Details | null, approvals: ApprovalData[]}} Frame
  *
  * @typedef {{get(name: string): any, on(name: string, listener: (...args: any[]) => void): void,
