@@ -119,13 +119,19 @@ def test_the_panel_lists_runs_and_the_picker_begins_another(
     expect(picker).not_to_have_text(first)
     expect(picker).to_have_attribute("title", re.compile("kernel 2$"))  # which runs its cells
     wait_for_badge(lab, 1, "ran")  # not restored: it is a new run
+    second = page.inner_text(".evercell-Picker")
+    page.click(".evercell-Picker")
+    page.get_by_text("Fork This Run…").click()
+    page.get_by_role("button", name="Fork", exact=True).click()
+    expect(picker).not_to_have_text(second)
+    wait_for_badge(lab, 1, "restored")  # what the forked run had finished
     page.click(".evercell-Picker")
     page.get_by_text("All Runs of This Folder").click()
     runs = page.locator(".evercell-Runs-run")
-    expect(runs).to_have_count(2)
+    expect(runs).to_have_count(3)
     expect(runs.first).to_have_attribute("aria-current", "true")
     page.fill(".evercell-Runs input", "picker stopped")
-    expect(runs).to_have_count(1)
+    expect(runs).to_have_count(2)
     page.fill(".evercell-Runs input", "nothing like it")
     expect(page.locator(".evercell-Runs-message")).to_have_text("No run matches.")
     page.fill(".evercell-Runs input", "")

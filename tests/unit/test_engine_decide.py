@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from evercell.engine.decide import (
     Answer,
@@ -125,6 +126,12 @@ def step(status: str, **more: object) -> StepRecord:
 def test_a_finished_step_is_always_answered(resuming: bool, at_most_once: bool) -> None:
     decision = decide_step(step("completed"), resuming=resuming, at_most_once=at_most_once)
     assert decision == Answer("a-2", 3, RESULT)
+
+
+@pytest.mark.parametrize("status", ["failed", "retrying", "in doubt"])
+def test_what_only_the_forked_run_tried_begins_anew(status: str) -> None:
+    tried = structs.replace(step(status), shared=True)
+    assert decide_step(tried, resuming=False, at_most_once=False) == Attempt(None, 1)
 
 
 def test_a_failed_step_is_raised_again_on_resume_and_tried_again_by_its_user() -> None:

@@ -42,6 +42,7 @@ __all__ = [
     "Refuse",
     "Restore",
     "SlotStatus",
+    "another_attempt",
     "decide_cell",
     "decide_step",
 ]
@@ -256,13 +257,21 @@ def decide_step(
     being run once more by its user, who wants what failed to be tried again.
     """
     if record is None:
-        return Attempt(None, 1)
+        return another_attempt(None)
     if record.status == "completed" and record.result is not None:
         return Answer(record.activity_id, record.attempts, record.result)
     if record.status == "failed":
         if resuming and record.error is not None:
             return RaiseAgain(record.activity_id, record.error)
-        return Attempt(record.activity_id, record.attempts + 1)
+        return another_attempt(record)
     if at_most_once and record.status != "retrying":  # the last failure is known: nothing hangs
         return Refuse(record.activity_id, record.attempts)
+    return another_attempt(record)
+
+
+def another_attempt(record: StepRecord | None) -> Attempt:
+    """The next attempt of a call. One that only another run made, from which this one was forked,
+    is this run's first."""
+    if record is None or record.shared:
+        return Attempt(None, 1)
     return Attempt(record.activity_id, record.attempts + 1)

@@ -14,8 +14,9 @@ from evercell import __version__
 from evercell.clock import SystemClock
 from evercell.engine.scope import Scope
 from evercell.engine.state import RunState
+from evercell.errors import UsageError
 from evercell.events import RunAttached, RunDetached, RunFinished, RunStarted
-from evercell.history import StepTable
+from evercell.history import StepTable, same_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from evercell.engine.waitlist import WaitList
     from evercell.history import History, RunLock
 
-__all__ = ["ABI", "Run", "RunRequest", "begin_run", "open_run"]
+__all__ = ["ABI", "Run", "RunRequest", "begin_run", "check_fork", "fork_run", "open_run"]
 
 ABI = sys.implementation.cache_tag
 
@@ -133,9 +134,47 @@ def open_run(history: History, request: RunRequest, clock: Clock | None = None) 
 def begin_run(history: History, request: RunRequest, clock: Clock | None = None) -> Run:
     """Begin another run of the notebook, which is its current run from now on."""
     clock = clock or SystemClock()
+    return _begin(history, request, clock, state=RunState(), slots=frozenset())
+
+
+def check_fork(history: History, request: RunRequest, origin: str) -> None:
+    """Raise UsageError unless `origin` is a run of this notebook with these parameters."""
+    known = history.run(origin)
+    if known.workflow != "notebook":
+        raise UsageError(
+            f"Run {origin} is a workflow's: handle.fork() or `evercell fork` forks that."
+        )
+    here = request.notebook, dict(request.parameters)
+    if known.notebook != here[0] or not same_parameters(known.parameters, here[1]):
+        raise UsageError(
+            f"Run {origin} is of {known.notebook} with the parameters {known.parameters}, and this "
+            f"kernel is at {here[0]} with {here[1]}. Fork it from a kernel of that notebook."
+        )
+
+
+def fork_run(history: History, request: RunRequest, clock: Clock, origin: str) -> Run:
+    """Begin another run of the notebook, which is its current run from now on and knows all that
+    the run `origin` has finished so far."""
+    with history.reading():
+        state = RunState.fold(history.cell_events(origin))
+        slots = frozenset(history.step_slots(origin))
+        place = history.last_place(origin)
+    return _begin(history, request, clock, state=state, slots=slots, origin=(origin, place))
+
+
+def _begin(
+    history: History,
+    request: RunRequest,
+    clock: Clock,
+    *,
+    state: RunState,
+    slots: frozenset[str],
+    origin: tuple[str, int] | tuple[None, None] = (None, None),
+) -> Run:
     run_id = clock.new_id()
     lock = history.attach(run_id)
-    run = Run(history, clock, run_id, request, lock, RunState(), frozenset())
+    run = Run(history, clock, run_id, request, lock, state, slots)
+    forked_from, forked_at = origin
     history.append(
         RunStarted(
             run_id=run_id,
@@ -145,6 +184,8 @@ def begin_run(history: History, request: RunRequest, clock: Clock | None = None)
             parameters=dict(request.parameters),
             python=ABI or "",
             evercell=__version__,
+            forked_from=forked_from,
+            forked_at=forked_at,
         )
     )
     _attached(run)

@@ -18,7 +18,14 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import msgspec
 
 from evercell.codec import canonical, exceptions, values
-from evercell.engine.decide import Answer, Attempt, RaiseAgain, Refuse, decide_step
+from evercell.engine.decide import (
+    Answer,
+    Attempt,
+    RaiseAgain,
+    Refuse,
+    another_attempt,
+    decide_step,
+)
 from evercell.errors import InDoubtError, PayloadError, RestoreError, StepFailedError
 from evercell.events import StepsAnswered
 
@@ -128,35 +135,45 @@ class Scope:
                 ordinal, usual, record = replay.find(key)
         entered: Answered | Raised | Call
         if usual is not None:  # what deciding would come to: a replay is here a million times
-            (activity_id, data), attempts = usual, 1
+            activity_id, data = usual
             self._report(activity_id)
             entered = Answered(values.decode("json", data, self.live))
         else:
-            activity_id, attempts = (record.activity_id, record.attempts) if record else ("", 0)
             entered = self._decided(step, record, key, ordinal)
         if again is None or self.resuming or not isinstance(entered, Answered):
             return entered
         if not again(entered.value):
             return entered
-        return Call(activity_id, key, ordinal, attempts + 1, first=False)
+        attempt = another_attempt(record) if usual is None else Attempt(usual[0], 2)
+        return self._call(attempt, key, ordinal)
 
     def _decided(
         self, step: StepIdentity, record: StepRecord | None, key: bytes, ordinal: int
     ) -> Answered | Raised | Call:
         decision = decide_step(record, resuming=self.resuming, at_most_once=step.at_most_once)
         match decision:
-            case Answer():
-                return self._answer(step, decision, key, ordinal)
+            case Answer(activity_id, _, result):
+                try:
+                    value = values.decode(result.encoding, self.history.fetch(result), self.live)
+                except (PayloadError, RestoreError) as error:
+                    self.notes.append(f"{step.name} runs again: {error}")
+                    return self._call(another_attempt(record), key, ordinal)
+                self._report(activity_id)
+                return Answered(value)
             case RaiseAgain(activity_id, error):
                 self._report(activity_id)
                 return Raised(self.exception(step.name, error))
             case Refuse(_, attempt):
                 return Raised(_in_doubt(step.name, attempt))
-            case Attempt(known, attempt):
-                first = known is None
-                activity_id = known or self.history.new_activity_id()
-                details = None if first else self.table().heartbeats.get(activity_id)
-                return Call(activity_id, key, ordinal, attempt, first, details)
+            case Attempt():
+                return self._call(decision, key, ordinal)
+
+    def _call(self, attempt: Attempt, key: bytes, ordinal: int) -> Call:
+        known = attempt.activity_id
+        if known is None:
+            return Call(self.history.new_activity_id(), key, ordinal, attempt.attempt, first=True)
+        details = self.table().heartbeats.get(known)
+        return Call(known, key, ordinal, attempt.attempt, first=False, details=details)
 
     def count(self, key: bytes) -> int:
         """The ordinal of one more call with this key."""
@@ -165,19 +182,6 @@ class Scope:
             ordinal = self._ordinals.get(key, 0)
             self._ordinals[key] = ordinal + 1
             return ordinal
-
-    def _answer(
-        self, step: StepIdentity, decision: Answer, key: bytes, ordinal: int
-    ) -> Answered | Call:
-        """The recorded result, or, where it can't be read, the call once more."""
-        result = decision.result
-        try:
-            value = values.decode(result.encoding, self.history.fetch(result), self.live)
-        except (PayloadError, RestoreError) as error:
-            self.notes.append(f"{step.name} runs again: {error}")
-            return Call(decision.activity_id, key, ordinal, decision.attempts + 1, first=False)
-        self._report(decision.activity_id)
-        return Answered(value)
 
     def table(self) -> StepTable:
         """The slot's recorded calls by (key, ordinal)."""

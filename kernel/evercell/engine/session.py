@@ -14,7 +14,7 @@ from evercell.engine.feed import RunFeed
 from evercell.engine.notebook import NotebookRun
 from evercell.engine.post import Post
 from evercell.engine.receiver import NotebookReceiver, interrupt_main_thread
-from evercell.engine.run import begin_run, open_run
+from evercell.engine.run import begin_run, check_fork, fork_run, open_run
 from evercell.engine.scope import forget_scopes
 from evercell.engine.waitlist import WaitList
 from evercell.engine.workflow.holder import hold_worker
@@ -227,13 +227,28 @@ class Session:
 
     def new_run(self) -> str:
         """Leave the current run and begin another; returns its id. Variables stay as they are."""
+        self._leave()
+        self.cells = self._take(begin_run(self.history, self.request, self.clock))
+        return self.run_id
+
+    def fork_run(self, run: str | None = None) -> str:
+        """Leave the current run and begin one that knows what `run` has finished (its id or the
+        beginning of it; None: the current one); returns its id. Variables stay as they are.
+
+        Raises RunNotFoundError, and UsageError for a run that this kernel can't fork.
+        """
+        origin = self.run_id if run is None else self.history.run(run).run_id
+        check_fork(self.history, self.request, origin)
+        self._leave()
+        self.cells = self._take(fork_run(self.history, self.request, self.clock, origin))
+        return self.run_id
+
+    def _leave(self) -> None:
         self._stop_workflows()
         self.cells.provide(None, run=True)
         self.cells.verifying.close()
         self._leave_run()
         self.cells.run.detach()
-        self.cells = self._take(begin_run(self.history, self.request, self.clock))
-        return self.run_id
 
     def wait_for_workflows(self) -> Iterator[tuple[str, str, str]]:
         """(run_id, workflow, how it ended) of each run that is open now, as they end; an interrupt

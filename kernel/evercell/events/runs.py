@@ -42,6 +42,8 @@ class RunStarted(Event, frozen=True):
     python: str  # the ABI that pickles and bytecode depend on, "cpython-311"
     evercell: str  # release that wrote it
     start: WorkflowStart | None = None  # of an `@workflow` function
+    forked_from: str | None = None  # of a notebook: run_id whose history it shares up to
+    forked_at: int | None = None  # this place in that run's order (`seq` in the store)
 
 
 class RunAttached(Event, frozen=True):

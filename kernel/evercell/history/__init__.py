@@ -5,7 +5,15 @@ from evercell.history.keys import key_file
 from evercell.history.locks import RunLock
 from evercell.history.machines import user_name
 from evercell.history.parameters import bind
-from evercell.history.queries import KnownRun, RunRecord, RunStatus, StepRecord, StepStatus, Table
+from evercell.history.queries import (
+    KnownRun,
+    RunRecord,
+    RunStatus,
+    StepRecord,
+    StepStatus,
+    Table,
+    same_parameters,
+)
 from evercell.history.steps import StepTable
 from evercell.history.store import History, Listener
 
@@ -23,5 +31,6 @@ __all__ = [
     "Table",
     "bind",
     "key_file",
+    "same_parameters",
     "user_name",
 ]

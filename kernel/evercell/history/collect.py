@@ -89,7 +89,7 @@ def plan(
     for run in asked:
         if run.run_id not in gone:
             fork = _fork_of(run, runs, gone)
-            kept[run.run_id] = f"run {fork} was forked from a workflow of it"
+            kept[run.run_id] = f"run {fork} was forked from it, or from a workflow of it"
     protected = _latest(oldest_first, retention.keep)
     candidates = [it for it in oldest_first if not it.is_open and it.run_id not in protected]
     if retention.older_than is not None:

@@ -29,7 +29,8 @@ class Kin:
 def kin(connection: duckdb.DuckDBPyConnection) -> dict[str, Kin]:
     """Every run that has begun, in the order in which they were started."""
     rows = connection.execute(
-        """SELECT run_id, host_run, detail->>'$.start.parent', detail->>'$.start.forked_from'
+        """SELECT run_id, host_run, detail->>'$.start.parent',
+            coalesce(detail->>'$.start.forked_from', detail->>'$.forked_from')
         FROM store.event WHERE type = 'RunStarted' ORDER BY rowid"""
     ).fetchall()
     return {

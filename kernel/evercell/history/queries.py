@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -19,6 +21,7 @@ from evercell.events import (
     RunStarted,
     decode_event,
 )
+from evercell.history.lineage import Shared, ended_waits, lineage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,6 +121,7 @@ class StepRecord(msgspec.Struct, frozen=True, gc=False):  # a tree of plain data
     at_most_once: bool
     result: Payload | None
     error: ErrorInfo | None
+    shared: bool = False  # another run's, from which this one was forked
 
 
 _RUNS = """
@@ -131,9 +135,10 @@ ORDER BY s.rowid
 
 _WHOLE = """
 SELECT seq, type, body, tag FROM store.event
-WHERE run_id = $run_id AND list_contains($types, type)
+WHERE run_id = $run_id AND list_contains($types, type) AND seq <= $top
 ORDER BY seq
 """
+_LAST = 2**63 - 1  # any place in a run's order comes before
 _CELLS = [
     "CellStarted", "CellCompleted", "CellFailed", "CellRestored", "CellAccepted", "CellForgotten",
     "CellVerified",
@@ -198,11 +203,12 @@ def latest_attachment(connection: duckdb.DuckDBPyConnection, run_id: str) -> Att
 
 
 def cell_events(connection: duckdb.DuckDBPyConnection, run_id: str, check: Check) -> list[Event]:
-    """The run's cell events in order, as they were recorded; those that fail `check` are left
-    out, and ends whose beginning is."""
+    """The run's cell events in order, as they were recorded, after those that it shares; those
+    that fail `check` are left out, and ends whose beginning is."""
     begun: set[str] = set()
     events: list[Event] = []
-    for event in _whole_events(connection, run_id, _CELLS, check):
+    runs = [*lineage(connection, run_id, check), Shared(run_id, _LAST)]
+    for event in chain.from_iterable(_whole_events(connection, run, _CELLS, check) for run in runs):
         match event:
             case CellStarted(activity_id=activity):
                 begun.add(activity)
@@ -214,17 +220,24 @@ def cell_events(connection: duckdb.DuckDBPyConnection, run_id: str, check: Check
 
 
 def wait_events(connection: duckdb.DuckDBPyConnection, run_id: str, check: Check) -> list[Event]:
-    """What a run's cells waited for, what reached them, and commands, in order; those that fail
-    `check` are left out."""
-    return list(_whole_events(connection, run_id, _WAITS, check))
+    """What a run's cells waited for, what reached them, and commands, in order, after what ended
+    of that in runs that it shares; those that fail `check` are left out."""
+    shared = [
+        event
+        for run in lineage(connection, run_id, check)
+        for event in ended_waits(_whole_events(connection, run, _WAITS, check))
+    ]
+    return [*shared, *_whole_events(connection, Shared(run_id, _LAST), _WAITS, check)]
 
 
 def _whole_events(
-    connection: duckdb.DuckDBPyConnection, run_id: str, types: list[str], check: Check
+    connection: duckdb.DuckDBPyConnection, run: Shared, types: list[str], check: Check
 ) -> Iterator[Event]:
-    rows = connection.execute(_WHOLE, {"run_id": run_id, "types": types}).fetchall()
+    rows = connection.execute(
+        _WHOLE, {"run_id": run.run_id, "types": types, "top": run.top}
+    ).fetchall()
     for seq, kind, body, tag in rows:
-        if check(tag, (run_id, seq, kind, body)):
+        if check(tag, (run.run_id, seq, kind, body)):
             yield decode_event(body)
 
 
@@ -263,14 +276,18 @@ def known_runs(connection: duckdb.DuckDBPyConnection, check: Check) -> list[Know
     return list(runs.values())
 
 
-def step_slots(connection: duckdb.DuckDBPyConnection, run_id: str) -> dict[str, int]:
-    """How many steps each of the run's slots has; slots without any are absent."""
-    rows = connection.execute(
-        """SELECT slot, count(*) FROM store.event
-        WHERE run_id = ? AND type = 'StepStarted' GROUP BY slot""",
-        [run_id],
-    ).fetchall()
-    return dict(rows)
+def step_slots(connection: duckdb.DuckDBPyConnection, run_id: str, check: Check) -> dict[str, int]:
+    """How many steps each of the run's slots has, with those that it shares; slots without any are
+    absent."""
+    found: Counter[str] = Counter()
+    for run in (*lineage(connection, run_id, check), Shared(run_id, _LAST)):
+        rows = connection.execute(
+            """SELECT slot, count(*) FROM store.event
+            WHERE run_id = ? AND type = 'StepStarted' AND seq <= ? GROUP BY slot""",
+            [run.run_id, run.top],
+        ).fetchall()
+        found.update(dict(rows))
+    return dict(found)
 
 
 def foreign_keys(connection: duckdb.DuckDBPyConnection, key: UserKey) -> list[str]:

@@ -28,6 +28,7 @@ from evercell.history.inbox import Inbox
 from evercell.history.interrupts import interruptible
 from evercell.history.journal import Journal
 from evercell.history.keys import UserKey
+from evercell.history.lineage import last_place, lineage
 from evercell.history.locks import RunLock
 from evercell.history.machines import FRESH, is_shared, seconds_since_write
 from evercell.history.payloads import Data, PayloadStore
@@ -37,7 +38,7 @@ from evercell.history.reader import Reader
 from evercell.history.reread import run_events
 from evercell.history.results import Result, no_result, relation_of, result_of, write_parquet
 from evercell.history.schema import claim_folder
-from evercell.history.steps import StepTable, step_table
+from evercell.history.shared import step_table_of
 from evercell.history.workflows import WorkflowHistory
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from evercell.history.steps import StepTable
     from evercell.history.upkeep import Upkeep
 
 __all__ = ["History", "Listener"]
@@ -263,7 +265,17 @@ class History:
 
     def cell_costs(self, run_id: str) -> dict[str, Cost]:
         """What each finished execution of a cell had cost, by its activity_id."""
-        return self._reader.read(lambda connection: cell_costs(connection, run_id))
+        return self._checked(
+            lambda it, check: {
+                activity_id: cost
+                for run in (*(shared.run_id for shared in lineage(it, run_id, check)), run_id)
+                for activity_id, cost in cell_costs(it, run).items()
+            }
+        )
+
+    def last_place(self, run_id: str) -> int:
+        """The place of the run's latest event in its order: what a fork shares ends there."""
+        return self._reader.read(lambda connection: last_place(connection, run_id))
 
     def events(self, run_id: str, *, hosted: bool = False) -> list[Event]:
         """All events of the run, in order; with `hosted`, then those of the workflows' runs that
@@ -282,13 +294,13 @@ class History:
         lend = self._reader.read_folded
 
         def run(connection: duckdb.DuckDBPyConnection) -> StepTable:
-            return step_table(connection, run_id, slot, self._proof(connection), lend)
+            return step_table_of(connection, run_id, slot, self._proof(connection), lend)
 
         return self._reader.read(run) if fold else lend(run)
 
     def step_slots(self, run_id: str) -> dict[str, int]:
         """How many steps each slot has: where it has none, `step_records` need not be asked."""
-        return self._reader.read(lambda connection: queries.step_slots(connection, run_id))
+        return self._checked(lambda it, check: queries.step_slots(it, run_id, check))
 
     def reading(self) -> AbstractContextManager[None]:
         """Keep DuckDB open for this thread's reads in the block: several cost one opening."""

@@ -137,6 +137,13 @@ class CellExecutor:
         self._changed()
         return self._session
 
+    def fork_run(self, run: str | None = None) -> CellSession:
+        """Begin another run that knows what `run` (None: the current one) has finished."""
+        session = self.open()
+        session.fork_run(run)
+        self._changed()
+        return session
+
     def _open(self, *, fresh: bool) -> CellSession:
         place = self.place()
         project = place.file.parent if place.file is not None else self._cwd

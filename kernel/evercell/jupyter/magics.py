@@ -193,6 +193,14 @@ def _new_run(use: _Use) -> None:
     print(f"run {session.run_id} begins with the next cell")  # noqa: T201
 
 
+def _fork(use: _Use) -> None:
+    """%evercell fork [RUN]
+    Begin another run of this notebook that knows what RUN, or the current one, has finished:
+    restart and run all, and its cells come back and its steps are answered. RUN stays as it is."""
+    session = use.cells.fork_run(use.arguments or None)
+    print(f"run {session.run_id} begins with the next cell")  # noqa: T201
+
+
 def _finish(use: _Use) -> None:
     """%evercell finish completed|failed|canceled
     Record that the run came to its end; `evercell run` does so. Running a cell reopens it."""
@@ -252,6 +260,7 @@ COMMANDS: dict[str, Callable[[_Use], Any]] = {
     "forget": _forget,
     "run": _run,
     "new-run": _new_run,
+    "fork": _fork,
     "finish": _finish,
     "wait": _wait,
     "sql": _sql,

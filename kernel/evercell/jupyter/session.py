@@ -89,6 +89,10 @@ class CellSession(Protocol):
         """Leave the run and begin another; its id."""
         ...
 
+    def fork_run(self, run: str | None = None) -> str:
+        """Leave the run and begin one that knows what `run`, or this one, has finished; its id."""
+        ...
+
     def finish(self, status: Literal["completed", "failed", "canceled"]) -> None:
         """Record that the run came to its end; durable on return."""
         ...

@@ -1,6 +1,6 @@
 // What the toolbar, the menu and the command palette can do with a notebook's run.
 
-import { confirmNewRun, confirmStop } from "./dialogs.js";
+import { confirmFork, confirmNewRun, confirmStop } from "./dialogs.js";
 import { showPreview } from "./preview.js";
 import { notebook } from "./shared.js";
 
@@ -33,11 +33,27 @@ export async function preview(target) {
  * @param {Target} target
  */
 export async function beginRun({ panel, channel }) {
-  if (!(await confirmNewRun(channel))) return;
+  if (await confirmNewRun(channel)) await beginWith(panel, "%evercell new-run");
+}
+
+/**
+ * Begin another run of this notebook that knows what this one has finished.
+ * @param {Target} target
+ */
+export async function forkRun({ panel, channel }) {
+  const run = channel.run?.run_id;
+  if (run && (await confirmFork())) await beginWith(panel, `%evercell fork ${run}`);
+}
+
+/**
+ * @param {NotebookPanel} panel
+ * @param {string} magic
+ */
+async function beginWith(panel, magic) {
   const kernel = panel.sessionContext.session?.kernel;
   if (!kernel) return;
   // As a cell, so that it waits for the one that runs; the magic is no part of any run.
-  const { done } = kernel.requestExecute({ code: "%evercell new-run", store_history: false });
+  const { done } = kernel.requestExecute({ code: magic, store_history: false });
   const { content } = await done;
   if (content.status === "ok") await restartAndRun(panel);
 }

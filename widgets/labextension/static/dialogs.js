@@ -32,6 +32,19 @@ export async function confirmNewRun(channel) {
   return button.accept;
 }
 
+export async function confirmFork() {
+  const { Dialog, showDialog } = apputils;
+  const { button } = await showDialog({
+    title: "Fork this run?",
+    body: text(
+      "A new run begins that knows what this one has finished: the kernel restarts and all cells run, " +
+        "finished ones come back, finished steps are not called again. This run stays as it is.",
+    ),
+    buttons: [Dialog.cancelButton(), Dialog.okButton({ label: "Fork" })],
+  });
+  return button.accept;
+}
+
 /** @param {string} words */
 function text(words) {
   return new widgets.Widget({ node: h("div", "evercell-Dialog", words) });

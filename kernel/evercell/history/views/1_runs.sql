@@ -171,7 +171,7 @@ SELECT
     r.detail->>'$.start.first' AS first_run,
     r.detail->>'$.start.continued_from' AS continued_from,
     f.detail->>'$.next_run' AS next_run,
-    r.detail->>'$.start.forked_from' AS forked_from,
+    coalesce(r.detail->>'$.start.forked_from', r.detail->>'$.forked_from') AS forked_from,
     CAST(r.detail->>'$.start.forked_at' AS BIGINT) AS forked_at,
     t.memo,
     t.attributes AS search_attributes,
@@ -214,7 +214,7 @@ COMMENT ON COLUMN runs.first_run IS 'run_id of the first run of the chain, where
 COMMENT ON COLUMN runs.continued_from IS 'run_id before it in the chain';
 COMMENT ON COLUMN runs.next_run IS 'run_id that goes on, where it continued as new';
 COMMENT ON COLUMN runs.forked_from IS 'run_id whose history it shares';
-COMMENT ON COLUMN runs.forked_at IS 'How many of that run''s events it shares';
+COMMENT ON COLUMN runs.forked_at IS 'How many of that run''s events a workflow''s fork shares';
 COMMENT ON COLUMN runs.memo IS 'Memo of a workflow''s run as it is now, a JSON object';
 COMMENT ON COLUMN runs.search_attributes IS 'Search attributes of a workflow''s run as they are now, a JSON object';
 COMMENT ON COLUMN runs.input_id IS 'Payload id of a workflow''s arguments, for evercell.load';

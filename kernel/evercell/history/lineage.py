@@ -1,0 +1,104 @@
+"""A notebook's run that was forked from another one shares its history up to that point.
+
+    lineage(run) ─> the runs that it shares, the oldest first, each up to a place in its order
+
+What is shared stays the other run's: nothing is copied, so nothing is counted twice. Waits that had
+not ended, and signals that nobody had taken, stay with the other run altogether.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from evercell.events import (
+    ApprovalAnswered,
+    ApprovalRequested,
+    RunStarted,
+    SignalAwaited,
+    SignalReceived,
+    SignalTaken,
+    TimerCanceled,
+    TimerFired,
+    TimerStarted,
+    decode_event,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import duckdb
+
+    from evercell.events import Event
+    from evercell.history.queries import Check
+
+__all__ = ["Shared", "ended_steps", "ended_waits", "last_place", "lineage"]
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """A run, and up to which place in its order it is shared."""
+
+    run_id: str
+    top: int
+
+
+def lineage(connection: duckdb.DuckDBPyConnection, run_id: str, check: Check) -> list[Shared]:
+    """What the run shares of others, the oldest first; only on the word of this user's records."""
+    found: list[Shared] = []
+    while True:
+        row: Any = connection.execute(
+            """SELECT seq, type, body, tag FROM store.event
+            WHERE run_id = ? AND type = 'RunStarted' LIMIT 1""",
+            [run_id],
+        ).fetchone()
+        if row is None or not check(row[3], (run_id, *row[:3])):
+            break
+        event = decode_event(row[2])
+        if not isinstance(event, RunStarted) or event.forked_from is None:
+            break
+        run_id = event.forked_from
+        found.append(Shared(run_id, event.forked_at or 0))
+    return found[::-1]
+
+
+def last_place(connection: duckdb.DuckDBPyConnection, run_id: str) -> int:
+    """The place of the run's latest event."""
+    row: Any = connection.execute(
+        "SELECT max(seq) FROM store.event WHERE run_id = ?", [run_id]
+    ).fetchone()
+    return row[0] or 0
+
+
+def ended_steps(connection: duckdb.DuckDBPyConnection, run: Shared) -> set[str]:
+    """The activity_ids of the steps that had ended in what is shared of the run."""
+    rows = connection.execute(
+        """SELECT DISTINCT activity_id FROM store.event
+        WHERE run_id = ? AND seq <= ? AND type IN ('StepCompleted', 'StepFailed')""",
+        [run.run_id, run.top],
+    ).fetchall()
+    return {activity_id for (activity_id,) in rows}
+
+
+def ended_waits(events: Iterable[Event]) -> list[Event]:
+    """Of a run's waits those that came to their end, with what ended them."""
+    events = list(events)
+    ends: dict[str, Event] = {}
+    for event in events:
+        if isinstance(event, SignalTaken | TimerFired | ApprovalAnswered | TimerCanceled):
+            ends[event.activity_id] = event
+    ended = {it for it, end in ends.items() if not isinstance(end, TimerCanceled)}
+    taken = {end.signal_id for end in ends.values() if isinstance(end, SignalTaken)}
+
+    def is_shared(event: Event) -> bool:
+        match event:
+            case SignalReceived(signal_id=signal_id):
+                return signal_id in taken
+            case TimerStarted() | SignalAwaited() | ApprovalRequested():
+                return event.activity_id in ended
+            case SignalTaken() | TimerFired() | ApprovalAnswered():
+                return ends.get(event.activity_id) is event and event.activity_id in ended
+            case _:
+                return False
+
+    return list(filter(is_shared, events))
