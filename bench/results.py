@@ -36,6 +36,7 @@ class Line:
     value: Spread | None = None
     ratio: Spread | None = None  # of the value to the baseline's, within each round
     difference: Spread | None = None
+    compared: Literal["ratio", "difference"] | None = None  # by its target; None: as its section
     target: str | None = None
     met: bool | None = None  # None: no target, or undecided
     problem: str | None = None  # why there is no value: not installed, or what failed
@@ -105,6 +106,7 @@ def judge(
         value=value,
         ratio=ratio,
         difference=difference,
+        compared=target.of if target and target.of != "value" else None,
         target=str(target) if target else None,
         met=target.met(figure.median) if target and figure else None,
         note=note,

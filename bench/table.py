@@ -31,13 +31,16 @@ def _table(section: Section) -> Table:
     table = Table(title=section.title, title_justify="left", title_style="bold", expand=False)
     table.add_column("", no_wrap=True)
     table.add_column("value", justify="right", no_wrap=True)
+    compares = any(line.ratio or line.difference for line in section.lines)
     if section.baseline:
         sign = "x" if section.compare == "ratio" else "more than"
         table.add_column(f"{sign} {section.baseline}", justify="right")
+    elif compares:
+        table.add_column("to its baseline", justify="right")
     table.add_column("target", no_wrap=True)
     table.add_column("")
     for line in section.lines:
-        compared = [_compared(section, line)] if section.baseline else []
+        compared = [_compared(section, line)] if section.baseline or compares else []
         style = "bold" if line.target else ""
         table.add_row(
             Text(line.contender, style=style), _value(line), *compared, _verdict(line), _note(line)
@@ -52,11 +55,15 @@ def _value(line: Line) -> str:
 
 
 def _compared(section: Section, line: Line) -> str:
-    figure = line.ratio if section.compare == "ratio" else line.difference
+    ratio = (line.compared or section.compare) == "ratio"
+    figure = line.ratio if ratio else line.difference
     if figure is None or line.contender == section.baseline:
         return ""
     numbers = [_number(each) for each in (figure.median, figure.low, figure.high)]
-    return "{} [{}, {}]".format(*numbers)
+    text = "{} [{}, {}]".format(*numbers)
+    if section.baseline:
+        return text
+    return f"{text} x" if ratio else f"{text} {line.unit} more"
 
 
 def _verdict(line: Line) -> Text:
