@@ -164,3 +164,25 @@ def test_an_unwritable_folder_is_a_write_error(tmp_path: Path) -> None:
             History(tmp_path)
     finally:
         tmp_path.chmod(0o700)
+
+
+_AT_A_PROMPT = """
+import sys
+from pathlib import Path
+import duckdb
+from evercell.history import History
+
+history = History(Path(sys.argv[1]))
+asked = "SELECT current_setting('enable_progress_bar') AS bar"
+own = duckdb.connect().sql(asked).fetchall()
+print(own, history.query(asked).rows, history.relation(asked).fetchall())
+history.close()
+"""
+
+
+def test_no_progress_bar_becomes_an_output_of_the_cell_that_runs(tmp_path: Path) -> None:
+    """A program without a file is a prompt or a kernel: there DuckDB shows one after 2 seconds."""
+    answer = subprocess.run(
+        [sys.executable, "-c", _AT_A_PROMPT, tmp_path], capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.split() == ["[(True,)]", "[(False,)]", "[(False,)]"]

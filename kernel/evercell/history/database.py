@@ -110,7 +110,7 @@ class Database:
         import duckdb  # noqa: PLC0415 - see the module's docstring
 
         source, target = (str(it).replace("'", "''") for it in (self.path, path))
-        with duckdb.connect() as connection:
+        with quiet(duckdb.connect()) as connection:
             self._patiently(lambda: connection.execute(f"ATTACH '{source}' AS source (READ_ONLY)"))
             with translated(path):
                 connection.execute(f"ATTACH '{target}' AS copy")
@@ -166,7 +166,7 @@ class Database:
     def _open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         import duckdb  # noqa: PLC0415 - see the module's docstring
 
-        return self._patiently(lambda: duckdb.connect(self.path, read_only=read_only))
+        return self._patiently(lambda: quiet(duckdb.connect(self.path, read_only=read_only)))
 
     def _patiently(self, open_: Callable[[], T]) -> T:
         """What `open_` gives, waiting for other programs to let go of the file."""
@@ -201,6 +201,13 @@ class Database:
         connection.execute("DELETE FROM store.views")
         connection.execute("INSERT INTO store.views VALUES (?)", [_views_digest()])
         connection.commit()
+
+
+def quiet(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """The connection, which shows no bar for what takes more than two seconds: in a kernel that
+    would be an output of the cell that runs, whoever asks."""
+    connection.execute("SET enable_progress_bar = false")
+    return connection
 
 
 @contextmanager
