@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Reach", "follow"]
 
+_NONE: frozenset[str] = frozenset()
+
 
 @dataclass(frozen=True, slots=True)
 class Reach:
@@ -43,14 +45,8 @@ def follow(
 ) -> Reach:
     """Close `names` over `observation` (None for an absent name) and `mates`, the names in the same
     co-variable. `direct_names`: those of `names` that the cell uses itself; None: all."""
-    found: dict[str, bool] = {}
-    stores: set[str] = set()
-    sets: set[str] = set()
-    modules: set[str] = set()
-    direct_modules: set[str] = set()
-    escapes: dict[str, None] = {}
-    seeds = anywhere = shell = False
-    quiet = True
+    found: dict[str, bool] = {}  # whether directly
+    met: dict[str, Observation] = {}
     queue = [(name, direct_names is None or name in direct_names) for name in names]
     while queue:
         name, direct = queue.pop()
@@ -60,29 +56,27 @@ def follow(
         seen = observation(name)
         if seen is None:
             continue
-        stores |= seen.stores
-        sets |= seen.attributes_set
-        modules |= seen.modules
-        if direct:
-            direct_modules |= seen.modules
-        seeds = seeds or seen.seeds
-        anywhere = anywhere or seen.anywhere
-        shell = shell or (direct and seen.shell)
-        quiet = quiet and seen.quiet
-        escapes.update(dict.fromkeys(f"{name}: {reason}" for reason in seen.escapes))
+        met[name] = seen
         queue += [(other, direct) for other in seen.names]
         queue += [(other, direct) for other in mates(name)]
         queue += [(other, False) for other in seen.step_names]
+    return _sum(found, met)
+
+
+def _sum(found: dict[str, bool], met: dict[str, Observation]) -> Reach:
+    """`found` says of each name whether it is reached directly; `met` has those that are there."""
+    direct = frozenset(name for name, is_direct in found.items() if is_direct)
+    every, at_hand = met.values(), [seen for name, seen in met.items() if name in direct]
     return Reach(
-        frozenset(found),
-        frozenset(name for name, direct in found.items() if direct),
-        frozenset(stores),
-        frozenset(sets),
-        tuple(escapes),
-        frozenset(modules),
-        seeds,
-        anywhere,
-        shell,
-        quiet,
-        frozenset(direct_modules),
+        names=frozenset(found),
+        direct=direct,
+        stores=_NONE.union(*(seen.stores for seen in every)),
+        attributes_set=_NONE.union(*(seen.attributes_set for seen in every)),
+        escapes=tuple(f"{name}: {why}" for name, seen in met.items() for why in seen.escapes),
+        modules=_NONE.union(*(seen.modules for seen in every)),
+        seeds=any(seen.seeds for seen in every),
+        anywhere=any(seen.anywhere for seen in every),
+        shell=any(seen.shell for seen in at_hand),
+        quiet=all(seen.quiet for seen in every),
+        direct_modules=_NONE.union(*(seen.modules for seen in at_hand)),
     )

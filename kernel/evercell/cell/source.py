@@ -125,12 +125,15 @@ def parse_source(source: str, transformed: str) -> Source:
         raised = SyntaxError(f"too deeply nested: {error}")
         return Source(digest, None, raised, NO_FACTS, frozenset(directives), (), ())
     facts = code_facts(code)
-    magics = [magic for node in ast.walk(tree) if (magic := read_magic(node)) is not None]
+    nodes = list(ast.walk(tree))
+    magics = [magic for node in nodes if (magic := read_magic(node)) is not None]
     names = [magic.name for magic in magics]
     if names.count("evercell") == len(tree.body) > 0:
         directives.add("volatile")
-    otherwise = _uses_shell_otherwise(tree, magics)
-    direct, decorated = _direct(tree, code, facts)
+    variables = [node for node in nodes if isinstance(node, ast.Name)]
+    otherwise = sum(name.id == "get_ipython" for name in variables) != len(magics)
+    loaded = {name.id for name in variables if isinstance(name.ctx, ast.Load)}
+    direct, decorated = _direct(tree, code, facts, loaded)
     facts, extra = _with_magics(facts, magics, otherwise=otherwise)
     shell = [name for name in names if name not in RESTORABLE and name != "evercell"]
     shell += ["get_ipython()"] if otherwise else []
@@ -147,7 +150,7 @@ def parse_source(source: str, transformed: str) -> Source:
         _definite(tree),
         direct | extra,
         decorated,
-        tuple(dict.fromkeys(n for each in trees for n in _imported(each) if "." in n)),
+        _submodules(trees) if facts.imports else (),
         setups_in([statement for each in trees for statement in each.body]),
     )
 
@@ -175,6 +178,10 @@ def _with_magics(
     )
     names = frozenset().union(*(f.reads | f.deletes for f in inside), *(m.reads for m in magics))
     return merge(own, *inside), names
+
+
+def _submodules(trees: list[ast.Module]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(n for tree in trees for n in _imported(tree) if "." in n))
 
 
 def _imported(tree: ast.Module) -> Iterator[str]:
@@ -207,12 +214,10 @@ def _definite(tree: ast.Module) -> frozenset[str]:
 
 
 def _direct(
-    tree: ast.Module, code: CodeType, facts: CodeFacts
+    tree: ast.Module, code: CodeType, facts: CodeFacts, loaded: set[str]
 ) -> tuple[frozenset[str], tuple[tuple[str, frozenset[str]], ...]]:
-    """What the cell uses while it runs, without the bodies of functions that it only defines."""
-    loaded = {
-        n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)
-    }
+    """What the cell uses while it runs, without the bodies of functions that it only defines.
+    `loaded` are the names whose value stands anywhere in its text."""
     defined: dict[str, list[ast.FunctionDef | ast.AsyncFunctionDef]] = {}
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -238,6 +243,8 @@ def _normal_digest(tree: ast.Module, transformed: str) -> bytes:
 
 
 def _ends_with_semicolon(text: str) -> bool:
+    if ";" not in text:
+        return False
     last = ""
     ignored = (
         tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.ENDMARKER, tokenize.DEDENT
@@ -260,12 +267,6 @@ def _directives(source: str) -> list[Directive]:
 def _reaches_shell(module: str) -> bool:
     """Whether importing `module` is a way to the shell: to register magics, for example."""
     return module.partition(".")[0] == "IPython" and not module.startswith(SHOWS)
-
-
-def _uses_shell_otherwise(tree: ast.Module, magics: list[Magic]) -> bool:
-    """Whether `get_ipython` stands anywhere but in a magic."""
-    mentions = sum(isinstance(n, ast.Name) and n.id == "get_ipython" for n in ast.walk(tree))
-    return mentions != len(magics)
 
 
 def linked_names(
