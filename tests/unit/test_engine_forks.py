@@ -10,7 +10,7 @@ from sessions import Notebook
 
 from evercell.engine.run import RunRequest
 from evercell.engine.session import Session
-from evercell.errors import RunNotFoundError, UsageError
+from evercell.errors import HistoryLockedError, RunNotFoundError, UsageError
 from evercell.history.collect import Retention
 
 if TYPE_CHECKING:
@@ -118,6 +118,29 @@ def test_a_run_of_another_notebook_or_with_other_parameters_is_not_forked(tmp_pa
         assert other.run_id == mine  # it was not left
     finally:
         other.close()
+
+
+@pytest.mark.parametrize("way", ["new_run", "fork_run"])
+def test_where_none_can_be_begun_the_current_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    def refuse(_: str) -> None:
+        raise HistoryLockedError("busy")
+
+    with kernel(tmp_path) as notebook:
+        run_all(notebook, tmp_path)
+        before = notebook.session.run_id
+        with monkeypatch.context() as patch:
+            patch.setattr(notebook.session.history, "attach", refuse)
+            with pytest.raises(HistoryLockedError):
+                getattr(notebook.session, way)()
+        assert notebook.session.run_id == before
+        assert notebook.cell("x = 1").ran
+    with kernel(tmp_path) as notebook:
+        assert run_all(notebook, tmp_path, "x = 1") == [False, False]
+    statuses = "SELECT type FROM events WHERE type IN ('RunAttached', 'RunDetached')"
+    with kernel(tmp_path) as notebook:
+        assert len(notebook.session.history.query(statuses).rows) == 5
 
 
 def test_a_fork_keeps_what_it_was_forked_from(tmp_path: Path) -> None:

@@ -226,29 +226,34 @@ class Session:
         return tuple(self.cells.namespace.pending)
 
     def new_run(self) -> str:
-        """Leave the current run and begin another; returns its id. Variables stay as they are."""
-        self._leave()
-        self.cells = self._take(begin_run(self.history, self.request, self.clock))
-        return self.run_id
+        """Leave the current run and begin another; returns its id. Variables stay as they are.
+
+        Raises what reading the history raises; then the current run goes on.
+        """
+        return self._go_over(lambda: begin_run(self.history, self.request, self.clock))
 
     def fork_run(self, run: str | None = None) -> str:
         """Leave the current run and begin one that knows what `run` has finished (its id or the
         beginning of it; None: the current one); returns its id. Variables stay as they are.
 
-        Raises RunNotFoundError, and UsageError for a run that this kernel can't fork.
+        Raises RunNotFoundError, UsageError for a run that this kernel can't fork, and what reading
+        the history raises; then the current run goes on.
         """
         origin = self.run_id if run is None else self.history.run(run).run_id
         check_fork(self.history, self.request, origin)
-        self._leave()
-        self.cells = self._take(fork_run(self.history, self.request, self.clock, origin))
-        return self.run_id
+        return self._go_over(lambda: fork_run(self.history, self.request, self.clock, origin))
 
-    def _leave(self) -> None:
-        self._stop_workflows()
+    def _go_over(self, begin: Callable[[], Run]) -> str:
         self.cells.provide(None, run=True)
         self.cells.verifying.close()
-        self._leave_run()
-        self.cells.run.detach()
+        run = begin()
+        try:
+            self._stop_workflows()
+            self._leave_run()
+            self.cells.run.detach()
+        finally:
+            self.cells = self._take(run)
+        return self.run_id
 
     def wait_for_workflows(self) -> Iterator[tuple[str, str, str]]:
         """(run_id, workflow, how it ended) of each run that is open now, as they end; an interrupt
