@@ -28,6 +28,13 @@ _ORDER: Sequence[str] = (
 )  # then the rest
 
 
+def pytest_configure() -> None:
+    """A shell that runs a script begins what it puts into the background (`make test &`) with
+    SIGINT ignored, and each process passes that on: servers and kernels of fixtures, too."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_rank)
 
