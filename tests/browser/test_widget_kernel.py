@@ -63,15 +63,16 @@ class Widget:
     def ask(self, text: str) -> Locator:
         return self.view.locator(".ec-ask", has_text=text)
 
-    def inspect(self, kind: str, text: str | re.Pattern[str]) -> None:
-        """Show the details of the row of this kind that says `text`."""
+    def inspect(self, kind: str, text: str | re.Pattern[str]) -> Locator:
+        """Show the details of the last row of this kind that says `text`."""
         row = self.view.locator(f".ec-line[data-kind={kind}]:visible", has_text=text).last
-        if kind == "cell":
+        if kind in {"cell", "workflow"}:  # a click opens and closes them
             row.hover()
             row.locator(".ec-more").click()
         else:
             row.click()
         expect(self.details).to_have_attribute("aria-busy", "false")
+        return row
 
     def search(self, text: str) -> None:
         """Show what matches, and wait until the rows are those."""
@@ -148,6 +149,13 @@ def test_people_act_while_a_cell_blocks_or_waits(
     widget.search("got a picture for hens")
     widget.view.locator(".ec-result", has_text="got a picture for hens").first.wait_for()
     lab.screenshot(f"forked-{app}")
+    fork = widget.inspect("workflow", "publish")  # which waits for its signal
+    widget.press("Cancel run")
+    widget.details.get_by_text("may clean up, then it ends").wait_for()
+    widget.confirm()
+    expect(fork).to_have_attribute("data-status", "canceled")
+    expect(widget.details.get_by_role("button", name="Cancel run")).to_have_count(0)
+    lab.screenshot(f"canceled-{app}")
     widget.search("")
 
     widget.inspect("cell", "threading.Event().wait()")
