@@ -37,18 +37,17 @@ class WorkflowCode(Protocol):
 
 
 _code: Any = None
-_thread = 0  # ident of the only thread that runs workflow code
+_thread = 0  # ident of the thread that runs workflow code now: one at a time does
 
 
 def set_calling(code: Any) -> Any:
     """Make `code` the workflow that calls from this thread; returns the one before. None: none."""
     global _code, _thread
-    before, _code, _thread = _code, code, threading.get_ident()
+    before, _thread = _code, 0  # first: another thread must not take the next code for its own
+    _code, _thread = code, 0 if code is None else threading.get_ident()
     return before
 
 
 def calling_workflow() -> Any:
     """The `WorkflowCode` whose code is calling; None outside workflow code."""
-    if _code is None or threading.get_ident() != _thread:
-        return None
-    return _code
+    return _code if _thread == threading.get_ident() else None

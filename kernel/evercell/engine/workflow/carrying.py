@@ -14,7 +14,7 @@ from evercell import events as e
 from evercell.engine.failures import recorded_error
 from evercell.engine.workflow import starting
 from evercell.engine.workflow.delivering import Messenger
-from evercell.engine.workflow.runner import Job, RunScope
+from evercell.engine.workflow.job import Job, RunScope
 from evercell.errors import (
     WorkflowError,
 )

@@ -1,10 +1,11 @@
-"""How a run can end without a result, as exceptions."""
+"""How a run can end without a result, or stand still, as exceptions."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from evercell.errors import (
+    WorkflowBlockedError,
     WorkflowCanceledError,
     WorkflowError,
     WorkflowFailedError,
@@ -13,9 +14,10 @@ from evercell.errors import (
 )
 
 if TYPE_CHECKING:
+    from evercell.errors import EvercellError
     from evercell.events import RunEnd
 
-__all__ = ["ending_error"]
+__all__ = ["blocked_error", "ending_error"]
 
 _ENDINGS: dict[str, tuple[type[WorkflowError], str]] = {
     "canceled": (WorkflowCanceledError, "was cancelled"),
@@ -31,3 +33,12 @@ def ending_error(status: RunEnd, who: str, reason: str | None = None) -> Workflo
         return None
     kind, words = _ENDINGS[status]
     return kind(f"{who} {words}{f': {reason}' if reason else ''}.")
+
+
+def blocked_error(run_id: str, error: EvercellError) -> WorkflowBlockedError:
+    """The error for who waits for a run that today's code does not fit."""
+    blocked = WorkflowBlockedError(
+        f"run {run_id} is open and can't go on with today's code: {error}"
+    )
+    blocked.__cause__ = error
+    return blocked

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from evercell.engine.workflow.asks import Identity
     from evercell.engine.workflow.context import StepWork
     from evercell.engine.workflow.definition import Workflow
-    from evercell.engine.workflow.runner import RunScope
+    from evercell.engine.workflow.job import RunScope
     from evercell.events import Event, RunStarted, WorkflowStart
 
 __all__ = ["Instance", "Services"]

@@ -4,7 +4,9 @@ on a pool of threads. Attempts and retries are those of every step (engine/attem
     start(job) ─ body ─ retries ... ─ StepCompleted | StepFailed, recorded ─> deliver(run_id, event)
 
 The final event is handed to the workflow in the order of the journal, which is what a replay sees.
-Async steps that end in one round of their loop are recorded, and delivered, at once.
+Async steps that end in one round of their loop are recorded, and delivered, at once. The thread of
+a step that is the only one records its end, carries its run on and begins the next step, by itself
+(turn.py).
 """
 
 from __future__ import annotations
@@ -15,41 +17,31 @@ import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from contextvars import copy_context
-from dataclasses import dataclass, field
+from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from evercell import events as e
-from evercell.codec import exceptions
-from evercell.engine.attempts import Attempts, Commit, drive, drive_async
-from evercell.engine.control import Control
+from evercell.engine.attempts import drive, drive_async
 from evercell.engine.failures import recorded_error
-from evercell.engine.recorder import Recorded
-from evercell.engine.scope import Call, leave_scope
-from evercell.engine.workflow.asks import SLOT
+from evercell.engine.scope import leave_scope
 from evercell.errors import (
     HistoryError,
     InDoubtError,
     StepCanceledError,
-    StepFailedError,
     UsageError,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from contextvars import Context
 
-    from evercell.clock import Clock
-    from evercell.engine.workflow.context import StepWork
-    from evercell.events import ErrorInfo, Event, Payload
-    from evercell.history import History, StepRecord
+    from evercell.engine.control import Control
+    from evercell.engine.workflow.job import Job
+    from evercell.events import Event
 
     Stalled = Callable[[str, Callable[[], None]], None]
     End = tuple[str, Event]
 
-__all__ = ["Job", "RunScope", "StepRunner"]
+__all__ = ["StepRunner"]
 
 _THREADS = 64
 _FINAL = (e.StepCompleted, e.StepFailed)
@@ -59,77 +51,17 @@ class _HandedOn(BaseException):
     """Ends the driving of a step that has nothing to do any more."""
 
 
-@dataclass(slots=True)
-class RunScope:
-    """What a step's attempts need to know of the run that asked for it."""
-
-    history: History
-    clock: Clock
-    run_id: str
-    live: dict[str, Any]
-    cell: str = ""
-    slot: str = SLOT
-    notes: list[str] = field(default_factory=list)
-    activities: dict[str, Control] = field(default_factory=dict)
-
-    def flush(self) -> None:
-        """Nothing waits to be reported: a workflow's replay answers no calls of cells."""
-
-    def remember(self, record: StepRecord) -> None:
-        """The workflow keeps its own account."""
-
-    def keep_heartbeat(self, activity_id: str, details: Payload) -> None:
-        """The attempts of one process know it themselves."""
-
-    def exception(self, name: str, error: ErrorInfo) -> BaseException:
-        """The exception that a recorded failure raises."""
-        if error.payload is None:
-            return StepFailedError(f"step {name!r} failed with {error.type}: {error.message}")
-        data = self.history.get(error.payload)
-        return exceptions.decode_exception(error.payload.encoding, data, self.live)
-
-
-class _Recorded(Recorded):
-    """A workflow records itself that it asked for the step, and that it no longer wants it."""
-
-    def started(self, attempt: int) -> Commit | None:
-        if attempt > 1:
-            return super().started(attempt)
-        return Commit(()) if self.once else None  # that it was asked for must be known for certain
-
-    def canceled(self, attempt: int, reason: str) -> None:
-        pass
-
-
-class Job(msgspec.Struct, frozen=True, gc=False):  # nothing that it holds knows it
-    """One step of one run, to be carried out."""
-
-    scope: RunScope
-    activity_id: str
-    key: bytes
-    ordinal: int
-    attempt: int  # the next one's number
-    work: StepWork
-    details: Payload | None = None  # of the latest heartbeat of an earlier attempt
-
-    def attempts(self) -> Attempts:
-        step = self.work.step
-        call = Call(
-            self.activity_id, self.key, self.ordinal, self.attempt, first=True, details=self.details
-        )
-        recorder = _Recorded(self.scope, call, step.name, lambda: "", once=step.at_most_once)
-        control = Control(self.activity_id)
-        attempts: Attempts = step.attempts(recorder, control, self.work.args, self.work.kwargs)
-        return attempts
-
-
 class StepRunner:
-    """Carries out steps; `deliver([(run_id, event), ...])` is called on the journal's thread."""
+    """Carries out steps; `deliver([(run_id, event), ...])` is called by the thread that recorded
+    them, and with `wake=False` if that calls `go_on` next."""
 
-    def __init__(self, deliver: Callable[[list[End]], None], stalled: Stalled) -> None:
+    def __init__(
+        self, deliver: Callable[..., None], stalled: Stalled, go_on: Callable[[], None]
+    ) -> None:
         """`stalled(why, again)`: the history can't be written; call `again` when it may be."""
         self._deliver = deliver
         self._stalled = stalled
+        self._go_on = go_on
         self._next: list[Job] = []  # that they were asked for is not recorded yet
         self._ended: list[tuple[Job, Sequence[Event]]] = []  # in this round, to be recorded
         self._queue: deque[Job] = deque()  # of async steps
@@ -138,6 +70,8 @@ class StepRunner:
         self._canceled: set[str] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._context = Context()  # of the loop's thread, that bodies begin in
+        self._free = threading.local()  # `job`: the next one of a pool's thread; None: any
         self._pool: ThreadPoolExecutor | None = None
         self._woken = False
         self._closed = False
@@ -216,6 +150,8 @@ class StepRunner:
         for job in started:
             if job.work.step.is_async:
                 self._queue.append(job)
+            elif getattr(self._free, "job", job) is None:
+                self._free.job = job
             else:
                 if self._pool is None:
                     self._pool = ThreadPoolExecutor(_THREADS, "evercell-step")
@@ -228,13 +164,16 @@ class StepRunner:
                 target=self._run_loop, args=(self._loop,), name="evercell-steps", daemon=True
             )
             self._thread.start()
-        if not self._woken:
+        if threading.current_thread() is self._thread:
+            self._begin()
+        elif not self._woken:
             self._woken = True
             self._loop.call_soon_threadsafe(self._begin)
 
     def _run_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)
         leave_scope()
+        self._context = copy_context()
         try:
             loop.run_forever()
         finally:
@@ -260,7 +199,7 @@ class StepRunner:
         while self._queue:
             job = self._queue.popleft()
             if job.activity_id not in self._canceled:
-                context = copy_context()
+                context = self._context.copy()
                 # As loop.create_task, which asks for a factory and a mode first.
                 task = asyncio.Task(self._run_async(job), loop=loop, context=context)
                 self._tasks[job.activity_id] = task, context
@@ -289,7 +228,8 @@ class StepRunner:
     def _collect(self, job: Job, events: Sequence[Event]) -> None:
         """Record the step's end with those of the others that end in this round."""
         if len(self._tasks) == 1:
-            self._commit([(job, events)])
+            if self._commit_alone(job, events):
+                asyncio.get_running_loop().call_soon(self._go_on)  # behind the end of this task
             return
         if not self._ended:
             asyncio.get_running_loop().call_soon(self._commit_round)
@@ -302,25 +242,46 @@ class StepRunner:
     # -- sync steps -----------------------------------------------------------------------------
 
     def _run_sync(self, job: Job) -> None:
-        context = copy_context()
-        context.run(leave_scope)
-        context.run(self._perform_sync, job)
+        following: Job | None = job
+        while following is not None:
+            context = copy_context()
+            context.run(leave_scope)
+            alone = context.run(self._perform_sync, following)
+            following = self._following() if alone else None
 
-    def _perform_sync(self, job: Job) -> None:
+    def _following(self) -> Job | None:
+        """The sync step that comes of what this thread has recorded alone."""
+        self._free.job = None
+        self._go_on()
+        job: Job | None = self._free.job
+        del self._free.job
+        return job
+
+    def _perform_sync(self, job: Job) -> bool:
+        """Whether the thread recorded the step's end by itself."""
+        alone = False
+
+        def end(job: Job, events: Sequence[Event]) -> None:
+            nonlocal alone
+            if len(self._jobs) == 1:
+                alone = self._commit_alone(job, events)
+            else:
+                self._commit([(job, events)])
+
         def commit(*events: Event) -> None:
-            if not self._handed_on(job, events, self._commit_one):
+            if not self._handed_on(job, events, end):
                 job.scope.history.commit(*events)
 
         work = job.work
         body = functools.partial(work.step.__wrapped__, *work.args, **work.kwargs)
-        if job.activity_id in self._canceled:
-            return
-        try:
-            drive(job.attempts(), body, commit)
-        except _HandedOn:
-            pass
-        except (StepCanceledError, HistoryError) as end:
-            self._end_by_order(job, end)
+        if job.activity_id not in self._canceled:
+            try:
+                drive(job.attempts(), body, commit)
+            except _HandedOn:
+                pass
+            except (StepCanceledError, HistoryError) as ended:
+                self._end_by_order(job, ended)
+        return alone
 
     # -- both -----------------------------------------------------------------------------------
 
@@ -354,6 +315,20 @@ class StepRunner:
 
     def _commit_one(self, job: Job, events: Sequence[Event]) -> None:
         self._commit([(job, events)])
+
+    def _commit_alone(self, job: Job, events: Sequence[Event]) -> bool:
+        """Record the end of the only step that is under way; whether it was done here: then what
+        was delivered waits for `go_on`."""
+        history, final = job.scope.history, [(job.scope.run_id, events[-1])]
+        here = threading.get_ident()
+
+        def tell(failure: str | None) -> None:
+            if failure is not None:
+                self._stalled(failure, functools.partial(history.commit_then, (), tell))
+            else:
+                self._deliver(final, wake=threading.get_ident() != here)
+
+        return history.commit_here(events, tell)
 
     def _commit(self, ended: list[tuple[Job, Sequence[Event]]]) -> None:
         history = ended[0][0].scope.history

@@ -1,10 +1,11 @@
-"""The thread on which all workflows of a kernel go on.
+"""The thread on which the workflows of a kernel go on.
 
     start, signal, a step's end, a due timer ─ recorded ─> `deliver` in the order of the journal
       ─> instance.activate ─ what the code asks for ─ recorded ─> carried out (carrying.py)
 
 Nothing reaches a run's code before it is durable, and one input reaches it at a time. Other threads
-only queue: `deliver` for what was recorded, `call` for everything else.
+only queue: `deliver` for what was recorded, `call` for everything else. The thread of a step that
+ended alone may take the worker's turn for what came of it (turn.py).
 """
 
 from __future__ import annotations
@@ -22,15 +23,16 @@ from evercell.engine.failures import recorded_error
 from evercell.engine.interceptors import WorkflowEnd, has_interceptors, workflow_ended
 from evercell.engine.workflow import loading
 from evercell.engine.workflow.carrying import Carrier
+from evercell.engine.workflow.endings import blocked_error
 from evercell.engine.workflow.guard import GUARD
 from evercell.engine.workflow.receiving import WorkflowReceiver
 from evercell.engine.workflow.registry import HostRun, Runs
 from evercell.engine.workflow.runner import StepRunner
 from evercell.engine.workflow.scheduling import Scheduler
 from evercell.engine.workflow.timers import TimerQueue
+from evercell.engine.workflow.turn import Turn
 from evercell.errors import (
     EvercellError,
-    WorkflowBlockedError,
     WorkflowClosedError,
 )
 
@@ -76,7 +78,7 @@ class WorkflowWorker(Runs):
         self.definitions: dict[str, Workflow[..., Any]] = {}
         self.versions: dict[str, bytes] = {}  # of their code, when they were defined
         self.timers: TimerQueue[Callable[[], None]] = TimerQueue()
-        self.runner = StepRunner(self.deliver, self.stalled)
+        self.runner = StepRunner(self.deliver, self.stalled, self.go_on_here)
         self.carrier = Carrier(self)
         self.scheduler = Scheduler(self)
         self._idle = idle
@@ -88,6 +90,7 @@ class WorkflowWorker(Runs):
         self._queue: deque[tuple[str, Event] | Callable[[], None]] = deque()
         self._wake = threading.Lock()  # released where there is something to do
         self._wake.acquire()
+        self._turn = Turn()
         self._closing = False
         self._under_way = 0  # inputs that are being recorded
         self.coming: dict[str, list[Event]] = {}  # the same, by the run that they are for
@@ -98,10 +101,32 @@ class WorkflowWorker(Runs):
 
     # -- from any thread ------------------------------------------------------------------------
 
-    def deliver(self, inputs: list[tuple[str, Event]]) -> None:
-        """Recorded inputs are to reach their runs."""
+    def deliver(self, inputs: list[tuple[str, Event]], *, wake: bool = True) -> None:
+        """Recorded inputs are to reach their runs. Not to `wake` the thread for them is for who
+        calls `go_on_here` then."""
         self._queue.extend(inputs)
-        self._signal()
+        if wake:
+            self._signal()
+
+    def go_on_here(self) -> None:
+        """Have what was delivered reach its runs on the calling thread, unless the worker's is at
+        it, or has more than that to do."""
+        alone = False
+
+        def reach() -> None:
+            nonlocal alone
+            if self._closing:
+                return
+            due = self.timers.next
+            while self._queue and isinstance(item := self._queue[0], tuple):
+                self._queue.popleft()
+                self._reach(*item)
+            self.flush()
+            # Else it is to see what is left, or until when it may sleep now.
+            alone = not self._queue and self.timers.next == due and self._idle is None
+
+        if not self._turn.take_if_free(reach) or not alone:
+            self._signal()
 
     def call(self, function: Callable[[], T]) -> Future[T]:
         """Have `function` called on the worker's thread."""
@@ -150,6 +175,7 @@ class WorkflowWorker(Runs):
         self._closing = True
         self._signal()
         self._thread.join()
+        self._turn.take(lambda: None)  # who carries runs on beside the thread comes to an end
         self.runner.close()
         for waiting in self._waiting.values():
             for future in waiting:
@@ -172,30 +198,42 @@ class WorkflowWorker(Runs):
                 self._sleep()
             if self._closing:
                 return
-            for _ in range(len(self._queue)):
-                item = self._queue.popleft()
-                if isinstance(item, tuple):
-                    self._reach(*item)
-                else:
-                    item()
-            for fire in self.timers.due(self.clock.now()):
-                fire()
-            self.flush()
+            self._turn.take(self._round)
+
+    def _round(self) -> None:
+        for _ in range(len(self._queue)):
+            item = self._queue.popleft()
+            if isinstance(item, tuple):
+                self._reach(*item)
+            else:
+                item()
+        for fire in self.timers.due(self.clock.now()):
+            fire()
+        self.flush()
 
     def _sleep(self) -> None:
         """Wait for something to do, or for the next timer."""
         at = self.timers.next
         if self._idle is not None:
-            busy = self._under_way or self.runner.busy or self.ending
-            if busy or not self._idle(at):
-                self._wake.acquire()
-            return
-        if at is None:
+            self._let_time_pass(self._idle)
+        elif at is None:
             self._wake.acquire()
-            return
-        left = (at - self.clock.now()) / _SECOND
-        if left > 0:
-            self._wake.acquire(timeout=min(left, threading.TIMEOUT_MAX))
+        else:
+            left = (at - self.clock.now()) / _SECOND
+            if left > 0:
+                self._wake.acquire(timeout=min(left, threading.TIMEOUT_MAX))
+
+    def _let_time_pass(self, idle: Callable[[int | None], bool]) -> None:
+        stands = False
+
+        def look() -> None:
+            nonlocal stands
+            busy = self._queue or self._under_way or self.runner.busy or self.ending
+            stands = bool(busy) or not idle(self.timers.next)
+
+        self._turn.take(look)
+        if stands:
+            self._wake.acquire()
 
     def stalled(self, why: str, again: Callable[[], None]) -> None:
         """The history can't be written: say so, and ask later to be told again."""
@@ -257,10 +295,10 @@ class WorkflowWorker(Runs):
         info = recorded_error(error, self.history, self.live, storable=False)
         self.append([*self.ensure_attached(run_id), e.RunBlocked(run_id, self.clock.now(), info)])
         self.notice(f"workflow {started.workflow} ({run_id}) is blocked: {error}")
-        self.carrier.give_up_updates(run_id, _blocked(run_id, error))
+        self.carrier.give_up_updates(run_id, blocked_error(run_id, error))
         for future in self._waiting.pop(run_id, ()):
             if future.set_running_or_notify_cancel():
-                future.set_exception(_blocked(run_id, error))
+                future.set_exception(blocked_error(run_id, error))
 
     def serve(self, run_id: str) -> None:
         """Take the commands of other processes for the run."""
@@ -308,7 +346,7 @@ class WorkflowWorker(Runs):
         if run_id in self.outcomes:
             future.set_result(self.outcomes[run_id])
         elif run_id in self.blocked:
-            future.set_exception(_blocked(run_id, self.blocked[run_id]))
+            future.set_exception(blocked_error(run_id, self.blocked[run_id]))
         elif run_id in self.open and self.open[run_id].workflow not in self.definitions:
             future.set_exception(loading.not_defined(run_id, self.open[run_id].workflow))
         elif self.knows(run_id):
@@ -349,14 +387,6 @@ class WorkflowWorker(Runs):
             run_id, self.clock.now(), host.generation, host.pid, host.host, host.kernel_id,
             host.notebook,
         )  # fmt: skip
-
-
-def _blocked(run_id: str, error: EvercellError) -> WorkflowBlockedError:
-    blocked = WorkflowBlockedError(
-        f"run {run_id} is open and can't go on with today's code: {error}"
-    )
-    blocked.__cause__ = error
-    return blocked
 
 
 def _tell_interceptors(event: e.RunFinished, started: RunStarted) -> None:

@@ -1,0 +1,88 @@
+"""One step of a run, to be carried out, and what its attempts need to know of the run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from evercell.codec import exceptions
+from evercell.engine.attempts import Attempts, Commit
+from evercell.engine.control import Control
+from evercell.engine.recorder import Recorded
+from evercell.engine.scope import Call
+from evercell.engine.workflow.asks import SLOT
+from evercell.errors import StepFailedError
+
+if TYPE_CHECKING:
+    from evercell.clock import Clock
+    from evercell.engine.workflow.context import StepWork
+    from evercell.events import ErrorInfo, Payload
+    from evercell.history import History, StepRecord
+
+__all__ = ["Job", "RunScope"]
+
+
+@dataclass(slots=True)
+class RunScope:
+    """What a step's attempts need to know of the run that asked for it."""
+
+    history: History
+    clock: Clock
+    run_id: str
+    live: dict[str, Any]
+    cell: str = ""
+    slot: str = SLOT
+    notes: list[str] = field(default_factory=list)
+    activities: dict[str, Control] = field(default_factory=dict)
+
+    def flush(self) -> None:
+        """Nothing waits to be reported: a workflow's replay answers no calls of cells."""
+
+    def remember(self, record: StepRecord) -> None:
+        """The workflow keeps its own account."""
+
+    def keep_heartbeat(self, activity_id: str, details: Payload) -> None:
+        """The attempts of one process know it themselves."""
+
+    def exception(self, name: str, error: ErrorInfo) -> BaseException:
+        """The exception that a recorded failure raises."""
+        if error.payload is None:
+            return StepFailedError(f"step {name!r} failed with {error.type}: {error.message}")
+        data = self.history.get(error.payload)
+        return exceptions.decode_exception(error.payload.encoding, data, self.live)
+
+
+class _Recorded(Recorded):
+    """A workflow records itself that it asked for the step, and that it no longer wants it."""
+
+    def started(self, attempt: int) -> Commit | None:
+        if attempt > 1:
+            return super().started(attempt)
+        return Commit(()) if self.once else None  # that it was asked for must be known for certain
+
+    def canceled(self, attempt: int, reason: str) -> None:
+        pass
+
+
+class Job(msgspec.Struct, frozen=True, gc=False):  # nothing that it holds knows it
+    """One step of one run, to be carried out."""
+
+    scope: RunScope
+    activity_id: str
+    key: bytes
+    ordinal: int
+    attempt: int  # the next one's number
+    work: StepWork
+    details: Payload | None = None  # of the latest heartbeat of an earlier attempt
+
+    def attempts(self) -> Attempts:
+        step = self.work.step
+        call = Call(
+            self.activity_id, self.key, self.ordinal, self.attempt, first=True, details=self.details
+        )
+        recorder = _Recorded(self.scope, call, step.name, lambda: "", once=step.at_most_once)
+        control = Control(self.activity_id)
+        attempts: Attempts = step.attempts(recorder, control, self.work.args, self.work.kwargs)
+        return attempts
