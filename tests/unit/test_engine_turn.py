@@ -1,0 +1,219 @@
+"""Carrying runs on by the thread of a step: in the runs' context, and nothing of the thread's."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from evercell import step, workflow
+from evercell.engine.current import calling_workflow, set_calling
+from evercell.engine.workflow.turn import Turn
+from evercell.testing import WorkflowEnvironment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from evercell.events import Event
+
+_colour: ContextVar[str] = ContextVar("colour", default="none")
+_threads: list[str] = []
+
+
+@pytest.fixture
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WorkflowEnvironment]:
+    """On a disk that counts as quick."""
+    monkeypatch.setattr("evercell.history.journal_files.QUICK", 3600.0)
+    _threads.clear()
+    with WorkflowEnvironment(tmp_path) as environment:
+        yield environment
+
+
+@step
+async def double(number: int) -> int:
+    _colour.set("a body's")
+    return 2 * number
+
+
+@step
+def triple(number: int) -> int:
+    _colour.set("a body's")
+    return 3 * number
+
+
+@workflow
+async def one_after_another(steps: int) -> list[Any]:
+    found: list[Any] = []
+    for number in range(steps):
+        found.append(await (triple if number % 3 else double)(number))
+        with workflow.unsafe():
+            _threads.append(threading.current_thread().name)
+        found.append(_colour.get())
+    return found
+
+
+def expected(steps: int) -> list[Any]:
+    return [it for n in range(steps) for it in ((3 if n % 3 else 2) * n, "none")]
+
+
+def test_a_turn_is_one_threads() -> None:
+    turn = Turn()
+    done: list[str] = []
+
+    def while_it_is_taken() -> None:
+        other = threading.Thread(target=lambda: done.append(str(turn.take_if_free(list))))
+        other.start()
+        other.join()
+
+    turn.take(while_it_is_taken)
+    assert done == ["False"]
+    assert turn.take_if_free(lambda: done.append("mine"))
+    assert done == ["False", "mine"]
+
+
+def test_a_turn_ends_with_an_error() -> None:
+    turn = Turn()
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        turn.take_if_free(fail)
+    assert turn.take_if_free(lambda: None)
+
+
+def test_async_generators_of_runs_are_none_of_the_threads_loop() -> None:
+    async def numbers() -> Any:
+        yield 1
+
+    turn = Turn()
+    kept: list[Any] = []
+
+    async def main() -> int:
+        loop: Any = asyncio.get_running_loop()
+
+        def work() -> None:
+            kept.append(numbers())
+            with pytest.raises(StopIteration):
+                kept[0].asend(None).send(None)
+
+        before = sys.get_asyncgen_hooks()
+        turn.take_if_free(work)
+        assert sys.get_asyncgen_hooks() == before
+        return len(loop._asyncgens)
+
+    assert asyncio.run(main()) == 0
+
+
+def test_a_threads_code_is_not_taken_for_another_threads() -> None:
+    code = object()
+    seen: list[object] = []
+
+    def look() -> None:
+        seen.append(calling_workflow())
+
+    before = set_calling(code)
+    try:
+        other = threading.Thread(target=look)
+        other.start()
+        other.join()
+        assert calling_workflow() is code
+    finally:
+        set_calling(before)
+    assert calling_workflow() is None
+    assert seen == [None]
+
+
+def test_steps_one_after_another_are_carried_on_by_their_threads(
+    environment: WorkflowEnvironment,
+) -> None:
+    handle = one_after_another.start(60)
+    assert handle.result(60) == expected(60)
+    names = {name.rpartition("_")[0] or name for name in _threads}
+    assert "evercell-steps" in names
+    assert "evercell-step" in names  # of the pool
+
+    environment.restart()
+    assert handle.result(60) == expected(60)
+
+
+@workflow
+async def counting(steps: int) -> list[int]:
+    seen: list[int] = []
+    total = 0
+
+    @workflow.signal
+    def add(number: int) -> None:
+        seen.append(-number)
+
+    for number in range(steps):
+        total += await double(number)
+        seen.append(number)
+    return seen
+
+
+def test_signals_between_them_come_in_the_order_of_the_journal(
+    environment: WorkflowEnvironment,
+) -> None:
+    handle = counting.start(150)
+    for number in range(1, 40):
+        handle.signal("add", number)
+    first = handle.result(60)
+    assert sorted(first) == sorted([*range(150), *range(-39, 0)])
+
+    (events,) = environment.history.workflows.events([handle.run_id]).values()
+    assert _order(events) == first
+    environment.restart()
+    assert handle.result(60) == first
+
+
+def _order(events: list[Event]) -> list[int]:
+    """The signals and the ends of steps as they stand in the history."""
+    found: list[int] = []
+    signals = steps = 0
+    for event in events:
+        kind = type(event).__name__
+        if kind == "SignalReceived":
+            signals += 1
+            found.append(-signals)
+        elif kind == "StepCompleted":
+            found.append(steps)
+            steps += 1
+    return found
+
+
+@step
+async def block(gate: str) -> str:
+    _gates[gate].wait()
+    return gate
+
+
+_gates = {"gate": threading.Event()}
+
+
+@workflow
+async def blocked() -> str:
+    state = "waiting"
+
+    @workflow.query
+    def state_now() -> str:
+        return state
+
+    await double(1)
+    await double(2)
+    return await block("gate")
+
+
+def test_a_body_that_blocks_its_loop_keeps_nobody_waiting(
+    environment: WorkflowEnvironment,
+) -> None:
+    handle = blocked.start()
+    assert handle.query("state_now") == "waiting"
+    assert one_after_another.start(0).result(60) == []
+    _gates["gate"].set()
+    assert handle.result(60) == "gate"
