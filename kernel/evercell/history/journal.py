@@ -321,11 +321,12 @@ class Journal:
 
     def _write_batch(self) -> None:
         """Make the batch in hand durable, and tell those who wait. Raises OSError, HistoryError."""
-        waiters = [entry.waiter for entry in self._files.batch]
+        waiters = [entry.waiter for entry in self._files.batch if entry.waiter is not None]
         self._files.write()
         self._failure = None
         failpoints.reach("acknowledge")
-        settle(waiters, None)
+        if waiters:
+            settle(waiters, None)
 
     def _drain(self) -> list[Entry]:
         batch: list[Entry] = []

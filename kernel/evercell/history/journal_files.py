@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from evercell.history import failpoints
 from evercell.history.disk import make_folder
-from evercell.history.frames import EVENT_OVERHEAD, FRAME_OVERHEAD, pack_frame
+from evercell.history.frames import FRAME_OVERHEAD, pack_frame
 from evercell.history.locks import FileLock
 from evercell.history.schema import RELEASE, SCHEMA
 from evercell.history.segments import SegmentHeader, SegmentWriter
@@ -64,12 +64,12 @@ class JournalFiles:
         """Make the batch in hand durable. Raises OSError, HistoryError."""
         events = [event for entry in self.batch for event in entry.events]
         if events:
-            self._write(events)
+            self._write(events, sum([entry.size for entry in self.batch]))
         self.batch = []
 
-    def _write(self, events: list[bytes]) -> None:
+    def _write(self, events: list[bytes], size: int) -> None:
         count = len(events)
-        length = FRAME_OVERHEAD + sum(map(len, events)) + EVENT_OVERHEAD * count
+        length = FRAME_OVERHEAD + size
         segment = self._segment
         if segment is None or not segment.fits(length):
             segment = self._segment = self._next_segment(length)

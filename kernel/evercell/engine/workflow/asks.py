@@ -112,38 +112,29 @@ class Pending(msgspec.Struct, eq=False):
 class Asks:
     """One run's asks, in order."""
 
-    __slots__ = ("_inputs", "_recorded", "_run_id", "count", "fresh", "markers")
+    __slots__ = ("_run_id", "count", "fresh", "inputs", "markers", "recorded")
 
     def __init__(self, run_id: str, history: Iterable[e.Event] = ()) -> None:
         self._run_id = run_id
-        self._recorded: deque[e.Event] = deque()
+        self.recorded: deque[e.Event] = deque()  # that the code has not asked for yet
         self.markers: set[str] = set()  # patches that the history knows
-        self._inputs = 0  # recorded ones that the code has not seen yet
+        self.inputs = 0  # recorded ones that have not reached the code yet
         self.count = 0
         self.fresh: list[e.Event] = []  # asked for the first time, not recorded yet
         for event in history:
             kind = type(event)
             if kind in _IDENTITIES:
                 if kind is e.StepStarted or identity_of(event) is not None:
-                    self._recorded.append(event)
+                    self.recorded.append(event)
                 if isinstance(event, e.MarkerRecorded) and event.kind != "side effect":
                     self.markers.add(event.name)
             elif kind in REACHED:
-                self._inputs += 1
+                self.inputs += 1
 
     @property
     def replaying(self) -> bool:
         """Whether the code goes over ground that the history knows."""
-        return bool(self._recorded) or self._inputs > 0
-
-    @property
-    def last(self) -> bool:
-        """Whether the latest recorded input has reached the code: what it does now may be new."""
-        return self._inputs <= 0
-
-    def seen(self) -> None:
-        """A recorded input reaches the code."""
-        self._inputs -= 1
+        return bool(self.recorded) or self.inputs > 0
 
     def ask(
         self, identity: Identity, make: Callable[[], e.Event], where: str | None = None
@@ -151,8 +142,8 @@ class Asks:
         """The event of the ask, and whether it is new. `where` the code stands, if it is not
         calling. Raises NondeterminismError where the history holds another one at this place."""
         self.count += 1
-        while self._recorded:
-            recorded = self._recorded.popleft()
+        while self.recorded:
+            recorded = self.recorded.popleft()
             known = identity_of(recorded)
             if known == identity:
                 return recorded, False
@@ -165,28 +156,15 @@ class Asks:
         self.fresh.append(event)
         return event, True
 
-    def known_step(self, name: str, key: bytes) -> e.StepStarted | None:
-        """As `ask`, where the next recorded one is the call of this step; else None. A replay comes
-        here for each step, so it compares without making anything."""
-        recorded = self._recorded
-        if not recorded:
-            return None
-        event = recorded[0]
-        if type(event) is not e.StepStarted or event.name != name or event.key[:16] != key:
-            return None
-        recorded.popleft()
-        self.count += 1
-        return event
-
     def next_is(self, identity: Identity) -> bool:
         """Whether the next recorded ask is this one."""
-        return bool(self._recorded) and identity_of(self._recorded[0]) == identity
+        return bool(self.recorded) and identity_of(self.recorded[0]) == identity
 
     @property
     def result_refused(self) -> bool:
         """Whether the history holds here that the run's result could not be recorded: that may
         depend on settings, and on secrets that this process does not know."""
-        match self._recorded[0] if self._recorded else None:
+        match self.recorded[0] if self.recorded else None:
             case e.RunFinished(status="failed", error=e.ErrorInfo(type=name)):
                 return name.rpartition(".")[2] == NotStorableError.__name__
             case _:
@@ -195,18 +173,18 @@ class Asks:
     def finish_replay(self, where: str | None) -> None:
         """The code has seen the whole history, and stands at `where`: raise NondeterminismError if
         it did not ask for all that is recorded."""
-        for recorded in self._recorded:
+        for recorded in self.recorded:
             if isinstance(recorded, e.MarkerRecorded) and recorded.kind == "deprecate patch":
                 continue
             known = identity_of(recorded)
             assert known is not None  # noqa: S101 - see __init__
             raise self._differs(describe(known, recorded), "nothing more", where)
-        self._recorded.clear()
+        self.recorded.clear()
 
     def unasked(self, event: e.Event, where: str | None) -> NondeterminismError:
         """The error for a recorded result of something that the code, which stands at `where`, did
         not ask for."""
-        for recorded in self._recorded:
+        for recorded in self.recorded:
             if _subject(recorded) == _subject(event):
                 known = describe(identity_of(recorded) or (), recorded)
                 return self._differs(f"the result of {known}", "nothing of the kind yet", where)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from evercell.engine.step import Step
     from evercell.engine.workflow.asks import Pending
     from evercell.engine.workflow.instance import Instance
+    from evercell.engine.workflow.loop import WorkflowFuture
     from evercell.events import Event, Payload
 
 __all__ = [
@@ -106,7 +107,9 @@ def ask_step(
     work = StepWork(step, args, kwargs)
     known = instance.known_step(name, key, work)
     if known is not None:
-        return watched(instance, known, _cancel_step)
+        future: WorkflowFuture[Any] = known.future  # type: ignore[assignment] # a step has one
+        future.on_cancel = (_cancel_step, instance, known.event)
+        return future
 
     def make() -> Event:
         reached = _version(instance, step)

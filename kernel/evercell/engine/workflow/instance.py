@@ -101,7 +101,7 @@ class Instance(RecordedValues):
                     if self.finished is not None:
                         self.messages.left += history[number:]
                         break
-                    self.asks.seen()
+                    self.asks.inputs -= 1
                     self._go_on(event)
         self.asks.finish_replay(self._standing())
         self.messages.remember(history)
@@ -131,14 +131,15 @@ class Instance(RecordedValues):
         else:
             self.at = max(self.at, event.at)  # a clock that jumped back must not move time back
             self._reach(event)
+        loop, task = self.loop, self._task
         profile = self.services.guard.profile if self.watched else None
-        self.loop.run_ready(profile)
+        loop.run_ready(profile)
         while self.messages.conditions and self.messages.wake_conditions():
-            self.loop.run_ready(profile)
+            loop.run_ready(profile)
         if self.broken is not None:
             raise self.broken
-        if self.finished is None:
-            self.loop.check(self._task)
+        if self.finished is None and (loop.lost is not None or task is None or task.done()):
+            loop.check(task)
 
     def _standing(self) -> str:
         """Where the code waits, or what has ended."""
@@ -148,8 +149,9 @@ class Instance(RecordedValues):
     @property
     def watched(self) -> bool:
         """Whether the guard looks at what the code does now: it did not when it was recorded, or
-        was another's code."""
-        return self.edited or self.asks.last
+        was another's code. All recorded inputs have reached the code, and it may do something new.
+        """
+        return self.edited or self.asks.inputs <= 0
 
     def take(self) -> tuple[list[Event], list[Pending]]:
         """What the code asked for since the last time: to be recorded, and to be carried out."""
@@ -317,12 +319,19 @@ class Instance(RecordedValues):
         return pending
 
     def known_step(self, name: str, key: bytes, work: StepWork) -> Pending | None:
-        """As `ask`, for a step whose call is the next recorded ask; None where it is not."""
+        """As `ask`, for a step whose call is the next recorded ask; None where it is not. A replay
+        comes here for each step, so it compares without making anything."""
+        asks = self.asks
+        recorded = asks.recorded
+        if not recorded:
+            return None
+        event = recorded[0]
+        if type(event) is not e.StepStarted or event.name != name or event.key[:16] != key:
+            return None
         if self._closed or self.querying or self.broken is not None or self.finished is not None:
             return None  # `ask` says why not
-        event = self.asks.known_step(name, key)
-        if event is None:
-            return None
+        recorded.popleft()
+        asks.count += 1
         pending = Pending(event, self.loop.create_future(), work)
         self.pending[event.activity_id] = pending
         return pending

@@ -107,7 +107,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         self._numbers = itertools.count(1)
         self._closed = False
         self._current = False  # it is the thread's running loop
-        self._lost: BaseException | None = None  # what kept a task from going on
+        self.lost: BaseException | None = None  # what kept a task from going on
         self._tasks: set[WorkflowTask[Any]] = set()  # those that may not be done
         self._tasks_limit = 64
 
@@ -118,26 +118,10 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
     def run_ready(self, profile: Callable[..., None] | None = None) -> None:
         """Run callbacks until none is ready, with `profile` as the profile function of each, and of
         nothing else. Raises WorkflowCallError for code that never waits."""
-        if self._current:
-            self._run_ready(profile)
+        if not self._current:
+            with self.running():
+                self.run_ready(profile)
             return
-        with self.running():
-            self._run_ready(profile)
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Be the thread's running loop in the block: a replay calls `run_ready` for each event, and
-        asyncio asks the system for the process's id each time when it is told of a loop."""
-        previous = events._get_running_loop()
-        events._set_running_loop(self)
-        self._current = True
-        try:
-            yield
-        finally:
-            self._current = False
-            events._set_running_loop(previous)
-
-    def _run_ready(self, profile: Callable[..., None] | None) -> None:
         ready, left = self._ready, _BUSY
         while ready:
             handle = ready.popleft()
@@ -158,18 +142,31 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
                     "about, with workflow.wait_condition(...) or asyncio.sleep(seconds)."
                 )
 
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Be the thread's running loop in the block: a replay calls `run_ready` for each event, and
+        asyncio asks the system for the process's id each time when it is told of a loop."""
+        previous = events._get_running_loop()
+        events._set_running_loop(self)
+        self._current = True
+        try:
+            yield
+        finally:
+            self._current = False
+            events._set_running_loop(previous)
+
     def _left(self, handle: asyncio.Handle, error: BaseException) -> None:
         """A callback raised. A plain function is the user's; a task's step has no exception but
         those that its task has, too, else it was not made, and its task would never go on."""
         plain = isinstance(handle._callback, (FunctionType, MethodType, partial))  # type: ignore[attr-defined]
         if not plain and not isinstance(error, (SystemExit, KeyboardInterrupt)):
-            self._lost = error
+            self.lost = error
 
     def check(self, main: asyncio.Task[Any] | None) -> None:
         """Raise WorkflowCallError where the code can't go on although its run has no end: whoever
         waits for it would do so for ever."""
         ended = main.exception() if main is not None and main.done() else None
-        error = self._lost or ended
+        error = self.lost or ended
         if error is not None:
             raise WorkflowCallError(
                 f"the run can't go on, because its code was left by {error!r}. It goes on when it "

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import sys
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -45,6 +46,7 @@ __all__ = ["StepRunner"]
 
 _THREADS = 64
 _FINAL = (e.StepCompleted, e.StepFailed)
+_ONE_TASK = sys.version_info >= (3, 14)  # of a thread, not of a loop, can be running
 
 
 class _HandedOn(BaseException):
@@ -74,6 +76,7 @@ class StepRunner:
         self._free = threading.local()  # `job`: the next one of a pool's thread; None: any
         self._pool: ThreadPoolExecutor | None = None
         self._woken = False
+        self._alone = False  # the loop's thread recorded the end of its only step by itself
         self._closed = False
         self._jobs: set[str] = set()  # activities whose final event is not delivered
 
@@ -224,12 +227,17 @@ class StepRunner:
             self._end_by_order(job, end)
         finally:
             self._tasks.pop(job.activity_id, None)
+        if self._alone:
+            self._alone = False
+            if _ONE_TASK:
+                asyncio.get_running_loop().call_soon(self._go_on)
+            else:  # at once: a round of the loop less
+                self._go_on()
 
     def _collect(self, job: Job, events: Sequence[Event]) -> None:
         """Record the step's end with those of the others that end in this round."""
         if len(self._tasks) == 1:
-            if self._commit_alone(job, events):
-                asyncio.get_running_loop().call_soon(self._go_on)  # behind the end of this task
+            self._alone = self._commit_alone(job, events)
             return
         if not self._ended:
             asyncio.get_running_loop().call_soon(self._commit_round)

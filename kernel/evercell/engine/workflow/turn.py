@@ -31,8 +31,7 @@ class Turn:
             self._context.run(work)
 
     def take_if_free(self, work: Callable[[], None]) -> bool:
-        """Do `work`, unless another thread has its turn: False. From an event loop's callback, not
-        from a task."""
+        """Do `work`, unless another thread has its turn: False."""
         if not self._lock.acquire(blocking=False):
             return False
         hooks = sys.get_asyncgen_hooks()
