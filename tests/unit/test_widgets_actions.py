@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -206,6 +207,53 @@ def test_what_another_process_refuses_is_told_to_who_asked(counter: Counter) -> 
             "word": "Share the old results",
         }
     ]
+
+
+class Slow(Taker):
+    """Takes a command when it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.may = threading.Event(), threading.Event()
+
+    def submit(self, command: commands.Command) -> str:
+        self.begun.set()
+        assert self.may.wait(60)
+        return super().submit(command)
+
+
+def test_an_action_that_is_sent_again_is_done_once(counter: Counter) -> None:
+    taker, said = Slow(), list[Any]()
+    desk = CommandDesk(counter.history, taker, {})
+    talk = Talk(cast("Feeder", counter), desk, lambda content, _: said.append(content))
+    act = {"type": "act", "page": "p", "request": 7, "deed": "signal", "run": "w1", "name": "go"}
+    first = threading.Thread(target=talk.hear, args=(act,))
+    first.start()
+    assert taker.begun.wait(60)
+    talk.hear(act)
+    assert said == []  # the first one answers
+    taker.may.set()
+    first.join()
+    talk.hear(act)
+    assert said == [{"type": "answer", "page": "p", "request": 7, "error": None, "word": None}] * 2
+    assert len(taker.taken) == 1
+    talk.hear(act | {"request": 8})
+    assert len(taker.taken) == 2  # the same once more, as somebody wants it
+
+
+def test_an_action_that_was_refused_is_refused_again_the_same(counter: Counter) -> None:
+    said: list[Any] = []
+    talk = Talk(
+        cast("Feeder", counter), counter.desk, lambda content, _: said.append(content["error"])
+    )
+    act = {"type": "act", "page": "p", "request": 1, "deed": "approve", "run": "w1"}
+    gone = act | {"activity": "gone"}
+    talk.hear(gone)
+    apply_all(counter.view, [e.approval_requested("w1", "gone")])
+    talk.hear(gone)
+    assert "not pending" in said[0]
+    assert said == said[:1] * 2
+    assert counter.taker.taken == []
 
 
 def test_what_another_process_has_is_told_by_letter(counter: Counter) -> None:

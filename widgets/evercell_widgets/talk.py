@@ -7,12 +7,16 @@
                      {type: "answer", page, request, error, word}: durable, unless there is an
                      error; `word` is what the person may accept, to have it done all the same
 
+What is said can be lost on the way, so a page sends an action again, with the same request, until
+it has an answer: it is done once, and every answer to it is the same.
+
 JSON objects all, whatever carries them: a widget's comm, or that of JupyterLab's extension. A look
 is answered on the thread that it comes on, a subshell's in JupyterLab: also while a cell blocks.
 """
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -30,6 +34,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Talk"]
 
+_Answer = dict[str, str | None]
+_KEPT = 100  # answers; a page asks again within a minute
+
 
 class Talk:
     """The talk of one display with its pages."""
@@ -40,6 +47,8 @@ class Talk:
         """`send(content, buffers)` takes a message to all pages of the display. Without a desk
         nothing can be done from them."""
         self._feeder, self._desk, self._send = feeder, desk, send
+        self._answers: dict[tuple[str, int], _Answer | None] = {}  # None: being carried out
+        self._asking = threading.Lock()
 
     def hear(self, message: Any) -> None:
         """A page spoke. From any thread."""
@@ -48,15 +57,34 @@ class Talk:
                 self._feeder.look(page, parse_look(message), fresh=message.get("fresh") is True)
             case {"type": "leave", "page": str(page)}:
                 self._feeder.leave(page)
-            case {"type": "act", "page": str(page), "request": request}:
-                answer = {"type": "answer", "page": page, "request": request}
-                self._send(answer | self._act(message), [])
+            case {"type": "act", "page": str(page), "request": int(request)}:
+                said = self._once(page, request, message)
+                if said is not None:
+                    answer = {"type": "answer", "page": page, "request": request}
+                    self._send(answer | said, [])
 
     def frame(self, page: str, frame: Frame) -> None:
         """Send what `page` looks at."""
         self._send({"type": "frame", "page": page}, [msgspec.json.encode(frame)])
 
-    def _act(self, message: dict[str, Any]) -> dict[str, str | None]:
+    def _once(self, page: str, request: int, message: dict[str, Any]) -> _Answer | None:
+        """Have the action carried out, unless it was: then what was answered; None if that is
+        still to come."""
+        with self._asking:
+            if (page, request) in self._answers:
+                return self._answers[page, request]
+            self._answers[page, request] = None
+            while len(self._answers) > _KEPT:
+                del self._answers[next(iter(self._answers))]
+        try:
+            answer = self._act(message)
+        except BaseException:  # a fault of ours: another try may find it mended
+            self._answers.pop((page, request), None)
+            raise
+        self._answers[page, request] = answer
+        return answer
+
+    def _act(self, message: dict[str, Any]) -> _Answer:
         """Have an action carried out. Returns what went wrong, for the person."""
         error, word = None, None
         if self._desk is None:

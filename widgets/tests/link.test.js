@@ -217,6 +217,8 @@ test("a model that can't send is only drawn", () => {
 
 const CANCEL = { deed: "cancel", run: "r", activity: null, label: "", ask: null, form: null, name: "" };
 
+const QUIET = () => {};
+
 /** @param {Link} link @param {object} content */
 function answer(link, content) {
   for (const listener of model.listeners["msg:custom"]) listener({ type: "answer", page: link.page, ...content }, []);
@@ -224,7 +226,7 @@ function answer(link, content) {
 
 test("an action is done when the kernel says that it is durable", async () => {
   const link = opened();
-  const done = link.act(CANCEL, { value: "1" });
+  const done = link.act(CANCEL, { value: "1" }, QUIET);
   const { request, deed, run, value } = model.sent.at(-1);
   assert.deepEqual([deed, run, value], ["cancel", "r", "1"]);
   answer(link, { request, error: null });
@@ -233,8 +235,8 @@ test("an action is done when the kernel says that it is durable", async () => {
 
 test("what went wrong is handed on, to the one who asked", async () => {
   const link = opened();
-  const first = link.act(CANCEL, {});
-  const second = link.act(CANCEL, {});
+  const first = link.act(CANCEL, {}, QUIET);
+  const second = link.act(CANCEL, {}, QUIET);
   const [a, b] = model.sent.slice(-2);
   answer(link, { request: b.request, error: "too late", word: "All the same" });
   answer(link, { request: a.request, error: null, word: null });
@@ -242,9 +244,28 @@ test("what went wrong is handed on, to the one who asked", async () => {
   assert.deepEqual(await Promise.all([first, second]), [null, wrong]);
 });
 
-test("no answer is told, too", async () => {
+test("an action is sent again, the same, until there is an answer; a person is told once", async () => {
   const link = opened();
-  const done = link.act(CANCEL, {});
-  mock.timers.tick(10_000);
-  assert.match((await done)?.error ?? "", /No answer/);
+  model.deliver(link, frame([], [], { header: IDLE }));
+  /** @type {string[]} */
+  const told = [];
+  const done = link.act(CANCEL, { value: "1" }, (why) => told.push(why));
+  const acts = () => model.sent.filter(({ type }) => type === "act");
+  for (const [ms, sent, said] of [[2999, 1, 0], [1, 2, 0], [6000, 3, 0], [1000, 3, 1], [11_000, 4, 1]]) {
+    mock.timers.tick(ms);
+    assert.deepEqual([acts().length, told.length], [sent, said]);
+  }
+  assert.match(told[0], /No answer/);
+  assert.equal(new Set(acts().map((it) => JSON.stringify(it))).size, 1);
+  answer(link, { request: acts()[0].request, error: null });
+  assert.equal(await done, null);
+  mock.timers.tick(3_600_000);
+  assert.equal(acts().length, 4);
+});
+
+test("an action whose display is closed has no answer", async () => {
+  const link = opened();
+  const done = link.act(CANCEL, {}, QUIET);
+  link.close();
+  assert.match((await done)?.error ?? "", /closed/);
 });

@@ -12,8 +12,8 @@ import { planOf } from "./schema.js";
 /**
  * @typedef {import("./types.js").ActionData} ActionData
  * @typedef {import("./types.js").Said} Said
- * @typedef {(action: ActionData, said: Said) => Promise<import("./types.js").Wrong | null>} Act
- *   resolves to what went wrong, or null when it is durable
+ * @typedef {(action: ActionData, said: Said, late: (why: string) => void) =>
+ *   Promise<import("./types.js").Wrong | null>} Act `late` hears why there is no answer yet; resolves to what went wrong, or null when it is durable
  */
 
 let forms = 0;
@@ -81,7 +81,7 @@ export class Deeds {
     this.lock(true);
     this.said.classList.remove("ec-wrong");
     say(this.said, "Saving…");
-    const wrong = await this.act(action, said);
+    const wrong = await this.act(action, said, (why) => say(this.said, why));
     this.lock(false);
     if (wrong !== null) {
       if (wrong.word !== null) this.offer(wrong.word, action, said);

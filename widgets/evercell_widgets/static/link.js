@@ -9,6 +9,7 @@
 // What the kernel sends can be lost: Jupyter's server drops it while a cell prints too fast. So a
 // page asks for a whole frame when a number is missing, and asks again when it hears nothing for
 // long though the run goes on, the picture is newer than the last frame, or a look has no answer.
+// An action is sent again, with the same number, until it is answered: the kernel does it once.
 
 /**
  * @typedef {import("./types.js").Frame} Frame
@@ -20,6 +21,8 @@ const PATIENCE = 400; // ms after which a look is sent again, if it changed, wit
 const LATE = 10_000; // ms after which a person is told that no answer came
 const SILENCE = 3000; // ms without a frame after which to ask; twice as many each time, up to
 const LONGEST = 60_000;
+const CLOSED = "The kernel's display was closed before it answered.";
+const NO_ANSWER = "No answer from the kernel yet; it is asked again. It may take this up when the running cell ends.";
 
 let pages = 0;
 
@@ -74,6 +77,7 @@ export class Link {
     window.removeEventListener("pagehide", this.onHide);
     window.clearTimeout(this.timer);
     window.clearTimeout(this.watch);
+    for (const request of [...this.waiting.keys()]) this.settle(request, { error: CLOSED, word: null });
     this.leave();
   }
 
@@ -104,18 +108,25 @@ export class Link {
    * Have something done. Resolves to what went wrong, or null when it is durable.
    * @param {import("./types.js").ActionData} action
    * @param {import("./types.js").Said} said
+   * @param {(why: string) => void} late told once, if the answer takes long
    * @returns {Promise<import("./types.js").Wrong | null>}
    */
-  act({ deed, run, activity }, said) {
+  act({ deed, run, activity }, said, late) {
     const request = ++this.requests;
+    const message = { type: "act", page: this.page, request, deed, run, activity, ...said };
     return new Promise((resolve) => {
-      const late = "No answer from the kernel yet. It may take this up when the running cell ends.";
-      const timer = window.setTimeout(() => this.settle(request, { error: late, word: null }), LATE);
+      const told = window.setTimeout(() => late(NO_ANSWER), LATE);
+      let again = 0;
+      const send = (/** @type {number} */ silence) => {
+        this.tell(message);
+        again = window.setTimeout(() => send(Math.min(2 * silence, LONGEST)), silence);
+      };
       this.waiting.set(request, (wrong) => {
-        window.clearTimeout(timer);
+        window.clearTimeout(told);
+        window.clearTimeout(again);
         resolve(wrong);
       });
-      this.tell({ type: "act", page: this.page, request, deed, run, activity, ...said });
+      send(SILENCE);
     });
   }
 

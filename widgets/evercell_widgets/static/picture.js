@@ -25,7 +25,7 @@ export class Picture {
     this.store = new Store();
     this.link = new Link(model, (frame) => this.draw(frame));
     /** @type {import("./deeds.js").Act} */
-    const act = (action, said) => this.link.act(action, said);
+    const act = (action, said, late) => this.link.act(action, said, late);
     this.asks = new Asks(act);
     this.header = new Header((status) => this.narrow({ status }));
     this.tools = new Tools({
