@@ -97,30 +97,19 @@ def decode_cell(
     """See `Namespace.decode`."""
     products = _Products(space.ns, space.provide, event.products, fetch, event.deleted)
     later = {p.names: p for p in event.products if p.payload is not None and may_wait(p)}
+    given = _given_back(event.products, partial=partial, made_later=later_run is not None)
     values: dict[str, Any] = {}
-    groups: list[tuple[tuple[str, ...], bytes]] = []
-    result: object = NOTHING
-    for product in event.products:
-        if product.payload is not None:
-            if product.names not in later:
-                values.update(products.decode(product))
-        elif product.names == (RESULT,):
-            result = Unrestored(product.reason or "it can't be stored")
-        elif later_run is not None:
-            pass
-        elif not partial:
-            names = ", ".join(product.names)
-            raise RestoreError(f"{names} was not recorded: {product.reason}. Run the cell again.")
-        else:
-            continue
-        groups.append((product.names, product.version))
+    for product in given:
+        if product.payload is not None and product.names not in later:
+            values.update(products.decode(product))
     for done in products.done & later.keys():  # another one refers to it by name
         values.update(products.decode(later.pop(done)))
-    if RESULT in values:
-        result = values.pop(RESULT)
+    lost = next((p for p in given if p.payload is None and p.names == (RESULT,)), None)
+    unrestored = NOTHING if lost is None else Unrestored(lost.reason or "it can't be stored")
+    result = values.pop(RESULT, unrestored)
     return Decoded(
         values=values,
-        groups=tuple(groups),
+        groups=tuple((product.names, product.version) for product in given),
         traced=tuple((p.version, p.traced) for p in event.products if p.traced is not None),
         refers={product.names: product.refers for product in event.products},
         deleted=event.deleted,
@@ -139,6 +128,18 @@ def decode_cell(
         )
         + (() if later_run is None else (later_run,)),
     )
+
+
+def _given_back(products: tuple[Product, ...], *, partial: bool, made_later: bool) -> list[Product]:
+    """Those that come back now or later. Raises RestoreError if one can't."""
+    missing = [p.names for p in products if p.payload is None and p.names != (RESULT,)]
+    if made_later or not missing:
+        return list(products)
+    if partial:
+        return [product for product in products if product.names not in missing]
+    lost = next(product for product in products if product.names in missing)
+    names = ", ".join(lost.names)
+    raise RestoreError(f"{names} was not recorded: {lost.reason}. Run the cell again.")
 
 
 def _decode_ambient(
