@@ -36,9 +36,11 @@ class Turn:
             return False
         hooks = sys.get_asyncgen_hooks()
         try:
-            sys.set_asyncgen_hooks(None, None)  # of the thread's loop, which is not the runs'
+            if hooks.firstiter is not None:  # of the thread's loop, which is not the runs'
+                sys.set_asyncgen_hooks(None, None)
             self._context.run(work)
         finally:
-            sys.set_asyncgen_hooks(*hooks)
+            if hooks.firstiter is not None:
+                sys.set_asyncgen_hooks(*hooks)
             self._lock.release()
         return True
