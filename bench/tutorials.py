@@ -27,7 +27,8 @@ FULL = (
     "lmfit: example_Model_interface",
     "seaborn: aesthetics",
     "sympy: calculus",
-    "xarray: combining",
+    "xarray: quick-overview",
+    "xarray: pandas",
     "xarray: time-series",
     *QUICK,
 )
