@@ -14,7 +14,7 @@ def _key(tmp_path_factory: pytest.TempPathFactory) -> object:
         yield
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="module")
 def _every_value_waits(_key: object) -> object:
     """Restored values are loaded when a cell needs them, however small they are."""
     settings.change(lazy_from=0)
