@@ -14,7 +14,7 @@ from evercell import events as e
 from evercell import settings
 from evercell.engine.run import RunRequest, open_run
 from evercell.errors import JournalDamagedError, PayloadError
-from evercell.history import History
+from evercell.history import History, seals
 from evercell.history.frames import FRAME_OVERHEAD, read_frames
 from evercell.history.segments import HEADER_SIZE, read_header, segments
 
@@ -46,7 +46,14 @@ def _uncompressed() -> None:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def block_size() -> int:
+    """Rows that are proved together."""
+    return seals.SIZE
+
+
+@pytest.fixture
+def folder(tmp_path: Path, block_size: int, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(seals, "SIZE", block_size)
     record(tmp_path / "h").close()
     History(tmp_path / "h").fold()
     return tmp_path / "h"
@@ -80,6 +87,7 @@ def test_what_was_recorded_holds(folder: Path) -> None:
     assert history.take_notices() == []
 
 
+@pytest.mark.parametrize("block_size", [1])  # else those that are proved with it go, too
 @pytest.mark.parametrize(
     ("sql", "lost"),
     [
@@ -116,6 +124,28 @@ def test_a_changed_row_is_a_miss(folder: Path, sql: str, lost: str) -> None:
     replay = history.step_table("run0000001", "id:a").replay()  # the short way to the same
     assert replay.take(lost.encode() * 16) is None
     assert replay.find(lost.encode() * 16) == (0, None, None)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "DELETE FROM store.event WHERE position = 6",
+        "UPDATE store.event SET tag = NULL, block = NULL WHERE position = 6",
+        "UPDATE store.event SET block = seq WHERE position = 6",
+        "UPDATE store.event SET run_id = 'run0000009' WHERE position = 6",
+        "UPDATE store.event SET key = o.key FROM store.event o "
+        "WHERE event.type = 'StepStarted' AND o.type = 'StepStarted' "
+        "AND event.position + o.position = 10 AND event.position <> o.position",
+        "INSERT INTO store.event SELECT * REPLACE (''::BLOB AS tag, position + 100 AS position, "
+        "seq + 100 AS seq, 'forged-1' AS activity_id) FROM store.event WHERE position = 4",
+    ],
+)
+def test_of_a_block_all_rows_hold_or_none(folder: Path, sql: str) -> None:
+    edit(folder, sql)
+    history = History(folder)
+    assert steps(history) == {}
+    assert "changed after they had been made" in "".join(history.take_notices())
+    assert not history.upkeep.verify().holds
 
 
 def test_a_row_put_in_hides_no_real_one(folder: Path) -> None:

@@ -12,7 +12,7 @@ from msgspec import structs
 from tests.unit.history_samples import Recorder
 
 from evercell import events as e
-from evercell.history import History, StepTable, step_pages, steps
+from evercell.history import History, StepTable, seals, step_pages, steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -27,8 +27,8 @@ COMPLETED = set(RECORDED) - set("cgl")
 def _small_stretches() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(steps, "_ROWS", 6)
-        patch.setattr(steps, "BLOCK", 4)
-        patch.setattr(step_pages, "BLOCK", 4)
+        patch.setattr(step_pages, "PART", 4)
+        patch.setattr(seals, "SIZE", 2)
         yield
 
 
@@ -124,13 +124,13 @@ def test_in_order_nothing_is_counted_and_little_is_kept(
     history = History(tmp_path)
     letters = "abcdefghijklmnopqrst"
     record(history, letters, letters)
-    read, real = [], steps.read_pages
+    read, real = [], steps.read_page
 
-    def noted(*arguments: object, **within: int) -> list[step_pages.Page]:
+    def noted(*arguments: object, **within: int) -> step_pages.Page | None:
         read.append(within["low"])
         return real(*arguments, **within)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(steps, "read_pages", noted)
+    monkeypatch.setattr(steps, "read_page", noted)
     table = history.step_table(RUN, SLOT)
     assert answers(table, letters) == expected(letters, letters, letters)
     assert len(read) == 4

@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from evercell.errors import HistoryError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import duckdb
 
-__all__ = ["Chunk", "Items", "Kind", "insert", "read"]
+__all__ = ["Chunk", "Items", "Kind", "insert", "joined", "read"]
 
 Kind = Literal["text", "blob", "int", "bigint", "bool", "texts"]
 
@@ -239,6 +239,19 @@ class Chunk:
         self.rows = rows
         self._columns = columns
 
+    @property
+    def names(self) -> list[str]:
+        """The columns' names."""
+        return list(self._columns)
+
+    def column(self, name: str) -> array[int] | Items:
+        """A column."""
+        return self._columns[name]
+
+    def forget(self, name: str) -> None:
+        """Let go of a column."""
+        del self._columns[name]
+
     def numbers(self, name: str) -> array[int]:
         """An INTEGER or BIGINT column."""
         column = self._columns[name]
@@ -278,6 +291,28 @@ def read(relation: duckdb.DuckDBPyRelation) -> Iterator[Chunk]:
         finally:
             taken.release(taken)
         yield Chunk(rows, columns)
+
+
+def joined(chunks: Iterable[Chunk]) -> Chunk | None:
+    """All rows as one chunk; None if there are none."""
+    found = [chunk for chunk in chunks if chunk.rows]
+    if len(found) < 2:
+        return found[0] if found else None
+    columns = {name: _joined([it.column(name) for it in found]) for name in found[0].names}
+    return Chunk(sum(chunk.rows for chunk in found), columns)
+
+
+def _joined(parts: list[array[int] | Items]) -> array[int] | Items:
+    numbers = array("q")
+    ends, data = array("q", [0]), []
+    for part in parts:
+        if isinstance(part, array):
+            numbers.extend(array("q", part))
+        else:
+            behind = ends[-1] - part.ends[0]
+            ends.extend(array("q", [behind + end for end in part.ends[1:]]))
+            data.append(part.data[part.ends[0] : part.ends[-1]])
+    return Items(ends, b"".join(data)) if data else numbers
 
 
 def _call(stream: _Stream, function: Any, result: Structure) -> None:

@@ -2,7 +2,7 @@
 
     line 1      what this is
     writers     one line for each journal that the events come from
-    events      one line each, run by run, in each run's order, with its tag
+    events      one line each, run by run, in each run's order, with its proof
     payloads    one line for each payload that is a file, in the order of first use
 
 The runs of the workflows that it carries come with it, and those whose history they share.
@@ -27,8 +27,9 @@ from evercell.history.disk import create_file, make_folder
 from evercell.history.families import carried, kin, with_origins
 from evercell.history.outputs import OutputRow, output_rows
 from evercell.history.reread import stored_events
-from evercell.history.rows import BASE, READABLE, Shape, shape_of, viewed
+from evercell.history.rows import BASE, READABLE, Shape, row_tag, shape_of, viewed
 from evercell.history.schema import SCHEMA, newer
+from evercell.history.seals import COVERED, sealed_message
 from evercell.history.transaction import Transaction
 from evercell.history.trust import payloads_of
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from evercell.history.keys import UserKey
     from evercell.history.payloads import PayloadStore
 
 __all__ = ["Imported", "export_run", "import_runs"]
@@ -76,6 +78,7 @@ class _Line(msgspec.Struct, frozen=True):
     type: str
     tag: str | None
     event: dict[str, Any]
+    block: int | None = None
     body: str | None = None  # base64, where JSON would not give the event back exactly
 
 
@@ -126,6 +129,7 @@ def export_run(
                 type(event).__name__,
                 stored.tag.hex() if stored.tag is not None else None,
                 fields,
+                stored.block,
                 None if exact else base64.b64encode(encode_event(event)).decode(),
             )
         )
@@ -158,6 +162,7 @@ def import_runs(
     connection: duckdb.DuckDBPyConnection,
     lines: Iterable[bytes],
     payloads: PayloadStore,
+    key: UserKey,
     writer: str,
 ) -> Imported:
     """Take a run in from its lines. Raises HistoryError for what is no export of a run, and then
@@ -166,7 +171,6 @@ def import_runs(
     head = _head(next(source, b""))
     writers: list[_Writer] = []
     rows: list[tuple[_Line, Event]] = []
-    known: dict[str, set[int]] = {}
     found = _Found()
     files = 0
     for number, line in enumerate(source, start=2):
@@ -176,8 +180,7 @@ def import_runs(
                 files += _import_file(msgspec.convert(entry, _File), payloads, writer)
             elif "event" in entry:
                 row = msgspec.convert(entry, _Line)
-                if row.position not in _known(connection, known, row.writer):
-                    rows.append((row, _decoded(row)))
+                rows.append((row, _decoded(row)))
             else:
                 writers.append(msgspec.convert(entry, _Writer))
         except (msgspec.MsgspecError, ValueError, TypeError, KeyError) as error:
@@ -185,10 +188,48 @@ def import_runs(
                 f"Line {number} is not one of an exported run: {error}. The file was changed or "
                 "cut; nothing was imported."
             ) from error
-    for row, event in rows:  # now that the payloads are there
+    new = 0
+    for row, event in _missing(connection, rows, key):  # now that the payloads are there
         found.add(row, event, payloads)
+        new += 1
     _insert(connection, writers, found)
-    return Imported(head.run_id, len(rows), files, head.others)
+    return Imported(head.run_id, new, files, head.others)
+
+
+def _missing(
+    connection: duckdb.DuckDBPyConnection, rows: list[tuple[_Line, Event]], key: UserKey
+) -> Iterator[tuple[_Line, Event]]:
+    """The rows that the history does not have. Those of blocks (seals.py) of which it has some are
+    proved by themselves, if their block holds."""
+    known: dict[str, set[int]] = {}
+    blocks: dict[tuple[str, str, str, int | None], list[tuple[_Line, Event]]] = {}
+    for line, event in rows:
+        place = line.writer, event.run_id, line.type, line.block
+        blocks.setdefault(place, []).append((line, event))
+    new: dict[int, _Line] = {}
+    for (writer, _, kind, block), own in blocks.items():
+        there = _known(connection, known, writer)
+        absent = [(line, event) for line, event in own if line.position not in there]
+        whole = len(absent) == len(own) or block is None or kind not in COVERED
+        holds = not whole and _holds(own, key)
+        for line, event in absent:
+            if whole:
+                proved = line
+            elif holds:
+                tag = row_tag(key, line.seq, event, b"").hex()
+                proved = msgspec.structs.replace(line, block=line.seq, tag=tag)
+            else:
+                proved = msgspec.structs.replace(line, block=None, tag=None)
+            new[id(line)] = proved
+    for line, event in rows:
+        if id(line) in new:
+            yield new[id(line)], event
+
+
+def _holds(block: list[tuple[_Line, Event]], key: UserKey) -> bool:
+    """Whether a block is this user's, and unchanged."""
+    message = sealed_message([(line.seq, event) for line, event in block])  # type: ignore[misc]
+    return key.holds(bytes.fromhex(block[0][0].tag or ""), message)
 
 
 def _head(line: bytes) -> _Head:
@@ -242,7 +283,7 @@ class _Found:
         tag = bytes.fromhex(row.tag) if row.tag is not None else None
         base = (
             row.writer, row.position, row.generation, row.seq, event.run_id, event.at, row.type,
-            tag,
+            tag, row.block,
         )  # fmt: skip
         self.shapes.setdefault(shape, []).append((*base, *shape.values(event, body)))
 

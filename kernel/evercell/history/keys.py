@@ -5,7 +5,7 @@ with a cloned repository was not written under it, so nothing in it is ever unpi
 
     key ─┬─ payload ids                    (payloads.py)
          ├─ "journal frame" -> frame tags  (frames.py): checked before a batch is folded
-         ├─ "event row"     -> row tags    (rows.py): checked before a resume uses a row
+         ├─ "event row"     -> row tags    (rows.py, seals.py): checked before a resume uses rows
          └─ "letter"        -> letter tags (inbox.py): checked before a command is carried out
 """
 
@@ -58,10 +58,14 @@ class UserKey:
         return blake3(header, key=self._frame_key)
 
     def tag(self, message: Iterable[object]) -> bytes:
-        """The tag of a row, by what must not be changed in it: strings, bytes, integers."""
+        """The tag of a row or block, by what must not be changed in it."""
         hasher = self._row_hasher.copy()
         hasher.update(_encode(message))
         return hasher.digest(TAG_SIZE)
+
+    def holds(self, tag: bytes | None, message: Iterable[object]) -> bool:
+        """Whether a row's tag is right."""
+        return tag is not None and tag == self.tag(message)
 
     def tags(self, messages: Iterable[Iterable[object]]) -> list[bytes]:
         """The tags of many rows."""

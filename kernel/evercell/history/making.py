@@ -22,12 +22,13 @@ from evercell.events import (
     Event,
     RunAttached,
     RunStarted,
-    StepCompleted,
+    StepStarted,
     decode_event,
     decode_events,
 )
 from evercell.history.outputs import OutputRow, output_rows
 from evercell.history.rows import GENERATION_SHIFT, READABLE, Columns, Shape, shape_of, viewed
+from evercell.history.seals import seal_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -138,7 +139,7 @@ class Rows:
     def _show(self, writer: str, group: _Group) -> None:
         """Give events JSON for people where SQL can't read their payloads; note cells' outputs."""
         events = group.events
-        if type(events[0]) is StepCompleted and _are_plain(events):
+        if group.shape.sealed and (type(events[0]) is StepStarted or _are_plain(events)):
             return
         for place, event in enumerate(events):
             if isinstance(event, READABLE):
@@ -180,7 +181,12 @@ class _Group:
             columns[name] = list(map(get, events))
         if shape.whole:
             columns["body"] = self.bodies
-        if key is not None:
+        if key is None:
+            return columns
+        if shape.sealed:
+            kind = type(events[0]).__name__
+            columns["block"], columns["tag"] = seal_rows(kind, columns, key)
+        else:
             covered = [columns[name] for name in ("run_id", "seq", "type", *shape.covered)]
             columns["tag"] = key.tags(zip(*covered, strict=True))
         return columns

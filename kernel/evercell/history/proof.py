@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from pathlib import Path
 
     from evercell.history.keys import UserKey
@@ -30,13 +30,9 @@ class KeyProof:
         self._foreign = foreign
         self._tell = tell
 
-    def tags(self, messages: Iterable[tuple[object, ...]]) -> list[bytes]:
-        """The right tags of many rows."""
-        return self._key.tags(messages)
-
     def holds(self, tag: bytes | None, message: tuple[object, ...]) -> bool:
-        """Whether the tag of a row is right; if not, its user will be told."""
-        if tag is not None and tag == self._key.tag(message):
+        """Whether the tag of a row or block is right; if not, its user will be told."""
+        if self._key.holds(tag, message):
             return True
         self._tell(
             f"Records in {self._folder} were made under another key than yours, so they are not "

@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from evercell import events as e
+from evercell.history.rows import row_message
+from evercell.history.seals import COVERED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence, Set
 
     import duckdb
 
-__all__ = ["StoredEvent", "run_events", "stored_events"]
+    from evercell.history.queries import Check
+    from evercell.history.seals import Place
+
+__all__ = ["StoredEvent", "holds", "run_events", "stored_events"]
 
 _COLUMNS = (
     "run_id", "at_ns", "type", "activity_id", "cell", "slot", "name", "key", "ordinal", "arguments",
@@ -48,14 +53,28 @@ class StoredEvent(NamedTuple):
     generation: int
     seq: int
     tag: bytes | None
+    block: int | None
     event: e.Event | None  # None: what the row holds is no event
     body: bytes  # the event's encoded form, where the row keeps it; else empty
+
+
+def holds(stored: StoredEvent, check: Check, proved: Set[Place]) -> bool:
+    """Whether a row is proved: by itself, as `check` tells, or with its block."""
+    event = stored.event
+    if event is None:
+        return False
+    kind = type(event).__name__
+    if kind not in COVERED:
+        return check(stored.tag, row_message(stored.seq, event, stored.body))
+    if stored.block is None:
+        return check(None, ())
+    return not stored.body and (event.run_id, kind, stored.block) in proved
 
 
 _HOSTED = """ OR run_id IN (
     SELECT run_id FROM store.event WHERE type = 'RunStarted' AND host_run = $run_id
 )"""
-_PLACE = ("writer", "position", "generation", "seq", "tag")
+_PLACE = ("writer", "position", "generation", "seq", "tag", "block")
 
 
 def stored_events(
@@ -88,9 +107,10 @@ def stored_events(
     )
     while rows := cursor.fetchmany(10_000):
         for row in rows:
-            writer, position, generation, seq, tag, *values = row
+            writer, position, generation, seq, tag, block, *values = row
             event = _event_or_none(dict(zip(_COLUMNS, values, strict=True)))
-            yield StoredEvent(writer, position, generation, seq, tag, event, row[-1] or b"")
+            body = row[-1] or b""
+            yield StoredEvent(writer, position, generation, seq, tag, block, event, body)
 
 
 def _event_or_none(row: Row) -> e.Event | None:

@@ -2,10 +2,11 @@
 
 Types that fill the same columns share one `Shape`, so that a fold appends few, large batches.
 
-Each row that comes from a journal of this user carries a tag under the user's key. It covers what
-resuming relies on: whose result, of which call, in which order. The bytes of a step's inline result
-are covered, too; those of other payloads by their keyed id. Texts that are there for people only
-(arguments, names, views, times) are not covered.
+Each row that comes from a journal of this user is proved by a tag under the user's key, of its own
+or, the beginning and the result of a step, of its block (seals.py). It covers what resuming relies
+on: whose result, of which call, in which order. The bytes of a step's inline result are covered,
+too; those of other payloads by their keyed id. Texts that are there for people only (arguments,
+names, views, times) are not covered.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import msgspec
 
 from evercell import events as e
 from evercell.history.arrow import insert
+from evercell.history.seals import COVERED, sealed_message
 
 if TYPE_CHECKING:
     import duckdb
@@ -42,11 +44,11 @@ __all__ = [
     "viewed",
 ]
 
-BASE = ("writer", "position", "generation", "seq", "run_id", "at_ns", "type", "tag")
+BASE = ("writer", "position", "generation", "seq", "run_id", "at_ns", "type", "tag", "block")
 # What a column of `store.event` holds; the others hold text.
 KINDS: dict[str, Kind] = {
     "position": "bigint", "generation": "int", "seq": "bigint", "at_ns": "bigint", "tag": "blob",
-    "key": "blob", "ordinal": "int", "at_most_once": "bool", "attempt": "int",
+    "block": "bigint", "key": "blob", "ordinal": "int", "at_most_once": "bool", "attempt": "int",
     "duration_ns": "bigint", "retry_delay_ns": "bigint", "payload_id": "blob",
     "payload_size": "bigint", "payload_data": "blob", "answered": "texts", "body": "blob",
 }  # fmt: skip
@@ -59,6 +61,7 @@ _IN_COLUMNS = frozenset({"run_id", "at", "activity_id", "view"})
 
 Getter = Callable[[Any], object]
 _BODY = ("body",)
+_SEALED = tuple(COVERED.values())
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # looked up by identity, for each event
@@ -72,6 +75,11 @@ class Shape:
     def whole(self) -> bool:
         """Whether the row keeps the event's encoded form, in `body`."""
         return self.covered == _BODY
+
+    @property
+    def sealed(self) -> bool:
+        """Whether its rows are proved in blocks."""
+        return self.covered in _SEALED
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -129,7 +137,10 @@ def _readable(value: object) -> object:
 
 
 def row_message(seq: int, event: e.Event, body: bytes) -> tuple[object, ...]:
-    """What the tag of the event's row says; `body` is its encoded form, for those kept whole."""
+    """What the tag of the event's row says; `body` is its encoded form, for those kept whole. Of a
+    row that could be in a block, what it says where the row is a block by itself."""
+    if isinstance(event, e.StepStarted | e.StepCompleted):
+        return sealed_message([(seq, event)])
     shape = shape_of(type(event))
     values = dict(zip(shape.columns, shape.values(event, body), strict=True))
     trusted = [values[column] for column in shape.covered]
@@ -194,14 +205,14 @@ _SHAPES: dict[type[e.Event], Shape] = {
         detail=_detail,
     ),
     e.StepStarted: _shape(
-        ("activity_id", "slot", "key", "ordinal", "at_most_once"),
+        COVERED["StepStarted"],
         activity_id="activity_id", cell="cell", slot="slot", name="name", key="key",
         ordinal="ordinal", arguments="arguments", at_most_once="at_most_once",
         attempt=lambda _: 1,
     ),
     e.AttemptStarted: _shape(tuple(_ATTEMPT), **_ATTEMPT, cell="cell"),
     e.StepCompleted: _shape(
-        (*_ATTEMPT, "codec", "payload_id", "payload_size", "payload_data"),
+        COVERED["StepCompleted"],
         **_ATTEMPT, duration_ns="duration", codec="result.codec", payload_id="result.id",
         payload_size="result.size", payload_data="result.data", view="view", reason="reason",
     ),

@@ -1,70 +1,86 @@
 """Recorded steps as columns, a page of them at a time: checked and built when they are asked for.
 
-read_pages(connection, ...) -> Page, ...   the steps whose first calls lie in a stretch
-page.answers(block)        ─ what nearly all are: completed at once, inline, proved
-page.record(row)           ─ any other, one by one
+read_page(connection, ...) -> Page     the steps whose first calls lie in a stretch
+page.answers(part)                     of what nearly all are: completed at once, inline, proved
+page.record(row)                       any other, one by one
 """
 
 from __future__ import annotations
 
 import sys
 from array import array
-from itertools import pairwise, repeat, starmap
-from operator import and_, eq, xor
-from typing import TYPE_CHECKING, Protocol
+from bisect import bisect_left, bisect_right
+from itertools import pairwise
+from operator import xor
+from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from evercell.events import ErrorInfo, Payload
-from evercell.history.arrow import Chunk, Items, read
+from evercell.history.arrow import joined, read
 from evercell.history.queries import StepRecord, StepStatus
+from evercell.history.seals import block_message, block_starts
+from evercell.history.step_ends import Ends, Proof
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     import duckdb
 
-__all__ = ["BLOCK", "Answer", "Page", "Proof", "place_of", "places_of", "read_pages"]
+    from evercell.history.arrow import Chunk, Items
 
-BLOCK = 256  # rows whose tags are checked together
+__all__ = ["Answer", "Page", "Proof", "place_of", "places_of", "read_page"]
+
+PART = 256  # rows that are handed to a replay together, at least
 _KEY_SIZE = 16  # bytes of a step's key, as this release makes them
 
 Answer = tuple[str, bytes]
 """A step's activity and the JSON of its result."""
 
-_STEPS = """
-WITH started AS (
-    SELECT activity_id, key, ordinal, at_most_once, seq, tag
-    FROM store.event
-    WHERE run_id = $run_id AND slot = $slot AND type = 'StepStarted' AND seq BETWEEN $low AND $high
-),
-latest AS (
-    SELECT e.activity_id, max(e.seq) AS seq
-    FROM store.event e SEMI JOIN started USING (activity_id)
-    WHERE e.run_id = $run_id AND e.seq BETWEEN $low AND $top AND e.type IN (
-        'StepStarted', 'AttemptStarted', 'AttemptFailed', 'StepCompleted', 'StepFailed',
-        'StepCanceled'
-    )
-    GROUP BY e.activity_id
-)
-SELECT
-    s.key, s.ordinal, s.activity_id, s.seq AS first, s.tag AS first_tag, e.seq AS last,
-    e.tag AS last_tag, e.payload_id, e.payload_data,
-    -- Nearly all steps are alike in the rest.
-    CASE
-        WHEN e.type = 'StepCompleted' AND e.attempt = 1 AND NOT s.at_most_once
-            AND e.codec = 'json' AND e.payload_size = octet_length(e.payload_data) THEN ''
-        ELSE to_json({
-            'once': s.at_most_once, 'type': e.type, 'attempt': e.attempt, 'codec': e.codec,
-            'size': e.payload_size, 'inline': e.payload_data IS NOT NULL, 'error': e.error_type,
-            'message': e.error_message, 'traceback': e.error_traceback
-        })::VARCHAR
-    END AS rest
-FROM started s
-JOIN latest l USING (activity_id)
-JOIN store.event e ON e.seq = l.seq AND e.activity_id = s.activity_id AND e.run_id = $run_id
-ORDER BY s.seq
-"""
+_STARTED = """run_id = $run_id AND slot = $slot AND type = 'StepStarted'
+    AND seq BETWEEN $low AND $high"""
+
+_STARTS = f"""
+SELECT key, coalesce(ordinal, -1) AS ordinal, activity_id, seq,
+    coalesce(CAST(at_most_once AS INTEGER), -1) AS once,
+    coalesce(block, -1) AS block, coalesce(tag, '') AS tag
+FROM store.event WHERE {_STARTED}
+"""  # noqa: S608 - a text of this module
+
+_COMPLETED = "run_id = $run_id AND type = 'StepCompleted'"
+
+# Nearly all ends of a stretch lie between its first calls. Blocks are read whole.
+_COMPLETIONS = f"""
+SELECT seq, activity_id, coalesce(attempt, -1) AS attempt, codec, payload_id,
+    coalesce(payload_size, -1) AS payload_size, coalesce(payload_data, '') AS payload_data,
+    coalesce(block, -1) AS block, coalesce(tag, '') AS tag
+FROM store.event WHERE {_COMPLETED}
+"""  # noqa: S608 - a text of this module
+
+_AMONG = "AND coalesce(event.block, seq) BETWEEN $first AND $last"
+
+# By itself: with a subquery in the filter, DuckDB hands rows out in another order.
+_FIRST = f"""
+SELECT coalesce(max(coalesce(block, seq)), 0) FROM store.event
+WHERE {_COMPLETED} AND coalesce(block, seq) <= $low
+"""  # noqa: S608 - a text of this module
+
+_LATER = "AND list_contains($blocks, coalesce(event.block, seq))"
+
+_LATER_BLOCKS = f"""
+SELECT DISTINCT coalesce(block, seq) FROM store.event
+WHERE {_COMPLETED} AND coalesce(block, seq) > $last AND seq <= $top
+    AND activity_id IN (SELECT unnest($activities))
+"""  # noqa: S608 - a text of this module
+
+_OTHERS = f"""
+SELECT activity_id, seq, type, tag, attempt, codec, payload_id, payload_size, payload_data,
+    error_type, error_message, error_traceback
+FROM store.event
+SEMI JOIN (SELECT activity_id FROM store.event WHERE {_STARTED}) USING (activity_id)
+WHERE run_id = $run_id AND seq BETWEEN $low AND $top
+    AND type IN ('AttemptStarted', 'AttemptFailed', 'StepFailed', 'StepCanceled')
+QUALIFY row_number() OVER (PARTITION BY activity_id ORDER BY seq DESC) = 1
+"""  # noqa: S608 - a text of this module
+
+_ORDER = "coalesce(event.block, event.seq), event.seq"
 
 _STATUS: dict[str, StepStatus] = {
     "StepStarted": "in doubt",
@@ -74,42 +90,6 @@ _STATUS: dict[str, StepStatus] = {
     "StepFailed": "failed",
     "StepCanceled": "canceled",
 }
-
-
-_WITH_ERROR = frozenset({"StepFailed", "AttemptFailed"})
-_WITH_PAYLOAD = frozenset({"StepCompleted"}) | _WITH_ERROR
-
-
-class _Rest(msgspec.Struct, frozen=True):
-    """What is unusual about a step; without any, it is as nearly all are."""
-
-    once: bool | None = False
-    type: str = "StepCompleted"
-    attempt: int | None = 1
-    codec: str | None = "json"
-    size: int | None = None  # of the payload; None: of its data
-    inline: bool = True
-    error: str | None = None
-    message: str | None = None
-    traceback: str | None = None
-
-
-_USUAL = b"{}"
-
-
-_decode_rest = msgspec.json.Decoder(_Rest).decode
-
-
-class Proof(Protocol):
-    """Tells this user's unchanged records from all others."""
-
-    def holds(self, tag: bytes | None, message: tuple[object, ...]) -> bool:
-        """Whether the tag of a row is right; if not, its user will be told."""
-        ...
-
-    def tags(self, messages: Iterable[tuple[object, ...]]) -> list[bytes]:
-        """The right tags of many rows."""
-        ...
 
 
 def place_of(key: bytes, ordinal: int) -> int:
@@ -126,21 +106,29 @@ def places_of(keys: Items, ordinals: array[int]) -> Iterator[int]:
 
 
 class Page:
-    """Steps of a slot as columns."""
+    """Steps of a slot as columns, in the order of their first calls. They are handed out in parts,
+    which are whole blocks (seals.py) of first calls; a block is checked when its part is asked
+    for."""
 
-    def __init__(self, chunk: Chunk, run_id: str, slot: str, proof: Proof) -> None:
+    def __init__(self, starts: Chunk, ends: Ends, run_id: str, slot: str, proof: Proof) -> None:
         self._run_id, self._slot, self._proof = run_id, slot, proof
-        self.rows = chunk.rows
-        self.ordinals, self.keys = chunk.numbers("ordinal"), chunk.items("key")
-        self._firsts, self._lasts = chunk.numbers("first"), chunk.numbers("last")
-        self._activities = chunk.items("activity_id")
-        self._first_tags, self._last_tags = chunk.items("first_tag"), chunk.items("last_tag")
-        self._identities, self._data = chunk.items("payload_id"), chunk.items("payload_data")
-        self._rest = chunk.items("rest")
-        self._looked_at = bytearray(self.rows // BLOCK + 1)  # a flag a block
+        self._ends = ends
+        self.rows = starts.rows
+        self.ordinals, self.keys = starts.numbers("ordinal"), starts.items("key")
+        self._seqs, self._once = starts.numbers("seq"), starts.numbers("once")
+        self._activities = starts.items("activity_id")
+        self._tags, self._numbers = starts.items("tag"), starts.numbers("block")
+        self._blocks = block_starts(self._numbers, self._tags)
+        self._parts = _parts(self._blocks)
+        self._looked_at = bytearray(self.parts)  # a flag a part
         self._proved = bytearray(self.rows)  # a flag a row
         self._places: dict[int, int] | None = None
         self._alike: dict[int, list[int]] = {}  # all rows of each place, where one has several
+
+    @property
+    def parts(self) -> int:
+        """How many there are."""
+        return len(self._parts) - 1
 
     def find(self, key: bytes, ordinal: int) -> list[int]:
         """The rows of the call."""
@@ -160,90 +148,69 @@ class Page:
     def answer(self, row: int) -> Answer | None:
         """The row's step, if it is as nearly all are: completed at the first attempt, inline,
         unlayered, and proved."""
-        if not self._looked_at[row // BLOCK]:
-            self._prove(row // BLOCK)
-        if not self._proved[row]:
+        if not self._holds(row) or self._once[row]:
             return None
-        return self._activities.at(row).decode(), self._data.at(row)
+        activity = self._activities.at(row).decode()
+        data = self._ends.usual.get(activity)
+        return None if data is None else (activity, data)
 
-    def answers(self, block: int) -> tuple[list[bytes], list[Answer | None]]:
-        """The keys in a block, and the `answer` in each of its rows."""
-        first, end = block * BLOCK, min((block + 1) * BLOCK, self.rows)
-        keys, activities, values = self._prove(block)
-        answers: list[Answer | None] = list(zip(activities, values, strict=True))
+    def answers(self, part: int) -> tuple[list[bytes], list[Answer | None]]:
+        """The keys in a part, and the `answer` in each of its rows."""
+        first, end = self._parts[part], self._parts[part + 1]
+        keys, activities = self._look_at(part)
+        values = list(map(self._ends.usual.get, activities))
         proved = self._proved[first:end]
-        if not all(proved):
-            answers = [it if own else None for it, own in zip(answers, proved, strict=True)]
-        return keys, answers
+        if all(proved) and None not in values and not any(self._once[first:end]):
+            return keys, list(zip(activities, values, strict=True))  # type: ignore[arg-type]
+        return keys, [self.answer(row) for row in range(first, end)]
 
-    def _prove(self, block: int) -> tuple[list[bytes], list[str], list[bytes]]:
-        """Look at a block's rows, all at once, as if they were usual: for others it does not hold.
-        Returns their keys, activities and values.
+    def _holds(self, row: int) -> bool:
+        part = bisect_right(self._parts, row) - 1
+        if not self._looked_at[part]:
+            self._look_at(part)
+        return bool(self._proved[row])
 
-        A replay spends a third of its time here, so columns are zipped to what the tags cover.
-        """
-        first, end = block * BLOCK, min((block + 1) * BLOCK, self.rows)
-        keys, activities = self.keys.cut(first, end), self._activities.texts(first, end)
-        values, run_id = self._data.cut(first, end), repeat(self._run_id)
-        if self._looked_at[block]:
-            return keys, activities, values
-        starts = zip(
-            run_id, self._firsts[first:end], repeat("StepStarted"), activities, repeat(self._slot),
-            keys, self.ordinals[first:end], repeat(False),
-        )  # fmt: skip
-        ends = zip(
-            run_id, self._lasts[first:end], repeat("StepCompleted"), activities, repeat(1),
-            repeat("json"), self._identities.cut(first, end), map(len, values), values,
-        )  # fmt: skip
-        right = map(
-            and_,
-            map(eq, self._proof.tags(starts), self._first_tags.cut(first, end)),
-            map(eq, self._proof.tags(ends), self._last_tags.cut(first, end)),
-        )
-        usual = starmap(eq, pairwise(self._rest.ends[first : end + 1]))  # it is empty
-        self._proved[first:end] = bytes(map(and_, right, usual))
-        self._looked_at[block] = True
-        return keys, activities, values
+    def _look_at(self, part: int) -> tuple[list[bytes], list[str]]:
+        """Check the blocks of a part, once; its keys and activities."""
+        begin, stop = self._parts[part], self._parts[part + 1]
+        keys, activities = self.keys.cut(begin, stop), self._activities.texts(begin, stop)
+        if self._looked_at[part]:
+            return keys, activities
+        self._looked_at[part] = True
+        inner = self._blocks[bisect_left(self._blocks, begin) : bisect_right(self._blocks, stop)]
+        for first, end in pairwise(inner):
+            columns = (
+                self._seqs[first:end], activities[first - begin : end - begin],
+                keys[first - begin : end - begin], self.ordinals[first:end], self._once[first:end],
+            )  # fmt: skip
+            message = block_message("StepStarted", self._run_id, self._slot, columns)
+            tag = None if self._numbers[first] < 0 else self._tags.at(first)
+            if self._proof.holds(tag, message):
+                self._proved[first:end] = b"\1" * (end - first)
+        return keys, activities
 
     def record(self, row: int) -> StepRecord | None:
         """The record in the row, if it holds."""
-        rest = _decode_rest(self._rest.at(row) or _USUAL)
-        run_id, kind = self._run_id, rest.type
-        key, ordinal = self.keys.at(row), self.ordinals[row]
-        activity_id = self._activities.at(row).decode()
-        start = (activity_id, self._slot, key, ordinal, rest.once)
-        if not self._holds(
-            self._first_tags.at(row), (run_id, self._firsts[row], "StepStarted", *start)
-        ):
-            return None
-        result, failure = None, None
-        covered: tuple[object, ...] = (activity_id, rest.attempt)
-        if rest.codec is not None:
-            data = self._data.at(row) if rest.inline else None
-            size = len(data or b"") if rest.size is None else rest.size
-            result = Payload(self._identities.at(row), rest.codec, size, data)
-        if kind in _WITH_PAYLOAD:
-            covered += (None,) * 3 if result is None else (result.codec, result.id, result.size)
-        if kind == "StepCompleted":
-            covered += (None if result is None else result.data,)
-        if kind in _WITH_ERROR:
-            covered += (rest.error, rest.message, rest.traceback)
-            error = rest.error or "", rest.message or "", rest.traceback or ""
-            failure, result = ErrorInfo(*error, result), None
-        if kind != "StepStarted" and not self._holds(
-            self._last_tags.at(row), (run_id, self._lasts[row], kind, *covered)
-        ):
+        activity = self._activities.at(row).decode()
+        latest = self._ends.latest(activity) if self._holds(row) else None
+        if latest is None:
             return None
         return StepRecord(
-            activity_id, key, ordinal, _STATUS[kind], rest.attempt or 0, bool(rest.once),
-            result if kind == "StepCompleted" else None, failure,
+            activity, self.keys.at(row), self.ordinals[row], _STATUS[latest.kind], latest.attempt,
+            bool(self._once[row]), latest.result, latest.error,
         )  # fmt: skip
 
-    def _holds(self, tag: bytes, message: tuple[object, ...]) -> bool:
-        return self._proof.holds(tag or None, message)
+
+def _parts(blocks: list[int]) -> list[int]:
+    """Where parts begin, and the end: whole blocks, and small ones together."""
+    parts = [0]
+    for start in blocks[1:-1]:
+        if start - parts[-1] >= PART:
+            parts.append(start)
+    return [*parts, blocks[-1]]
 
 
-def read_pages(
+def read_page(
     connection: duckdb.DuckDBPyConnection,
     run_id: str,
     slot: str,
@@ -252,13 +219,48 @@ def read_pages(
     low: int,
     high: int,
     top: int,
-) -> list[Page]:
+    plain: bool,
+) -> Page | None:
     """The slot's steps whose first calls have a seq from `low` to `high`, in the latest state that
-    they had at `top`."""
-    place = {"run_id": run_id, "slot": slot, "low": low, "high": high, "top": top}
+    they had at `top`; None if there are none. `plain`: no step of the run was tried again, failed
+    or was cancelled."""
+    calls = {"run_id": run_id, "slot": slot, "low": low, "high": high}
     connection.execute("SET threads = 1")  # several take longer, all in all, and more memory
     try:
-        chunks = read(connection.sql(_STEPS, params=place))
-        return [Page(chunk, run_id, slot, proof) for chunk in chunks if chunk.rows]
+        starts = _in_order(connection, _STARTS, calls)
+        if starts is None:
+            return None
+        others: list[Any] = []
+        if not plain:
+            others = connection.execute(_OTHERS, {**calls, "top": top}).fetchall()
+        ends = Ends(run_id, proof)
+        last = max(starts.numbers("seq"))
+        ((first,),) = connection.execute(_FIRST, {"run_id": run_id, "low": low}).fetchall()
+        among = {"run_id": run_id, "first": first, "last": last}
+        ends.take(_in_order(connection, _COMPLETIONS + _AMONG, among))
+        activities = starts.items("activity_id").texts(0, starts.rows)
+        late = ends.unknown(activities).union(row[0] for row in others)
+        if late:
+            later = {"run_id": run_id, "last": last, "top": top, "activities": list(late)}
+            blocks = [block for (block,) in connection.execute(_LATER_BLOCKS, later).fetchall()]
+            which = {"run_id": run_id, "blocks": blocks}
+            ends.take(_in_order(connection, _COMPLETIONS + _LATER, which) if blocks else None)
+        ends.add(others)
     finally:
         connection.execute("RESET threads")
+    return Page(starts, ends, run_id, slot, proof)
+
+
+def _in_order(
+    connection: duckdb.DuckDBPyConnection, sql: str, parameters: dict[str, Any]
+) -> Chunk | None:
+    """The rows by block and seq. They nearly always lie so, and sorting takes longer than reading:
+    looking costs little."""
+    found = joined(read(connection.sql(sql, params=parameters)))
+    if found is None or _is_sorted(found.numbers("seq")):
+        return found
+    return joined(read(connection.sql(f"{sql} ORDER BY {_ORDER}", params=parameters)))
+
+
+def _is_sorted(numbers: array[int]) -> bool:
+    return numbers.tolist() == sorted(numbers)

@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from evercell.events import HeartbeatRecorded, Payload, decode_event
 from evercell.history.arrow import read
-from evercell.history.step_pages import BLOCK, Answer, Page, place_of, places_of, read_pages
+from evercell.history.step_pages import Answer, Page, place_of, places_of, read_page
 
 if TYPE_CHECKING:
     from array import array
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
     import duckdb
 
@@ -43,21 +43,20 @@ _ROWS = 131_072  # in a stretch at most: opening DuckDB for the next one costs a
 _BYTES = 64 << 20  # of results in it, about
 _WINDOW = 4096  # steps that are looked ahead for a call
 
-_STRETCHES = """
-SELECT min(seq) AS low, CAST(count(*) AS BIGINT) AS rows
-FROM (
-    SELECT seq, (row_number() OVER (ORDER BY seq) - 1) // $rows AS number
-    FROM store.event
-    WHERE run_id = $run_id AND slot = $slot AND type = 'StepStarted'
-)
-GROUP BY number
+_BLOCKS = """
+SELECT min(seq) AS low, count(*)
+FROM store.event
+WHERE run_id = $run_id AND slot = $slot AND type = 'StepStarted'
+GROUP BY coalesce(block, seq)
 ORDER BY low
 """
 
 _SIZES = """
 SELECT
     max(seq),
-    avg(least(payload_size, 65536)) FILTER (type = 'StepCompleted')
+    avg(least(payload_size, 65536)) FILTER (type = 'StepCompleted'),
+    count(*) FILTER (type IN ('AttemptStarted', 'AttemptFailed', 'StepFailed', 'StepCanceled')),
+    count(*) FILTER (type = 'HeartbeatRecorded')
 FROM store.event
 WHERE run_id = $run_id
 """
@@ -97,7 +96,8 @@ class _Lend(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """Where a slot's steps are read from, a stretch of their first calls at a time."""
+    """Where a slot's steps are read from, a stretch of their first calls at a time: whole blocks
+    (seals.py)."""
 
     run_id: str
     slot: str
@@ -105,14 +105,17 @@ class _Source:
     lows: list[int]  # the seq of each stretch's first call
     starts: list[int]  # the number of that call; at the end, of all calls
     top: int  # what came later than this seq is not looked at
+    plain: bool  # no step was tried again, failed or was cancelled
     lend: _Lend
 
-    def pages(self, number: int, lend: _Lend | None = None) -> list[Page]:
-        """The stretch with this number."""
+    def page(self, number: int, lend: _Lend | None = None) -> Page | None:
+        """The stretch with this number; None if it is gone."""
         high = self.lows[number + 1] - 1 if number + 1 < len(self.lows) else self.top
-        within = {"low": self.lows[number], "high": high, "top": self.top}
+        low, top, plain = self.lows[number], self.top, self.plain
         run_id, slot, proof = self.run_id, self.slot, self.proof
-        return (lend or self.lend)(lambda it: read_pages(it, run_id, slot, proof, **within))
+        return (lend or self.lend)(
+            lambda it: read_page(it, run_id, slot, proof, low=low, high=high, top=top, plain=plain)
+        )
 
     def calls(self) -> _Calls:
         """The calls of all steps, in the order in which they were first made."""
@@ -175,10 +178,10 @@ class StepTable:
     def __init__(
         self,
         source: _Source | None = None,
-        pages: Sequence[Page] = (),
+        page: Page | None = None,
         repeated: frozenset[bytes] = frozenset(),
     ) -> None:
-        """The steps of `source`, the first of which are in `pages`; or none. `repeated`: the keys
+        """The steps of `source`, the first of which are in `page`; or none. `repeated`: the keys
         that several calls have."""
         self.heartbeats: dict[str, Payload] = {}
         self.repeated = repeated
@@ -186,7 +189,7 @@ class StepTable:
         self.starts = [0] if source is None else source.starts
         self.empty = source is None
         self._source = source
-        self._pages: dict[int, Sequence[Page]] = {0: pages}
+        self._pages: dict[int, Page | None] = {0: page}
         self._kept: set[int] = set()  # stretches that were read out of order
         self._index: _Calls | None = None
 
@@ -203,7 +206,8 @@ class StepTable:
     def places(self, key: bytes, ordinal: int) -> Iterator[tuple[Page, int]]:
         """Where the call's records are, the latest one first: the page, and the row in it."""
         for number in reversed(self.stretches(key, ordinal)):
-            for page in reversed(self.pages(number)):
+            page = self.page(number)
+            if page is not None:
                 for row in reversed(page.find(key, ordinal)):
                     yield page, row
 
@@ -218,29 +222,29 @@ class StepTable:
         if self._index is None:
             if self._source is None:
                 self._index = _calls(())
-            elif len(self.starts) == 2:
-                self._index = _calls((page.keys, page.ordinals) for page in self.pages(0))
+            elif len(self.starts) == 2 and (page := self.page(0)) is not None:
+                self._index = _calls([(page.keys, page.ordinals)])
             else:
                 self._index = self._source.calls()
         return self._index
 
-    def pages(self, number: int) -> Sequence[Page]:
+    def page(self, number: int) -> Page | None:
         """A stretch of the steps."""
-        pages = self._pages.get(number)
-        if pages is None:
+        if number not in self._pages:
             assert self._source is not None  # noqa: S101 - or it had no stretches
-            pages = self._pages[number] = self._source.pages(number)
+            self._pages[number] = self._source.page(number)
             self._kept.add(number)
-        return pages
+        return self._pages[number]
 
-    def blocks(self) -> Iterator[tuple[int, list[bytes], list[Answer | None]]]:
-        """All steps, a block at a time: number of the stretch, keys and answers. Stretches that are
+    def parts(self) -> Iterator[tuple[int, list[bytes], list[Answer | None]]]:
+        """All steps, a part at a time: number of the stretch, keys and answers. Stretches that are
         done with, and that nobody asked for out of order, are let go of."""
         for number in range(len(self.starts) - 1):
             asked_for = number in self._kept
-            for page in self.pages(number):
-                for block in range((page.rows + BLOCK - 1) // BLOCK):
-                    yield (number, *page.answers(block))
+            page = self.page(number)
+            if page is not None:
+                for part in range(page.parts):
+                    yield (number, *page.answers(part))
             if len(self.starts) > 2 and not asked_for:
                 self._pages.pop(number, None)
                 self._kept.discard(number)
@@ -270,7 +274,7 @@ class Replay:
 
     def __init__(self, table: StepTable) -> None:
         self._table = table
-        self._blocks = table.blocks()
+        self._parts = table.parts()
         self._window: dict[bytes, Answer] = {}
         self._unusual: set[bytes] = set()  # keys that would be in it, too, had they an answer
         self._stretch = self._passed = 0  # how many of a stretch's steps have come into the window
@@ -320,19 +324,15 @@ class Replay:
         """Whether the key's first call, which is in this stretch, has come into the window."""
         if number != self._stretch:
             return number < self._stretch
-        begin = 0
-        for page in self._table.pages(number):
-            if any(begin + row < self._passed for row in page.find(key, 0)):
-                return True
-            begin += page.rows
-        return False
+        page = self._table.page(number)
+        return page is not None and any(row < self._passed for row in page.find(key, 0))
 
     def _look_ahead(self) -> bool:
         """Take the next recorded calls into the window; False if there are none."""
-        block = next(self._blocks, None)
-        if block is None:
+        part = next(self._parts, None)
+        if part is None:
             return False
-        number, keys, answers = block
+        number, keys, answers = part
         if number > self._stretch:
             self._stretch, self._passed = number, 0
         self._passed += len(keys)
@@ -354,18 +354,33 @@ def step_table(
     connection for it."""
     place = {"run_id": run_id, "slot": slot}
     row: Any = connection.execute(_SIZES, {"run_id": run_id}).fetchone()
-    top, size = row
-    rows = int(max(1, min(_ROWS, _BYTES // (size or 1))))
-    stretches = connection.execute(_STRETCHES, {**place, "rows": rows}).fetchall()
-    if not stretches:
+    top, size, others, heartbeats = row
+    limit = int(max(1, min(_ROWS, _BYTES // (size or 1))))
+    lows, starts = _stretches(connection.execute(_BLOCKS, place).fetchall(), limit)
+    if not lows:
         return StepTable()
-    starts = list(accumulate((count for _, count in stretches), initial=0))
-    source = _Source(run_id, slot, proof, [low for low, _ in stretches], starts, top, lend)
+    source = _Source(run_id, slot, proof, lows, starts, top, others == 0, lend)
     repeated = frozenset(key for (key,) in connection.execute(_REPEATED, place).fetchall())
-    table = StepTable(source, source.pages(0, lambda use: use(connection)), repeated)
+    table = StepTable(source, source.page(0, lambda use: use(connection)), repeated)
+    if not heartbeats:
+        return table
     for activity_id, seq, kind, body, tag in connection.execute(_HEARTBEATS, place).fetchall():
         if proof.holds(tag, (run_id, seq, kind, body)):
             event = decode_event(body)
             if isinstance(event, HeartbeatRecorded) and event.payload is not None:
                 table.heartbeats[activity_id] = event.payload
     return table
+
+
+def _stretches(blocks: Iterable[tuple[int, int]], limit: int) -> tuple[list[int], list[int]]:
+    """Blocks, given by their lowest seq and their rows, in stretches of about `limit` rows: the
+    seq of each one's first call, and that call's number; at the end of these, all calls'."""
+    lows: list[int] = []
+    starts: list[int] = []
+    calls = 0
+    for low, rows in blocks:
+        if not starts or calls + rows - starts[-1] > limit:
+            lows.append(low)
+            starts.append(calls)
+        calls += rows
+    return lows, [*starts, calls]

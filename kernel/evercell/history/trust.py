@@ -1,6 +1,6 @@
 """Accepting records that were made under another key, on the user's word.
 
-    rows without this user's tag ─ rebuild the event ─ give its payloads this user's ids ─ tag
+    rows without this user's proof ─ rebuild the event ─ its payloads get this user's ids ─ prove
 
 Nothing is decoded or run here. Afterwards the records are as if this user had made them.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -17,8 +17,9 @@ from evercell.events import Event, Payload, encode_event
 from evercell.history.disk import make_folder, sync_folder
 from evercell.history.machines import user_name
 from evercell.history.outputs import insert_outputs, output_rows
-from evercell.history.reread import stored_events
+from evercell.history.reread import holds, stored_events
 from evercell.history.rows import READABLE, row_tag, shape_of, viewed
+from evercell.history.seals import COVERED, proved_blocks, seal_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,10 +50,10 @@ def untrusted(
     connection: duckdb.DuckDBPyConnection, key: UserKey
 ) -> Iterator[tuple[StoredEvent, Event]]:
     """The rows whose tag is not this user's, with the events that they hold."""
+    proved = proved_blocks(connection, key.holds)
     for stored in stored_events(connection):
-        event = stored.event
-        if event is not None and stored.tag != row_tag(key, stored.seq, event, stored.body):
-            yield stored, event
+        if stored.event is not None and not holds(stored, key.holds, proved):
+            yield stored, stored.event
 
 
 def trust(
@@ -65,36 +66,22 @@ def trust(
     mapping = _Mapping(payloads)
     runs: set[str] = set()
     events = 0
-    batch: list[tuple[Any, ...]] = []
+    batch: list[_Mine] = []
     outputs: list[OutputRow] = []
     # Read whole before the first update: a result can't be streamed while its table changes.
     for stored, event in list(untrusted(connection, key)):
         mine = map_payloads(event, mapping.of)
         body = encode_event(mine) if stored.body else b""
-        tag = row_tag(key, stored.seq, mine, body)
         outputs += output_rows(mine, stored.writer, stored.position, payloads.get)
         if type(mine) in READABLE:
             mine = viewed(mine, payloads.readable)
-        values = dict(
-            zip(shape_of(type(mine)).columns, shape_of(type(mine)).values(mine, body), strict=True)
-        )
-        batch.append(
-            (
-                stored.writer,
-                stored.position,
-                tag,
-                values.get("payload_id"),
-                values.get("view"),
-                values.get("detail"),
-                values.get("body"),
-            )
-        )
+        batch.append(_Mine(stored, mine, body))
         events += 1
         runs.add(event.run_id)
         if len(batch) == _BATCH:
-            _update(connection, batch)
+            _update(connection, batch, key)
             batch = []
-    _update(connection, batch)
+    _update(connection, batch, key)
     _replace_outputs(connection, outputs)
     connection.execute("UPDATE store.writer SET key = ?, partial = false", [key.id])
     found = Trusted(events, mapping.mapped, mapping.missing, tuple(sorted(runs)))
@@ -105,20 +92,60 @@ def trust(
     return found
 
 
-def _update(connection: duckdb.DuckDBPyConnection, batch: list[tuple[Any, ...]]) -> None:
+class _Mine(NamedTuple):
+    """A row as it is to be."""
+
+    stored: StoredEvent
+    event: Event
+    body: bytes
+
+    @property
+    def columns(self) -> dict[str, object]:
+        """Those that depend on the event."""
+        shape = shape_of(type(self.event))
+        return dict(zip(shape.columns, shape.values(self.event, self.body), strict=True))
+
+
+def _tags(batch: list[_Mine], key: UserKey) -> list[tuple[bytes, int | None]]:
+    """The tag and the block of each row."""
+    tags: list[tuple[bytes, int | None]] = [(b"", None)] * len(batch)
+    steps: dict[tuple[str, str], list[int]] = {}  # a block is of one journal, in its order
+    for number, row in enumerate(batch):
+        kind = type(row.event).__name__
+        if kind in COVERED:
+            steps.setdefault((kind, row.stored.writer), []).append(number)
+        else:
+            tags[number] = row_tag(key, row.stored.seq, row.event, row.body), None
+    for (kind, _), numbers in steps.items():
+        rows = [
+            {"seq": batch[it].stored.seq, "run_id": batch[it].event.run_id, **batch[it].columns}
+            for it in numbers
+        ]
+        columns = {name: [row[name] for row in rows] for name in rows[0]}
+        for number, block, tag in zip(numbers, *seal_rows(kind, columns, key), strict=True):
+            tags[number] = tag, block
+    return tags
+
+
+def _update(connection: duckdb.DuckDBPyConnection, batch: list[_Mine], key: UserKey) -> None:
     if not batch:
         return
     connection.execute(
         """CREATE OR REPLACE TEMP TABLE mine (
-            writer VARCHAR, position BIGINT, tag BLOB, payload_id BLOB, view VARCHAR,
+            writer VARCHAR, position BIGINT, tag BLOB, block BIGINT, payload_id BLOB, view VARCHAR,
             detail JSON, body BLOB)"""
     )
+    rows = []
+    for row, proof in zip(batch, _tags(batch, key), strict=True):
+        values = row.columns
+        changed = [values.get(name) for name in ("payload_id", "view", "detail", "body")]
+        rows.append((row.stored.writer, row.stored.position, *proof, *changed))
     with connection.appender("mine") as appender:
-        appender.append_rows(batch)
+        appender.append_rows(rows)
     connection.execute(
         """UPDATE store.event SET
-            tag = mine.tag, payload_id = mine.payload_id, view = mine.view, detail = mine.detail,
-            body = mine.body
+            tag = mine.tag, block = mine.block, payload_id = mine.payload_id, view = mine.view,
+            detail = mine.detail, body = mine.body
         FROM mine WHERE event.writer = mine.writer AND event.position = mine.position"""
     )
 

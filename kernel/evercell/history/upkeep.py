@@ -102,7 +102,7 @@ class Upkeep:
         try:
             with path.open("rb") as lines:
                 return self._reader.write(
-                    lambda it: import_runs(it, lines, self._payloads, self._writer)
+                    lambda it: import_runs(it, lines, self._payloads, self._key, self._writer)
                 )
         except OSError as error:
             raise write_error(path, error) from error

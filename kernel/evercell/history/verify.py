@@ -14,8 +14,8 @@ import msgspec
 from evercell.errors import HistoryError, JournalDamagedError
 from evercell.history.applied import load_applied
 from evercell.history.frames import valid_frames
-from evercell.history.reread import stored_events
-from evercell.history.rows import row_tag
+from evercell.history.reread import holds, stored_events
+from evercell.history.seals import proved_blocks
 from evercell.history.segments import HEADER_SIZE, read_header, read_segment, segments
 from evercell.history.trust import payloads_of
 
@@ -68,14 +68,15 @@ def verify(
     refused: Counter[str] = Counter()
     mine: dict[bytes, Payload] = {}
     theirs: dict[bytes, Payload] = {}
+    proved = proved_blocks(connection, key.holds)
     for stored in stored_events(connection):
         counts[stored.writer] += 1
         event = stored.event
-        holds = event is not None and stored.tag == row_tag(key, stored.seq, event, stored.body)
-        refused[stored.writer] += not holds
+        right = holds(stored, key.holds, proved)
+        refused[stored.writer] += not right
         for payload in payloads_of(event) if event is not None else ():
             if payload.data is None:
-                (mine if holds else theirs)[payload.id] = payload
+                (mine if right else theirs)[payload.id] = payload
     for writer in counts.keys() - writers.keys():
         findings.append(
             Finding("error", writer, f"{counts[writer]} events of a journal that is not known")

@@ -39,6 +39,7 @@ CREATE TABLE store.event (
     at_ns BIGINT NOT NULL,              -- wall clock, nanoseconds since the epoch
     type VARCHAR NOT NULL,
     tag BLOB,                           -- proves the row to its user (rows.py); null: nobody's
+    block BIGINT,                       -- of steps: seq of the row whose tag proves this one, too
     activity_id VARCHAR,
     cell VARCHAR,                       -- activity_id of the cell execution, for steps
     slot VARCHAR,
