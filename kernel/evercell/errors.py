@@ -173,6 +173,11 @@ class HistoryLockedError(HistoryError):
 
     code = "EC204"
 
+    def __init__(self, message: str, *, here: bool = False) -> None:
+        """`here`: it is a connection in this process."""
+        super().__init__(message)
+        self.here = here
+
 
 class RunNotFoundError(HistoryError):
     """No run with this id, or a prefix of it, is in the history."""

@@ -12,7 +12,7 @@ import pytest
 from history_samples import Recorder
 
 from evercell.errors import HistoryError, HistoryLockedError, HistoryNewerError, HistoryWriteError
-from evercell.history import History
+from evercell.history import History, seals, steps
 from evercell.history.locks import FileLock
 
 if TYPE_CHECKING:
@@ -64,6 +64,58 @@ def test_a_query_waits_for_another_program(tmp_path: Path) -> None:
 
     assert len(history.query("FROM runs").rows) == 1
     process.communicate()
+    history.close()
+
+
+def recorded_steps(folder: Path, monkeypatch: pytest.MonkeyPatch) -> History:
+    """A history with five steps, which are read in three stretches."""
+    monkeypatch.setattr(seals, "SIZE", 2)
+    monkeypatch.setattr(steps, "_ROWS", 2)
+    history = History(folder, wait=0.05)
+    recorder = Recorder(history).start().attach()
+    cell = recorder.cell()
+    for number in range(5):
+        step = recorder.step(cell, key=bytes([number]) * 16)
+        recorder.complete_step(step, data=f'"{number}"'.encode())
+    history.fold()
+    return history
+
+
+def test_a_cell_waits_for_another_program_as_long_as_it_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = recorded_steps(tmp_path, monkeypatch)
+    told: list[str] = []
+    holding = [hold(tmp_path / "history.duckdb")]
+
+    def tell(line: str) -> None:
+        told.append(line)
+        holding[-1].communicate("go\n")
+
+    replay = history.folded_steps("run0000001", "id:a", tell).replay()
+    answers = [replay.take(bytes([number]) * 16) for number in range(2)]
+    holding.append(hold(tmp_path / "history.duckdb"))
+    answers += [replay.take(bytes([number]) * 16) for number in range(2, 5)]
+    assert [answer and answer[1] for answer in answers] == [f'"{n}"'.encode() for n in range(5)]
+    for line, process in zip(told, holding, strict=True):
+        assert f"(process {process.pid})" in line
+    history.close()
+
+
+def test_a_cell_does_not_wait_for_a_connection_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = recorded_steps(tmp_path, monkeypatch)
+    replay = history.folded_steps("run0000001", "id:a", pytest.fail).replay()
+    with (
+        duckdb.connect(tmp_path / "history.duckdb"),
+        pytest.raises(HistoryLockedError, match="a connection in this process"),
+    ):
+        for number in range(5):
+            replay.take(bytes([number]) * 16)
+    _, answer, _ = replay.find(bytes([4]) * 16)
+    assert answer is not None
+    assert answer[1] == b'"4"'
     history.close()
 
 
@@ -126,7 +178,7 @@ import resource, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from evercell.errors import HistoryError, HistoryWriteError
-from evercell.history import History
+from evercell.history import History, seals, steps
 from history_samples import Recorder
 history = History(Path(sys.argv[1]))
 history.fold()

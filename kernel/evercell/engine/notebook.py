@@ -70,6 +70,7 @@ class NotebookRun:
             differs=self.namespace.lookup,
         )
         self.postponed.host = host
+        self.run.tell = lambda line: host.note(f"evercell: {line}\n")
         cell = CellExecution(
             self.run, self.namespace, request, source, place, host, self.postponed, self.verifying
         )

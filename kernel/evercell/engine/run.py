@@ -55,6 +55,7 @@ class Run:
     activities: dict[str, Control] = field(default_factory=dict)  # steps under way
     waits: WaitList | None = None  # set by who takes commands for the run
     on_first_call: Callable[[], None] | None = None  # durable, of a cell that runs
+    tell: Callable[[str], None] = field(default=lambda _: None)  # the user, while a cell runs
     _steps: dict[str, StepTable] = field(default_factory=dict)
 
     def steps(self, slot: str) -> StepTable:
@@ -66,9 +67,12 @@ class Run:
             if slot in self.slots:
                 # Attaching folded what there is of this run: nobody else adds to it since, and
                 # whatever this process adds to the slot goes into the table.
-                table = self.history.step_table(self.run_id, slot, fold=False)
+                table = self.history.folded_steps(self.run_id, slot, self._tell)
             self._steps[slot] = table
         return table
+
+    def _tell(self, line: str) -> None:
+        self.tell(line)  # of the cell that runs then
 
     def scope(
         self,

@@ -180,7 +180,8 @@ class Database:
                 if not _is_locked(error):
                     raise _opening_failed(self.path, error) from error
                 if time.monotonic() >= deadline:
-                    raise HistoryLockedError(_locked(self.path, str(error))) from error
+                    here = "configuration" in str(error)
+                    raise HistoryLockedError(_locked(self.path, str(error)), here=here) from error
             rest(_POLL)
 
     def _migrate(self, connection: duckdb.DuckDBPyConnection) -> None:

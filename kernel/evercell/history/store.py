@@ -31,6 +31,7 @@ from evercell.history.keys import UserKey
 from evercell.history.lineage import last_place, lineage
 from evercell.history.locks import RunLock
 from evercell.history.machines import FRESH, is_shared, seconds_since_write
+from evercell.history.patience import Patience
 from evercell.history.payloads import Data, PayloadStore
 from evercell.history.proof import KeyProof
 from evercell.history.queries import Attachment, Check, KnownRun, RunRecord, StepRecord, Table
@@ -286,17 +287,17 @@ class History:
         """The latest state of each step of the slot, in the order of their first calls."""
         return list(self.step_table(run_id, slot).records())
 
-    def step_table(self, run_id: str, slot: str, *, fold: bool = True) -> StepTable:
-        """The same by key and ordinal; each is read, checked and built when it is asked for.
-
-        Without `fold`, what was recorded since the last fold may be missing.
-        """
+    def step_table(self, run_id: str, slot: str) -> StepTable:
+        """The same by key and ordinal; each is read, checked and built when it is asked for."""
         lend = self._reader.read_folded
+        return self._reader.read(lambda it: step_table_of(it, run_id, slot, self._proof(it), lend))
 
-        def run(connection: duckdb.DuckDBPyConnection) -> StepTable:
-            return step_table_of(connection, run_id, slot, self._proof(connection), lend)
-
-        return self._reader.read(run) if fold else lend(run)
+    def folded_steps(self, run_id: str, slot: str, tell: Callable[[str], None]) -> StepTable:
+        """The same for a cell that runs: what was recorded since the last fold may be missing, and
+        while another program holds the database file, now or later, this waits. `tell` takes a
+        line for the user, who can close that program or interrupt the cell."""
+        lend = Patience(self._reader, tell)
+        return lend(lambda it: step_table_of(it, run_id, slot, self._proof(it), lend))
 
     def step_slots(self, run_id: str) -> dict[str, int]:
         """How many steps each slot has: where it has none, `step_records` need not be asked."""
