@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from time import perf_counter, process_time
 from typing import TYPE_CHECKING, Any
 
-import duckdb
 from blake3 import blake3
 
 from bench.processes import start
@@ -20,7 +19,7 @@ from evercell.history import History
 from evercell.history.database import Database
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 RUN = "run0000001"
@@ -147,20 +146,30 @@ class Contender:
 def _holding() -> Iterator[dict[str, float]]:
     """Adds up for how many seconds this process has a database file open."""
     told = {"seconds": 0.0, "since": 0.0}
-    connect, opened = duckdb.connect, Database.connect
+    connect, attach, patiently = Database.connect, Database.attach, Database._patiently
 
-    def noted(*arguments: Any, **options: Any) -> Any:
-        told["since"] = perf_counter()  # of the last try, the one that gets it
-        return connect(*arguments, **options)
+    def noted(database: Database, open_: Callable[[], Any]) -> Any:
+        def once() -> Any:
+            told["since"] = perf_counter()  # of the last try, the one that gets it
+            return open_()
 
-    @contextmanager
-    def counted(database: Database, *, read_only: bool = False) -> Iterator[Any]:
-        with opened(database, read_only=read_only) as connection:
-            yield connection
-        told["seconds"] += perf_counter() - told["since"]
+        return patiently(database, once)
 
-    duckdb.connect, Database.connect = noted, counted  # type: ignore[assignment,method-assign]
+    def counted(opened: Callable[..., Any]) -> Callable[..., Any]:
+        @contextmanager
+        def count(database: Database, **options: bool) -> Iterator[Any]:
+            with opened(database, **options) as connection:
+                yield connection
+            told["seconds"] += perf_counter() - told["since"]
+
+        return count
+
+    patched = {"connect": counted(connect), "attach": counted(attach), "_patiently": noted}
+    before = {"connect": connect, "attach": attach, "_patiently": patiently}
+    for name, function in patched.items():
+        setattr(Database, name, function)
     try:
         yield told
     finally:
-        duckdb.connect, Database.connect = connect, opened  # type: ignore[method-assign]
+        for name, function in before.items():
+            setattr(Database, name, function)

@@ -229,7 +229,7 @@ from records import begin, record
 from evercell.history import History
 history = History(Path(sys.argv[1]))
 begin(history)
-history.start_folding(interval=0.001)
+history.start_folding(0.001)
 record(history, range(100))
 print("ended")
 """

@@ -111,8 +111,7 @@ def test_a_cell_does_not_wait_for_a_connection_of_its_own(
         duckdb.connect(tmp_path / "history.duckdb"),
         pytest.raises(HistoryLockedError, match="a connection in this process"),
     ):
-        for number in range(5):
-            replay.take(bytes([number]) * 16)
+        replay.take(bytes([2]) * 16)
     _, answer, _ = replay.find(bytes([4]) * 16)
     assert answer is not None
     assert answer[1] == b'"4"'
@@ -128,6 +127,22 @@ def test_a_reading_connection_in_this_process_is_named(tmp_path: Path) -> None:
         history.runs()
     own.close()
     assert len(history.runs()) == 1
+    history.close()
+
+
+def test_a_fold_in_the_background_leaves_a_connection_in_this_process_alone(
+    tmp_path: Path,
+) -> None:
+    history = History(tmp_path, wait=0.05)
+    history.fold()
+    Recorder(history).start()
+    with duckdb.connect(tmp_path / "history.duckdb") as own:
+        with pytest.raises(HistoryLockedError, match="a connection in this process"):
+            history._reader.fold()
+        assert own.execute("SELECT count(*) FROM runs").fetchone() == (0,)
+    history._reader.fold()
+    with duckdb.connect(tmp_path / "history.duckdb") as own:
+        assert own.execute("SELECT count(*) FROM runs").fetchone() == (1,)
     history.close()
 
 

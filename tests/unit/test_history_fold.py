@@ -214,7 +214,7 @@ def test_the_folding_thread_keeps_outside_readers_current(tmp_path: Path) -> Non
     import duckdb
 
     history = History(tmp_path)
-    history.start_folding(interval=0.02)
+    history.start_folding(0.02)
     Recorder(history).start()
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:

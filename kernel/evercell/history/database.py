@@ -54,6 +54,7 @@ class Database:
         self.path = folder / "history.duckdb"
         self.wait = wait
         self._clock = clock
+        self._kept: duckdb.DuckDBPyConnection | None = None
         self._lock_path = folder / "fold.lock"
 
     @contextmanager
@@ -83,6 +84,35 @@ class Database:
             yield connection
         finally:
             connection.close()
+
+    @contextmanager
+    def attach(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """`connect` for who does so again and again: DuckDB stays, and the file is attached to it
+        for the time of the block. Making a DuckDB takes 20 ms, attaching a file 3."""
+        import duckdb  # noqa: PLC0415 - see the module's docstring
+
+        if self._kept is None:
+            self._kept = duckdb.connect(config={"threads": 1})
+        connection = self._kept
+        path = str(self.path).replace("'", "''")
+        try:
+            self._patiently(lambda: connection.execute(f"ATTACH '{path}' AS history"))
+            with translated(self.path):
+                connection.execute("USE history")
+                self._migrate(connection)
+            yield connection
+            with translated(self.path):
+                connection.execute("USE memory")
+                connection.execute("DETACH history")
+        except BaseException:
+            self.let_go()  # in whatever state the connection is
+            raise
+
+    def let_go(self) -> None:
+        """End the DuckDB that `attach` keeps."""
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept.close()
 
     def elsewhere(self, folder: Path) -> Database:
         """One like this in another folder."""
@@ -180,7 +210,7 @@ class Database:
                 if not _is_locked(error):
                     raise _opening_failed(self.path, error) from error
                 if time.monotonic() >= deadline:
-                    here = "configuration" in str(error)
+                    here = _is_here(str(error))
                     raise HistoryLockedError(_locked(self.path, str(error)), here=here) from error
             rest(_POLL)
 
@@ -284,7 +314,12 @@ def _views_of(connection: duckdb.DuckDBPyConnection) -> str | None:
 
 def _is_locked(error: Exception) -> bool:
     message = str(error)
-    return "Could not set lock" in message or "different configuration" in message
+    return "Could not set lock" in message or _is_here(message)
+
+
+def _is_here(message: str) -> bool:
+    """Whether it is a connection in this process that has the file."""
+    return "different configuration" in message or "already attached" in message
 
 
 def _locked(path: Path, message: str) -> str:
@@ -292,7 +327,7 @@ def _locked(path: Path, message: str) -> str:
     if held:
         who = f"{held['program'].strip()} (process {held['pid']})"
     else:
-        who = "a connection in this process" if "configuration" in message else "another program"
+        who = "a connection in this process" if _is_here(message) else "another program"
     return (
         f"The history {path} is locked by {who}. Recording goes on in the journal. "
         "Close that program's connection to read the history here."

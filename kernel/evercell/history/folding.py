@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from evercell.threads import OwnThread
@@ -13,13 +14,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Folding"]
 
+_GUESS = 0.1  # seconds that the first fold will take
+
 
 class Folding:
-    """Calls `fold` every `interval` seconds, until `stop` or the process's end."""
+    """Calls `fold` until `stop` or the process's end: as seldom as what it did can be `age` seconds
+    old before the next time is through, but with at least twice that time between them."""
 
-    def __init__(self, fold: Callable[[], None], interval: float) -> None:
+    def __init__(self, fold: Callable[[], None], age: float) -> None:
         self._fold = fold
-        self._interval = interval
+        self._age = age
         self._stopping = threading.Event()
         self._thread = OwnThread(self._work, "evercell-fold")
         # CPython ends a daemon thread where it next takes the GIL. Inside of DuckDB that unwinds
@@ -34,5 +38,8 @@ class Folding:
         self._thread.join()
 
     def _work(self) -> None:
-        while not self._stopping.wait(self._interval):
+        took = min(_GUESS, self._age)
+        while not self._stopping.wait(max(self._age - 2 * took, 2 * took)):
+            begin = time.monotonic()
             self._fold()
+            took = max(time.monotonic() - begin, took / 2)  # nothing to do is quick

@@ -76,6 +76,18 @@ class Reader:
             with self._opened(read_only=read_only or shared) as connection:
                 return use(connection)
 
+    def fold(self) -> None:
+        """Fold what there is, and hold the file for as short as can be. Raises what `read`
+        raises."""
+        self._flush()
+        with self._alone():
+            ahead = self._make_ahead()
+            with self.database.turn():
+                state = self._state()
+                if self._differs(state):
+                    with self.database.attach() as connection:
+                        self._fold(connection, state, ahead)
+
     def read_folded(self, use: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
         """`use` a connection to what was folded before: no flushing, no folding, nothing written.
 
@@ -111,6 +123,11 @@ class Reader:
             return self.write(use, damaged=True)
         with self._alone(), self._as_it_is(damaged=True) as connection:
             return use(connection)
+
+    def let_go(self) -> None:
+        """End what `fold` keeps for the next time."""
+        with self._alone():
+            self.database.let_go()
 
     def compact(self) -> None:
         """Give the space of deleted rows back to the disk."""

@@ -373,10 +373,11 @@ class History:
 
     # -- folding ------------------------------------------------------------------------------
 
-    def start_folding(self, interval: float = 1.5) -> None:
-        """Fold every `interval` seconds while there is something new, until `close`."""
+    def start_folding(self, age: float = 1.9) -> None:
+        """Fold in the background, until `close`: what others read is at most `age` seconds old,
+        unless folding itself takes long."""
         if self._folding is None:
-            self._folding = Folding(self._fold_quietly, interval)
+            self._folding = Folding(self._fold_quietly, age)
 
     def close(self) -> None:
         """Make everything durable and let go. Raises HistoryWriteError if that fails."""
@@ -386,9 +387,10 @@ class History:
         self._journal.close()
         if folding is not None:
             self._fold_quietly()
+            self._reader.let_go()
 
     def _fold_quietly(self) -> None:
         # What goes wrong here goes wrong again, and is raised, where somebody reads.
         with suppress(HistoryError):
             if self._reader.is_behind():
-                self.fold()
+                self._reader.fold()
