@@ -226,7 +226,10 @@ def test_the_folding_thread_keeps_outside_readers_current(tmp_path: Path) -> Non
             pass  # not there yet, or being folded
     else:
         pytest.fail("the run never became visible")
+    log = tmp_path / "history.duckdb.wal"
+    assert log.exists(), "taking in what is so little holds the file for twice as long"
     history.close()
+    assert not log.exists()
 
 
 def test_closing_folds_the_rest_for_outside_readers(tmp_path: Path) -> None:

@@ -38,18 +38,26 @@ def load_applied(connection: duckdb.DuckDBPyConnection) -> dict[str, Applied]:
 
 def save_applied(connection: duckdb.DuckDBPyConnection, state: Applied) -> None:
     """Note up to where a writer's journal is in the database."""
-    connection.execute(
-        "INSERT OR REPLACE INTO store.writer VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            state.writer,
-            state.pid,
-            state.host,
-            state.alive,
-            state.segment,
-            state.offset,
-            state.batch,
-            state.position,
-            state.key,
-            state.partial,
-        ],
-    )
+    values = [
+        state.pid,
+        state.host,
+        state.alive,
+        state.segment,
+        state.offset,
+        state.batch,
+        state.position,
+        state.key,
+        state.partial,
+        state.writer,
+    ]
+    ((known,),) = connection.execute(  # INSERT OR REPLACE takes twice as long
+        """UPDATE store.writer SET pid = ?, host = ?, alive = ?, segment = ?, "offset" = ?,
+            batch = ?, position = ?, key = ?, partial = ? WHERE writer = ?""",
+        values,
+    ).fetchall()
+    if not known:
+        connection.execute(
+            """INSERT INTO store.writer (pid, host, alive, segment, "offset", batch, position, key,
+                partial, writer) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+            values,
+        )

@@ -26,7 +26,7 @@ from evercell.history.database import translated
 from evercell.history.disk import sync_folder, write_error
 from evercell.history.interrupts import raise_held
 from evercell.history.locks import is_held
-from evercell.history.making import load_rows
+from evercell.history.making import Rows, load_rows
 from evercell.history.outputs import remove_orphans
 from evercell.history.segments import (
     SegmentHeader,
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 
     from evercell.history.ahead import Ahead
     from evercell.history.keys import UserKey
-    from evercell.history.making import Rows
     from evercell.history.payloads import PayloadStore
 
 __all__ = ["Fingerprint", "fingerprint", "fold"]
@@ -79,16 +78,21 @@ def fold(
     *,
     delete: bool = True,
     ahead: Ahead | None = None,
+    before: Known | None = None,
 ) -> Known:
     """Bring the database up to the journals in `journal`, and delete those that nobody needs any
     more, unless told not to; `payloads` gives the JSON of large results, and cells' outputs.
-    `ahead`: rows that were made already. Returns how the database is then.
+    `ahead`: rows that were made already; `before`: what the last fold returned. Returns how the
+    database is then.
 
     Raises JournalDamagedError after everything readable was folded.
     """
     with translated(database):
         applied = load_applied(connection)
-        rows = load_rows(connection, payloads, key)
+        if before is not None and applied == before.applied:  # nobody else has folded
+            rows = Rows(dict(before.generations), dict(before.hosts), payloads, key)
+        else:
+            rows = load_rows(connection, payloads, key)
         connection.execute("SET threads = 1")  # handing so little to others takes longer
     folded = Known({}, rows.generations, rows.hosts)
     finished, damage = _fold_writers(
@@ -101,7 +105,10 @@ def fold(
         connection.execute("RESET threads")
         for state in applied.values():  # their files are gone, or damaged ones moved away
             if state.alive and not is_held(_lock_path(journal, state.writer)):
-                save_applied(connection, replace(state, alive=False))
+                folded.applied[state.writer] = replace(state, alive=False)
+                save_applied(connection, folded.applied[state.writer])
+            else:
+                folded.applied[state.writer] = state
         if finished:
             connection.execute("CHECKPOINT")
     if delete:

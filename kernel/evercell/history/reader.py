@@ -232,8 +232,10 @@ class Reader:
         ahead: Ahead | None = None,
     ) -> None:
         path, journal = self.database.path, self._journal.folder
-        self._known = None
-        self._known = fold(connection, journal, path, self._payloads, self._key, ahead=ahead)
+        before, self._known = self._known, None
+        self._known = fold(
+            connection, journal, path, self._payloads, self._key, ahead=ahead, before=before
+        )
         self._remember(state)
 
     def _make_ahead(self) -> Ahead | None:

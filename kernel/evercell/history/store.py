@@ -377,20 +377,20 @@ class History:
         """Fold in the background, until `close`: what others read is at most `age` seconds old,
         unless folding itself takes long."""
         if self._folding is None:
-            self._folding = Folding(self._fold_quietly, age)
+            self._folding = Folding(lambda: self._fold_quietly(self._reader.fold), age)
 
     def close(self) -> None:
         """Make everything durable and let go. Raises HistoryWriteError if that fails."""
         folding, self._folding = self._folding, None
         if folding is not None:
             folding.stop()
+            self._reader.let_go()
         self._journal.close()
         if folding is not None:
-            self._fold_quietly()
-            self._reader.let_go()
+            self._fold_quietly(self.fold)  # which leaves nothing in DuckDB's log
 
-    def _fold_quietly(self) -> None:
+    def _fold_quietly(self, fold: Callable[[], None]) -> None:
         # What goes wrong here goes wrong again, and is raised, where somebody reads.
         with suppress(HistoryError):
             if self._reader.is_behind():
-                self._reader.fold()
+                fold()
