@@ -65,8 +65,8 @@ def test_a_whole_history_holds(folder: Path) -> None:
     ("sql", "said"),
     [
         ("DELETE FROM store.event WHERE type = 'CellStarted'", "1 of 10 events are missing"),
-        ("UPDATE store.event SET key = 'x' WHERE position = 4", "3 rows .* were changed"),
-        ("UPDATE store.event SET body = 'x' WHERE type = 'CellStarted'", "1 rows .* were changed"),
+        ("UPDATE store.event SET key = 'x' WHERE position = 4", "3 rows .*were changed"),
+        ("UPDATE store.event SET body = 'x' WHERE type = 'CellStarted'", "1 rows .*were changed"),
     ],
 )
 def test_a_changed_database_is_told(folder: Path, sql: str, said: str) -> None:

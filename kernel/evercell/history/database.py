@@ -95,7 +95,7 @@ class Database:
         import duckdb  # noqa: PLC0415 - see the module's docstring
 
         if self._kept is None:
-            self._kept = duckdb.connect(config={"threads": 1})
+            self._kept = quiet(duckdb.connect(config={"threads": 1}))
             self._kept.execute("PRAGMA disable_checkpoint_on_shutdown")
         connection = self._kept
         path = str(self.path).replace("'", "''")

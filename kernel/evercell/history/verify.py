@@ -101,7 +101,10 @@ def _check_writer(state: Applied, refused: int, missing: int, key: UserKey) -> l
         advice = "If you trust who made them: evercell trust FOLDER"
         found.append(Finding("note", where, what, advice))
     elif refused:
-        what = f"{refused} rows in history.duckdb were changed after they had been recorded"
+        what = (
+            f"{refused} rows in history.duckdb, or rows that are proved together with them, were "
+            "changed after they had been recorded"
+        )
         advice = "They are not used. Restore history.duckdb from a backup to have them back"
         found.append(Finding("error", where, what, advice))
     if missing > 0 and not state.partial:
