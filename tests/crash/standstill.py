@@ -22,8 +22,7 @@ STOOD_STILL = 71  # exit code
 
 _JOURNAL = ("_queue", "_unwritten", "_urgent", "_idle", "_failure", "_closing", "written")
 _WORKER = (
-    "_queue", "_asked", "_under_way", "coming", "open", "starting", "ending", "blocked", "_waiting",
-    "_closing",
+    "_queue", "_asked", "_under_way", "coming", "open", "starting", "ending", "blocked", "_closing",
 )  # fmt: skip
 _RUNNER = ("_next", "_ended", "_queue", "_tasks", "_jobs", "_canceled", "_woken", "_closed")
 _INSTANCE = ("finished", "broken", "pending", "work", "_task", "_timers", "_canceled", "_closed")
@@ -60,6 +59,8 @@ def _state(session: Session) -> list[str]:
     lines += _told("workflows", worker, _WORKER)
     lines.append(f"workflows are to wake: {not worker._wake.locked()}")
     lines.append(f"workflows' thread lives: {worker._thread.is_alive()}")
+    lines += _told("waiting", worker.waiting, ("_futures",))
+    lines += _told("outage", worker.outage, ("why", "_held", "_asking"))
     lines += _told("timers", worker.timers, ("_heap",))
     lines += _told("steps", worker.runner, _RUNNER)
     loop = worker.runner._loop

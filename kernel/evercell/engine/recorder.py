@@ -10,7 +10,7 @@ from evercell.engine.attempts import Commit
 from evercell.engine.context import AttemptContext
 from evercell.engine.failures import recorded_error
 from evercell.engine.recordable import check_recordable
-from evercell.errors import NotStorableError
+from evercell.errors import HistoryWriteError, NotStorableError
 from evercell.events import (
     AttemptFailed,
     AttemptStarted,
@@ -144,7 +144,10 @@ class Recorded:
                 "Return plain data from a step and make clients, files and the like in the cell."
             )
             raise (yield from self.failed(attempt, error, "not storable", duration)) from None
-        payload = scope.history.put(encoded.data, encoded.codec)
+        try:
+            payload = scope.history.put(encoded.data, encoded.codec)
+        except HistoryWriteError as no_room:
+            payload = yield from self.put_later(encoded, no_room)
         done = StepCompleted(
             run_id=scope.run_id,
             at=self.clock.now(),
@@ -160,6 +163,15 @@ class Recorded:
             del encoded  # two copies are enough: what the body returned, and what was stored
             return values.decode("parts", scope.history.fetch(payload), scope.live)
         return values.decode(encoded.codec, encoded.data, scope.live)
+
+    def put_later(
+        self,
+        encoded: Encoded,  # noqa: ARG002 - for those who can wait
+        error: HistoryWriteError,
+    ) -> Generator[Effect, Any, Payload]:
+        """There is no room for the value: a cell's code is told."""
+        raise error
+        yield  # a generator
 
     def skipped(self, attempt: int, result: Payload) -> Any:
         """The value that somebody gave, who recorded it."""

@@ -16,7 +16,7 @@ from evercell.engine.workflow.context import watched
 from evercell.engine.workflow.handle import ChildHandle, WorkflowHandle
 from evercell.engine.workflow.holder import current_worker
 from evercell.engine.workflow.starting import ConflictPolicy, ReusePolicy
-from evercell.errors import ForkError, NondeterminismError, UsageError
+from evercell.errors import ForkError, HistoryError, NondeterminismError, UsageError
 from evercell.events import ParentClosePolicy
 from evercell.history import StepRecord
 
@@ -198,12 +198,16 @@ def _begin(  # noqa: PLR0917
     # A made-up id meets no other run: nothing to wait for.
     started = starting.started_event(worker, run_id, request)
     besides = [] if recorded is None else recorded.events(run_id)
-    if recorded is not None:
-        recorded.remember(besides)
     beginning = starting.Beginning(started, definition, [started, worker.attach(run_id), *besides])
     worker.starting[run_id] = started
-    worker.history.append(*beginning.events)
-    worker.call(partial(starting.load_new, worker, beginning))
+    try:
+        worker.history.append(*beginning.events)
+    except HistoryError:
+        worker.forget(run_id)
+        raise
+    if recorded is not None:
+        recorded.remember(besides)
+    worker.soon(partial(starting.load_new, worker, beginning))
     return WorkflowHandle(run_id)
 
 
@@ -253,7 +257,7 @@ def start_child(
     worker: Any = instance.services
     live = worker.live
     key = canonical.digest((definition.name, options.id, args, sorted(kwargs.items())), live)
-    with worker.guard.allowing():
+    with worker.guard.allowing(), instance.storing():
         request = _request(worker, definition, args, kwargs, options, "")
 
     def make() -> Event:

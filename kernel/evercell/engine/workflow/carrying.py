@@ -6,6 +6,7 @@ what has not come yet is carried out.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,9 +16,7 @@ from evercell.engine.failures import recorded_error
 from evercell.engine.workflow import starting
 from evercell.engine.workflow.delivering import Messenger
 from evercell.engine.workflow.job import Job, RunScope
-from evercell.errors import (
-    WorkflowError,
-)
+from evercell.errors import HistoryError, WorkflowError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -133,8 +132,9 @@ class Carrier(Messenger):
             worker = self._worker
             controls = worker.runner.controls
             scope = instance.scope = RunScope(
-                worker.history, worker.clock, instance.run_id, worker.live, activities=controls
-            )
+                worker.history, worker.clock, instance.run_id, worker.live, activities=controls,
+                no_room=worker.no_room,
+            )  # fmt: skip
         return Job(scope, event.activity_id, event.key, event.ordinal, attempt, work, details)
 
     def _step_again(
@@ -248,12 +248,6 @@ class Carrier(Messenger):
         first = started.start.first or started.run_id
         schedule = started.start.schedule
 
-        def tell(failure: str | None) -> None:
-            if failure is not None:
-                worker.stalled(failure, partial(worker.history.commit_then, (), tell))
-            else:
-                worker.call(done)
-
         def done() -> None:
             worker.ending.pop(end.run_id, None)
             worker.finished(end, started)
@@ -267,7 +261,7 @@ class Carrier(Messenger):
             worker.history.commit_then(events, lambda _: None)
             self.close_children(end.run_id)
             events = []
-        worker.history.commit_then(events, tell)
+        worker.commit_then(events, done)
 
     def impose_end(self, run_id: str, status: e.RunEnd, reason: str | None) -> None:
         """End a run without asking its code. Runs that are not loaded are ended as well."""
@@ -302,8 +296,10 @@ class Carrier(Messenger):
 
     def _ask_to_cancel(self, run_id: str, command: str) -> None:
         worker = self._worker
-        if run_id in worker.open and worker.history.workflows.message(command) is not None:
-            return  # an earlier process did
+        if run_id in worker.open:
+            with suppress(HistoryError):  # told twice, it reaches the code once
+                if worker.history.workflows.message(command) is not None:
+                    return  # an earlier process did
         reason = "its parent is closed"
         event = e.CancelRequested(run_id, worker.clock.now(), command, None, reason)
         self.record_message(run_id, event)

@@ -22,7 +22,7 @@ from evercell.engine.durations import Duration, seconds
 from evercell.engine.workflow.asks import SLOT
 from evercell.engine.workflow.guard import GUARD
 from evercell.engine.workflow.where import first_line
-from evercell.errors import UsageError, WorkflowCallError
+from evercell.errors import HistoryError, UsageError, WorkflowCallError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -244,6 +244,8 @@ def side_effect(instance: Instance, function: Callable[[], Any], name: str | Non
         try:
             with GUARD.allowing():
                 payload, view = instance.encode(function())
+        except HistoryError:
+            raise
         except Exception as error:
             why = WorkflowCallError(
                 f"side effect {label!r} raised {type(error).__name__}: {error!s:.500}. That is not "

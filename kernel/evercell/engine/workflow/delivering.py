@@ -5,7 +5,6 @@ For the worker's thread.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from evercell import events as e
@@ -125,15 +124,13 @@ class Messenger:
         _, future = self.updates.pop(event.update_id, (None, None))
         if future is None:
             return
-        worker.flush()  # the event itself is part of what `tell` waits for
+        worker.flush()  # the event itself is part of what is waited for
 
-        def tell(failure: str | None) -> None:
-            if failure is not None:
-                worker.stalled(failure, partial(worker.history.commit_then, (), tell))
-            elif future.set_running_or_notify_cancel():
+        def tell() -> None:
+            if future.set_running_or_notify_cancel():
                 future.set_result(event)
 
-        worker.history.commit_then((), tell)
+        worker.commit_then((), tell)
 
     def wait_for_update(
         self, run_id: str, update_id: str, future: Future[e.UpdateCompleted]

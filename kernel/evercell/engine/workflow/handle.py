@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from evercell.codec import exceptions, values
 from evercell.engine.current import calling_workflow
-from evercell.engine.workflow import context, forking, outside
+from evercell.engine.workflow import context, forking, loading, outside
 from evercell.engine.workflow.endings import ending_error
 from evercell.engine.workflow.holder import current_worker
 from evercell.errors import RunNotFoundError, UsageError, WorkflowFailedError
@@ -247,13 +247,16 @@ def wait_for_end(
 def _end(worker: WorkflowWorker, run_id: str) -> Future[e.RunFinished]:
     """The run's end, perhaps to come."""
     future: Future[e.RunFinished] = Future()
-    worker.call(lambda: _wait_for(worker, run_id, future))
+    worker.soon(lambda: _wait_for(worker, run_id, future))
     return future
 
 
 def _wait_for(worker: WorkflowWorker, run_id: str, future: Future[e.RunFinished]) -> None:
     try:
-        if worker.wait_for(run_id, future):
+        worker.outage.refuse()
+        loading.refuse_standing(worker, run_id)
+        if run_id not in worker.outcomes and worker.knows(run_id):
+            worker.waiting.add(run_id, future)
             return
         end = worker.find_end(run_id)
     except Exception as error:  # noqa: BLE001 - for whoever waits

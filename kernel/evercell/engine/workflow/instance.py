@@ -73,7 +73,7 @@ class Instance(RecordedValues):
         self.memo = self.start.memo  # and attributes: as they are now, JSON
         self.search_attributes = self.start.search_attributes
         self.edited = False  # its code is not what its run began with
-        self.broken: NondeterminismError | WorkflowCallError | HistoryError | None = None
+        self.broken = None
         self.querying: str | None = None  # name of the query whose handler runs
         self.timer_name: str | None = None  # what the next timer is to be called
         self.patches: dict[str, bool] = {}

@@ -8,15 +8,20 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from evercell.codec import exceptions
-from evercell.engine.attempts import Attempts, Commit
+from evercell.engine.attempts import Attempts, Commit, Wait
 from evercell.engine.control import Control
 from evercell.engine.recorder import Recorded
 from evercell.engine.scope import Call
 from evercell.engine.workflow.asks import SLOT
-from evercell.errors import StepFailedError
+from evercell.engine.workflow.outage import RETRY
+from evercell.errors import HistoryWriteError, StepFailedError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
     from evercell.clock import Clock
+    from evercell.codec.values import Encoded
+    from evercell.engine.attempts import Effect
     from evercell.engine.workflow.context import StepWork
     from evercell.events import ErrorInfo, Payload
     from evercell.history import History, StepRecord
@@ -36,6 +41,7 @@ class RunScope:
     slot: str = SLOT
     notes: list[str] = field(default_factory=list)
     activities: dict[str, Control] = field(default_factory=dict)
+    no_room: Callable[[str], bool] = lambda _: False  # a result can't be stored: try again?
 
     def flush(self) -> None:
         """Nothing waits to be reported: a workflow's replay answers no calls of cells."""
@@ -64,6 +70,20 @@ class _Recorded(Recorded):
 
     def canceled(self, attempt: int, reason: str) -> None:
         pass
+
+    def put_later(
+        self, encoded: Encoded, error: HistoryWriteError
+    ) -> Generator[Effect, Any, Payload]:
+        """What the step was paid for is kept until there is room for it."""
+        scope = self._scope
+        assert isinstance(scope, RunScope)  # noqa: S101 - see Job
+        while scope.no_room(error.message):
+            yield Wait(RETRY)
+            try:
+                return scope.history.put(encoded.data, encoded.codec)
+            except HistoryWriteError as still:
+                error = still
+        raise error
 
 
 class Job(msgspec.Struct, frozen=True, gc=False):  # nothing that it holds knows it

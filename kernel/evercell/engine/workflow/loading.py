@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from evercell.engine.workflow.endings import PASSING, blocked_error
 from evercell.engine.workflow.instance import Instance
 from evercell.errors import (
     EvercellError,
@@ -20,7 +21,16 @@ if TYPE_CHECKING:
     from evercell.engine.workflow.worker import WorkflowWorker
     from evercell.events import Event
 
-__all__ = ["adopt", "define", "inspect", "load_recorded", "not_defined", "replayed"]
+__all__ = [
+    "adopt",
+    "define",
+    "go_on",
+    "inspect",
+    "load_recorded",
+    "not_defined",
+    "refuse_standing",
+    "replayed",
+]
 
 _CHUNK = 500  # runs whose histories are in memory at the same time
 
@@ -59,6 +69,22 @@ def define(worker: WorkflowWorker, definition: Workflow[..., object]) -> None:
     worker.definitions[name] = definition
     worker.versions[name] = definition.code_version()
     worker.flush()  # what was asked for in this round is part of the histories
+    try:
+        _go_on_with(worker, definition, before)
+    except BaseException:  # it is to be tried again
+        if before is None:
+            del worker.definitions[name]
+        else:
+            worker.definitions[name] = before
+        raise
+
+
+def _go_on_with(
+    worker: WorkflowWorker,
+    definition: Workflow[..., object],
+    before: Workflow[..., object] | None,
+) -> None:
+    name = definition.name
     if before is None:
         worker.scheduler.defined(name)
     runs = [started for _, started in worker.open_runs() if started.workflow == name]
@@ -78,15 +104,41 @@ def load(worker: WorkflowWorker, started: RunStarted, history: list[Event]) -> N
     load_recorded(worker, started, history)
 
 
+def refuse_standing(worker: WorkflowWorker, run_id: str) -> None:
+    """Raise why the run is not to be waited for: it is blocked, or its definition is missing."""
+    if isinstance(worker.blocked.get(run_id), PASSING):
+        go_on(worker, run_id)
+    blocked, started = worker.blocked.get(run_id), worker.open.get(run_id)
+    if blocked is not None:
+        raise blocked_error(run_id, blocked)
+    if started is not None and started.workflow not in worker.definitions:
+        raise not_defined(run_id, started.workflow)
+
+
+def go_on(worker: WorkflowWorker, run_id: str) -> None:
+    """Go on with a run that was kept from it by its history, which may be readable now."""
+    started, blocked = worker.open.get(run_id), worker.blocked.get(run_id)
+    if started is None or started.workflow not in worker.definitions:
+        return
+    if not isinstance(blocked, PASSING):
+        return
+    worker.flush()
+    try:
+        history = worker.history.workflows.events([started.run_id])[started.run_id]
+    except EvercellError as error:
+        worker.block(started, error)
+    else:
+        load(worker, started, history)
+
+
 def load_recorded(worker: WorkflowWorker, started: RunStarted, history: list[Event]) -> None:
     """Go on with a run that this process has taken, or say that it is blocked."""
     try:
         instance = replayed(worker, started, history)
+        worker.took(instance)
+        worker.carrier.resume(instance, history)
     except EvercellError as error:
         worker.block(started, error)
-        return
-    worker.took(instance)
-    worker.carrier.resume(instance, history)
 
 
 def replayed(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from evercell import events as e
@@ -10,12 +11,13 @@ from evercell.engine import clear
 from evercell.engine.failures import recorded_error
 from evercell.engine.recordable import check_recordable
 from evercell.engine.workflow.endings import ending_error
-from evercell.errors import NotStorableError, StepFailedError
+from evercell.errors import HistoryWriteError, NotStorableError, StepFailedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from evercell.engine.workflow.guard import Guard
+    from evercell.errors import HistoryError, NondeterminismError, WorkflowCallError
     from evercell.events import ErrorInfo, Payload
     from evercell.history import History
 
@@ -47,6 +49,7 @@ class RecordedValues:
     """What a run's code gives to the history, and gets from it."""
 
     services: Services
+    broken: NondeterminismError | WorkflowCallError | HistoryError | None  # why the code must stop
 
     def decode(self, payload: Payload) -> Any:
         """A stored value. Raises PayloadError, RestoreError."""
@@ -86,8 +89,19 @@ class RecordedValues:
         """A value of the code as it is recorded, and JSON for people. Raises NotStorableError."""
         encoded = values.encode(value, self.services.live)
         check_recordable(encoded.data)
-        payload = self.services.history.put(encoded.data, encoded.codec)
+        with self.storing():
+            payload = self.services.history.put(encoded.data, encoded.codec)
         return payload, clear.json_view(value, encoded)
+
+    @contextmanager
+    def storing(self) -> Iterator[None]:
+        """A history that can't be written in the block is nothing that the code may handle: it goes
+        on from where it stood before."""
+        try:
+            yield
+        except HistoryWriteError as error:
+            self.broken = self.broken or error
+            raise
 
     def view(self, value: object) -> str | None:
         """JSON for people of what may not be recordable."""

@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from evercell.clock import SystemClock
+from evercell.events import RunAttached
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from evercell import events as e
+    from evercell.clock import Clock
     from evercell.engine.workflow.instance import Instance
     from evercell.errors import EvercellError
-    from evercell.events import RunStarted
+    from evercell.events import Event, RunStarted
     from evercell.history import History
 
 __all__ = ["HostRun", "Runs"]
@@ -32,9 +36,11 @@ class HostRun:
 class Runs:
     """For the worker's thread; looking something up may be done from any."""
 
-    def __init__(self, history: History, host: HostRun) -> None:
+    def __init__(self, history: History, host: HostRun, clock: Clock) -> None:
         self.history = history
         self.host = host
+        self.clock = clock
+        self.attached: set[str] = set()
         self.instances: dict[str, Instance] = {}
         self.open: dict[str, RunStarted] = {}  # known runs that are not loaded
         self.blocked: dict[str, EvercellError] = {}
@@ -67,6 +73,34 @@ class Runs:
                 siblings = self.children.setdefault(start.parent, [])
                 if started.run_id not in siblings:
                     siblings.append(started.run_id)
+
+    # -- ids and attachments --------------------------------------------------------------------
+
+    def new_activity_id(self) -> str:
+        """A fresh id."""
+        return self.history.new_activity_id()
+
+    def new_run_id(self) -> str:
+        """A fresh id."""
+        return SystemClock().new_id()
+
+    def ensure_attached(self, run_id: str) -> list[Event]:
+        """What has to be recorded before anything else of the run is, in this process."""
+        return [] if run_id in self.attached else [self.attach(run_id)]
+
+    def attach(self, run_id: str) -> RunAttached:
+        """The event that this process carries the run from here on."""
+        self.attached.add(run_id)
+        host = self.host
+        return RunAttached(
+            run_id, self.clock.now(), host.generation, host.pid, host.host, host.kernel_id,
+            host.notebook,
+        )  # fmt: skip
+
+    def forget(self, run_id: str) -> None:
+        """The run that was to begin does not."""
+        self.starting.pop(run_id, None)
+        self.attached.discard(run_id)
 
     # -- what is known of runs ------------------------------------------------------------------
 

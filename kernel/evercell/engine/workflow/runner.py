@@ -21,6 +21,8 @@ from contextlib import suppress
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from evercell import events as e
 from evercell.engine.attempts import drive, drive_async
 from evercell.engine.failures import recorded_error
@@ -37,9 +39,9 @@ if TYPE_CHECKING:
 
     from evercell.engine.control import Control
     from evercell.engine.workflow.job import Job
+    from evercell.engine.workflow.worker import WorkflowWorker
     from evercell.events import Event
 
-    Stalled = Callable[[str, Callable[[], None]], None]
     End = tuple[str, Event]
 
 __all__ = ["StepRunner"]
@@ -54,16 +56,10 @@ class _HandedOn(BaseException):
 
 
 class StepRunner:
-    """Carries out steps; `deliver([(run_id, event), ...])` is called by the thread that recorded
-    them, and with `wake=False` if that calls `go_on` next."""
+    """Carries out the steps of one worker's runs."""
 
-    def __init__(
-        self, deliver: Callable[..., None], stalled: Stalled, go_on: Callable[[], None]
-    ) -> None:
-        """`stalled(why, again)`: the history can't be written; call `again` when it may be."""
-        self._deliver = deliver
-        self._stalled = stalled
-        self._go_on = go_on
+    def __init__(self, worker: WorkflowWorker) -> None:
+        self._worker = worker
         self._next: list[Job] = []  # that they were asked for is not recorded yet
         self._ended: list[tuple[Job, Sequence[Event]]] = []  # in this round, to be recorded
         self._queue: deque[Job] = deque()  # of async steps
@@ -219,20 +215,21 @@ class StepRunner:
 
         work = job.work
         body = functools.partial(work.step.__wrapped__, *work.args, **work.kwargs)
+        attempts = job.attempts()
         try:
-            await drive_async(job.attempts(), body, commit)
+            await drive_async(attempts, body, commit)
         except (_HandedOn, asyncio.CancelledError):
             pass
-        except (StepCanceledError, HistoryError) as end:
-            self._end_by_order(job, end)
+        except Exception as end:  # noqa: BLE001 - who waits for the step is to know of it
+            self._end_otherwise(job, attempts.control.attempt, end)
         finally:
             self._tasks.pop(job.activity_id, None)
         if self._alone:
             self._alone = False
             if _ONE_TASK:
-                asyncio.get_running_loop().call_soon(self._go_on)
+                asyncio.get_running_loop().call_soon(self._worker.go_on_here)
             else:  # at once: a round of the loop less
-                self._go_on()
+                self._worker.go_on_here()
 
     def _collect(self, job: Job, events: Sequence[Event]) -> None:
         """Record the step's end with those of the others that end in this round."""
@@ -260,7 +257,7 @@ class StepRunner:
     def _following(self) -> Job | None:
         """The sync step that comes of what this thread has recorded alone."""
         self._free.job = None
-        self._go_on()
+        self._worker.go_on_here()
         job: Job | None = self._free.job
         del self._free.job
         return job
@@ -283,12 +280,13 @@ class StepRunner:
         work = job.work
         body = functools.partial(work.step.__wrapped__, *work.args, **work.kwargs)
         if job.activity_id not in self._canceled:
+            attempts = job.attempts()
             try:
-                drive(job.attempts(), body, commit)
+                drive(attempts, body, commit)
             except _HandedOn:
                 pass
-            except (StepCanceledError, HistoryError) as ended:
-                self._end_by_order(job, ended)
+            except Exception as ended:  # noqa: BLE001 - as above
+                self._end_otherwise(job, attempts.control.attempt, ended)
         return alone
 
     # -- both -----------------------------------------------------------------------------------
@@ -308,18 +306,31 @@ class StepRunner:
             return False
         raise _HandedOn
 
-    def _end_by_order(self, job: Job, end: Exception) -> None:
+    def _end_otherwise(self, job: Job, attempt: int, end: Exception) -> None:
         """The step ended by an order: skipped, which is recorded, or cancelled; or the history
-        can't be written, and what came of the step is in doubt, as after a kill."""
+        can't be written, and what came of the attempt is in doubt, as after a kill."""
         if isinstance(end, HistoryError):
-            self._stalled(str(end), lambda: None)
-        elif isinstance(end, StepCanceledError) and job.activity_id not in self._canceled:
+            self._worker.stalled(end.message, functools.partial(self._again, job, attempt))
+        elif not isinstance(end, StepCanceledError):
+            self._jobs.discard(job.activity_id)
+            self._worker.broke(job.scope.run_id, end)
+        elif job.activity_id not in self._canceled:
             scope = job.scope
             info = recorded_error(end, scope.history, scope.live)
             failed = e.StepFailed(
                 scope.run_id, scope.clock.now(), job.activity_id, job.attempt, info, "canceled"
             )
             self._commit_one(job, (failed,))
+
+    def _again(self, job: Job, attempt: int) -> None:
+        """The history can be written again. For the worker's thread."""
+        if job.activity_id not in self._jobs:
+            return  # nobody wants it any more
+        job = msgspec.structs.replace(job, attempt=attempt + 1)
+        if job.work.step.at_most_once:
+            self.refuse(job)
+        else:
+            self.start(job)
 
     def _commit_one(self, job: Job, events: Sequence[Event]) -> None:
         self._commit([(job, events)])
@@ -332,9 +343,9 @@ class StepRunner:
 
         def tell(failure: str | None) -> None:
             if failure is not None:
-                self._stalled(failure, functools.partial(history.commit_then, (), tell))
+                self._worker.stalled_ends(failure, final)
             else:
-                self._deliver(final, wake=threading.get_ident() != here)
+                self._worker.deliver(final, wake=threading.get_ident() != here)
 
         return history.commit_here(events, tell)
 
@@ -344,8 +355,8 @@ class StepRunner:
 
         def tell(failure: str | None) -> None:
             if failure is None:
-                self._deliver(final)
-            else:  # the events stay queued: ask to be told again
-                self._stalled(failure, functools.partial(history.commit_then, (), tell))
+                self._worker.deliver(final)
+            else:
+                self._worker.stalled_ends(failure, final)
 
         history.commit_then([event for _, events in ended for event in events], tell)

@@ -20,19 +20,22 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from evercell import events as e
 from evercell.clock import SystemClock
 from evercell.engine.failures import recorded_error
-from evercell.engine.interceptors import WorkflowEnd, has_interceptors, workflow_ended
+from evercell.engine.interceptors import has_interceptors
 from evercell.engine.workflow import loading
 from evercell.engine.workflow.carrying import Carrier
-from evercell.engine.workflow.endings import blocked_error
+from evercell.engine.workflow.endings import PASSING, blocked_error, fault, tell_interceptors
 from evercell.engine.workflow.guard import GUARD
+from evercell.engine.workflow.outage import RETRY, Outage
 from evercell.engine.workflow.receiving import WorkflowReceiver
 from evercell.engine.workflow.registry import HostRun, Runs
 from evercell.engine.workflow.runner import StepRunner
 from evercell.engine.workflow.scheduling import Scheduler
 from evercell.engine.workflow.timers import TimerQueue
 from evercell.engine.workflow.turn import Turn
+from evercell.engine.workflow.waiters import Waiters
 from evercell.errors import (
     EvercellError,
+    HistoryWriteError,
     WorkflowClosedError,
 )
 
@@ -50,7 +53,6 @@ __all__ = ["WorkflowWorker"]
 
 T = TypeVar("T")
 _SECOND = 1_000_000_000
-_RETRY = _SECOND  # between two tries to write a history that can't be written
 
 
 class WorkflowWorker(Runs):
@@ -70,23 +72,22 @@ class WorkflowWorker(Runs):
         """`post` brings the commands of other processes. `notice` takes lines for the user, on the
         worker's thread. `idle(at)` is called when nothing is under way until the time `at`: a
         test's clock may go there, and says if so."""
-        super().__init__(history, host)
+        super().__init__(history, host, clock or SystemClock())
         self.live = live
-        self.clock = clock or SystemClock()
         self.guard = GUARD
         self.notice = notice
         self.definitions: dict[str, Workflow[..., Any]] = {}
         self.versions: dict[str, bytes] = {}  # of their code, when they were defined
         self.timers: TimerQueue[Callable[[], None]] = TimerQueue()
-        self.runner = StepRunner(self.deliver, self.stalled, self.go_on_here)
+        self.outage = Outage(self)
+        self.runner = StepRunner(self)
         self.carrier = Carrier(self)
         self.scheduler = Scheduler(self)
         self._idle = idle
         self._post = post
         self.receiver = WorkflowReceiver(self)
         self._boxes: dict[str, Callable[[], None]] = {}  # what ends the post's service, by run
-        self._attached: set[str] = set()
-        self._waiting: dict[str, list[Future[e.RunFinished]]] = {}
+        self.waiting = Waiters()
         self._queue: deque[tuple[str, Event] | Callable[[], None]] = deque()
         self._wake = threading.Lock()  # released where there is something to do
         self._wake.acquire()
@@ -129,21 +130,24 @@ class WorkflowWorker(Runs):
             self._signal()
 
     def call(self, function: Callable[[], T]) -> Future[T]:
-        """Have `function` called on the worker's thread."""
+        """Have `function` called on the worker's thread. HistoryWriteError where the history can't
+        be written."""
         future: Future[T] = Future()
 
         def work() -> None:
             if not future.set_running_or_notify_cancel():
                 return
             try:
+                self.outage.refuse()
                 future.set_result(function())
             except BaseException as error:  # noqa: BLE001 - the caller's
                 future.set_exception(error)
 
-        self._put(work)
+        self.soon(work)
         return future
 
-    def _put(self, item: tuple[str, Event] | Callable[[], None]) -> None:
+    def soon(self, item: Callable[[], None]) -> None:
+        """Have `item` called on the worker's thread, whatever the state of the history."""
         self._queue.append(item)
         self._signal()
 
@@ -166,7 +170,7 @@ class WorkflowWorker(Runs):
                 loading.define(self, definition)
 
         if definition.name not in self.definitions:
-            self.call(define)
+            self.soon(define)
 
     def close(self) -> None:
         """Stop where everything stands; open runs go on in the next process. Idempotent."""
@@ -177,18 +181,16 @@ class WorkflowWorker(Runs):
         self._thread.join()
         self._turn.take(lambda: None)  # who carries runs on beside the thread comes to an end
         self.runner.close()
-        for waiting in self._waiting.values():
-            for future in waiting:
-                future.cancel()
+        self.waiting.cancel()
         for leave in self._boxes.values():
             leave()
-        if self._attached:
-            now, generation = self.clock.now(), self.host.generation
-            self.history.append(
-                *(e.RunDetached(run_id, now, generation) for run_id in self._attached)
-            )
         for instance in self.instances.values():
             instance.close()
+        if self.attached:
+            now, generation = self.clock.now(), self.host.generation
+            self.history.append(
+                *(e.RunDetached(run_id, now, generation) for run_id in self.attached)
+            )
 
     # -- the thread -----------------------------------------------------------------------------
 
@@ -206,15 +208,26 @@ class WorkflowWorker(Runs):
             if isinstance(item, tuple):
                 self._reach(*item)
             else:
-                item()
-        for fire in self.timers.due(self.clock.now()):
-            fire()
+                self.do(item)
+        if self.outage.why is None:
+            for fire in self.timers.due(self.clock.now()):
+                self.do(fire)
         self.flush()
+
+    def do(self, item: Callable[[], None]) -> None:
+        """Call it; a fault of ours must not end the thread."""
+        try:
+            item()
+        except Exception as error:  # noqa: BLE001 - the user is to know of it, whatever it is
+            self.notice(fault(error).message)
 
     def _sleep(self) -> None:
         """Wait for something to do, or for the next timer."""
         at = self.timers.next
-        if self._idle is not None:
+        if self.outage.why is not None:
+            if not self._wake.acquire(timeout=RETRY):
+                self.outage.ask()
+        elif self._idle is not None:
             self._let_time_pass(self._idle)
         elif at is None:
             self._wake.acquire()
@@ -235,14 +248,37 @@ class WorkflowWorker(Runs):
         if stands:
             self._wake.acquire()
 
-    def stalled(self, why: str, again: Callable[[], None]) -> None:
-        """The history can't be written: say so, and ask later to be told again."""
+    def stalled(self, why: str, item: Callable[[], None]) -> None:
+        """The history can't be written: `item`, which follows from its events, is to wait."""
+        self.soon(partial(self.outage.hold, why, item))
 
-        def later() -> None:
-            self.notice(why)
-            self.timers.put(self.clock.now() + _RETRY, again)
+    def stalled_ends(self, why: str, ends: list[tuple[str, Event]]) -> None:
+        """As `stalled`, for inputs that are to reach their runs."""
+        for run_id, event in ends:
+            self.stalled(why, partial(self._reach, run_id, event))
 
-        self._put(later)
+    def broke(self, run_id: str, error: Exception) -> None:
+        """A fault of ours in the run; from any thread."""
+        instance = self.instances.get(run_id)
+        if instance is not None:
+            self.soon(partial(self.block, instance.started, fault(error)))
+
+    def no_room(self, why: str) -> bool:
+        """A step's result can't be stored at the time: whether it is to be tried again."""
+        self.soon(partial(self.outage.begin, why))
+        return not self._closing
+
+    def commit_then(self, events: Sequence[Event], done: Callable[[], None]) -> None:
+        """Have `done` called on the worker's thread, in the journal's order, when `events` are
+        durable."""
+
+        def tell(failure: str | None) -> None:
+            if failure is None:
+                self.soon(partial(self.outage.follow, done))
+            else:
+                self.stalled(failure, done)
+
+        self.history.commit_then(events, tell)
 
     # -- on the thread --------------------------------------------------------------------------
 
@@ -254,12 +290,6 @@ class WorkflowWorker(Runs):
         self.append(self.ensure_attached(run_id))
         self.flush()  # what the input answers stands before it
 
-        def tell(failure: str | None) -> None:
-            if failure is None:
-                self._put(done)
-            else:
-                self.stalled(failure, partial(self.history.commit_then, (), tell))
-
         def done() -> None:
             self._under_way -= 1
             for event in events:
@@ -268,9 +298,12 @@ class WorkflowWorker(Runs):
                 del self.coming[run_id]
             self._reach(run_id, events[-1])
 
-        self.history.commit_then(events, tell)
+        self.commit_then(events, done)
 
     def _reach(self, run_id: str, event: Event) -> None:
+        if self.outage.why is not None:
+            self.outage.follow(partial(self._reach, run_id, event))
+            return
         if isinstance(event, (e.StepCompleted, e.StepFailed)):
             self.runner.delivered(event.activity_id)
         instance = self.instances.get(run_id)
@@ -281,24 +314,30 @@ class WorkflowWorker(Runs):
         """Run the code, then record and carry out what it asked for."""
         try:
             activate()
+            self.carrier.carry_out(instance, *instance.take())
         except EvercellError as error:
             self.block(instance.started, error)
-            return
-        self.carrier.carry_out(instance, *instance.take())
+        except Exception as error:  # noqa: BLE001 - no other run is to suffer from a fault of ours
+            self.block(instance.started, fault(error))
 
     def block(self, started: RunStarted, error: EvercellError) -> None:
-        """The run can't go on with today's code: it stays open; steps under way are finished."""
+        """The run can't go on with today's code, or with the history as it is: it stays open; steps
+        under way are finished."""
         run_id = started.run_id
         self.let_go(run_id, cancel=False)
         self.opened(started)
         self.blocked[run_id] = error
-        info = recorded_error(error, self.history, self.live, storable=False)
-        self.append([*self.ensure_attached(run_id), e.RunBlocked(run_id, self.clock.now(), info)])
+        if isinstance(error, PASSING):
+            again = partial(loading.go_on, self, run_id)
+            self.timers.put(self.clock.now() + int(RETRY * _SECOND), again)
+        else:
+            info = recorded_error(error, self.history, self.live, storable=False)
+            blocked = e.RunBlocked(run_id, self.clock.now(), info)
+            self.append([*self.ensure_attached(run_id), blocked])
         self.notice(f"workflow {started.workflow} ({run_id}) is blocked: {error}")
-        self.carrier.give_up_updates(run_id, blocked_error(run_id, error))
-        for future in self._waiting.pop(run_id, ()):
-            if future.set_running_or_notify_cancel():
-                future.set_exception(blocked_error(run_id, error))
+        told = blocked_error(run_id, error)
+        self.carrier.give_up_updates(run_id, told)
+        self.waiting.tell(run_id, told)
 
     def serve(self, run_id: str) -> None:
         """Take the commands of other processes for the run."""
@@ -323,45 +362,21 @@ class WorkflowWorker(Runs):
         """A run's end is durable."""
         self.outcomes[event.run_id] = event
         if has_interceptors():
-            _tell_interceptors(event, started)
-        self._attached.discard(event.run_id)
+            tell_interceptors(event, started)
+        self.attached.discard(event.run_id)
         leave = self._boxes.pop(event.run_id, None)
         if leave is not None:
             leave()
         unfinished = f"run {event.run_id} was closed before the update was carried out."
         self.carrier.give_up_updates(event.run_id, WorkflowClosedError(unfinished))
-        for future in self._waiting.pop(event.run_id, ()):
-            if future.set_running_or_notify_cancel():
-                future.set_result(event)
+        self.waiting.tell(event.run_id, event)
 
     @property
     def awaited(self) -> bool:
         """Whether somebody waits for a run's end, or for an update's."""
-        return bool(self._waiting or self.carrier.updates)
+        return bool(self.waiting or self.carrier.updates)
 
-    # -- waiting for an end ---------------------------------------------------------------------
-
-    def wait_for(self, run_id: str, future: Future[e.RunFinished]) -> bool:
-        """Have `future` settled with the run's end. False where this process does not carry it."""
-        if run_id in self.outcomes:
-            future.set_result(self.outcomes[run_id])
-        elif run_id in self.blocked:
-            future.set_exception(blocked_error(run_id, self.blocked[run_id]))
-        elif run_id in self.open and self.open[run_id].workflow not in self.definitions:
-            future.set_exception(loading.not_defined(run_id, self.open[run_id].workflow))
-        elif self.knows(run_id):
-            self._waiting.setdefault(run_id, []).append(future)
-        else:
-            return False
-        return True
-
-    # -- ids, for the instances -----------------------------------------------------------------
-
-    def new_activity_id(self) -> str:
-        return self.history.new_activity_id()
-
-    def new_run_id(self) -> str:
-        return SystemClock().new_id()
+    # -- recording ------------------------------------------------------------------------------
 
     def append(self, events: Sequence[Event]) -> None:
         """Record what the code asked for: at the next `flush`, before anything that comes of it."""
@@ -372,28 +387,10 @@ class WorkflowWorker(Runs):
         runs that had their turn, because waking another thread costs more than the work."""
         asked, self._asked = self._asked, []
         if asked:
-            self.history.append(*asked)
-        self.runner.flush()
-
-    def ensure_attached(self, run_id: str) -> list[Event]:
-        """What has to be recorded before anything else of the run is, in this process."""
-        return [] if run_id in self._attached else [self.attach(run_id)]
-
-    def attach(self, run_id: str) -> e.RunAttached:
-        """The event that this process carries the run from here on."""
-        self._attached.add(run_id)
-        host = self.host
-        return e.RunAttached(
-            run_id, self.clock.now(), host.generation, host.pid, host.host, host.kernel_id,
-            host.notebook,
-        )  # fmt: skip
-
-
-def _tell_interceptors(event: e.RunFinished, started: RunStarted) -> None:
-    error = None if event.error is None else f"{event.error.type}: {event.error.message}"
-    workflow_id = "" if started.start is None else started.start.workflow_id
-    workflow_ended(
-        WorkflowEnd(
-            started.workflow, workflow_id, event.run_id, event.status, started.at, event.at, error
-        )
-    )
+            try:
+                self.history.append(*asked)
+            except HistoryWriteError as error:  # what the code has seen happen must not be lost
+                self.outage.begin(error.message)
+                self.history.commit_then(asked, lambda _: None)
+        if self.outage.why is None:
+            self.runner.flush()
