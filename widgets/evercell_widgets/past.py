@@ -22,7 +22,7 @@ class Past:
         since = read_at - _OVERLAP
         recent = [event for event in events if event.at >= since]
         self._recent = set(map(_identity, recent))
-        self._times = {event.at for event in recent}  # of one that is new, it is new as well
+        self._latest = max((event.at for event in recent), default=0)
 
     def unseen(self, events: Sequence[Event]) -> Sequence[Event]:
         """`events` without those that the past held. Threads that record at one time may notify
@@ -32,8 +32,8 @@ class Past:
         if events[-1].at > self._read_at + _OVERLAP:
             self._recent.clear()
             return events
-        times = self._times
-        return [event for event in events if event.at not in times or self._is_new(event)]
+        latest = self._latest
+        return [event for event in events if event.at > latest or self._is_new(event)]
 
     def _is_new(self, event: Event) -> bool:
         identity = _identity(event)
