@@ -92,5 +92,6 @@ def open_notebook(request: pytest.FixtureRequest, tab: Page) -> Iterator[Callabl
     yield open_one
     for lab in opened:
         if request.node.stash.get(_failed, False):
-            lab.screenshot(f"failed-{request.node.name}")
+            picture = lab.screenshot(f"failed-{request.node.name}")
+            picture.with_suffix(".html").write_text(lab.page.content())  # also what is out of sight
         lab.close()
