@@ -250,3 +250,26 @@ def test_a_place_that_can_not_be_a_folder_is_a_write_error(tmp_path: Path) -> No
         History(tmp_path / "file" / "history")
     with pytest.raises(HistoryWriteError, match="Not a directory"):
         History(tmp_path / "file")
+
+
+def test_one_connection_serves_every_read_in_turn(tmp_path: Path) -> None:
+    """A result that is not fetched whole keeps the connection from other work."""
+    history = History(tmp_path)
+    recorder = Recorder(history).start().attach()
+    recorder.complete_step(recorder.step(recorder.cell()))
+    reads = (
+        lambda: history.step_records("run0000001", "id:a"),
+        lambda: history.step_slots("run0000001"),
+        lambda: history.last_place("run0000001"),
+        lambda: history.cell_events("run0000001"),
+        history.runs,
+        lambda: history.query("SELECT 1"),
+        lambda: history.workflows.open("run0000001"),
+        lambda: history.workflows.last_closed("run0000001", "flow") or "none",
+    )
+    with history.reading():
+        for first in reads:
+            for then in reads:
+                first()
+                assert then() is not None
+    history.close()

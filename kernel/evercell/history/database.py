@@ -307,13 +307,13 @@ def _version(connection: duckdb.DuckDBPyConnection) -> tuple[int, str, str]:
     import duckdb  # noqa: PLC0415 - see the module's docstring
 
     try:  # asking the catalogue whether the table is there takes longer than all else of opening
-        row = connection.execute(
+        rows = connection.execute(
             """SELECT version, evercell, (SELECT any_value(digest) FROM store.views)
             FROM store.migration ORDER BY version DESC LIMIT 1"""
-        ).fetchone()
+        ).fetchall()
     except duckdb.CatalogException:
         return 0, "", ""
-    return (int(row[0]), str(row[1]), str(row[2])) if row else (0, "", "")
+    return (int(rows[0][0]), str(rows[0][1]), str(rows[0][2])) if rows else (0, "", "")
 
 
 @cache

@@ -47,14 +47,15 @@ def lineage(connection: duckdb.DuckDBPyConnection, run_id: str, check: Check) ->
     """What the run shares of others, the oldest first; only on the word of this user's records."""
     found: list[Shared] = []
     while True:
-        row: Any = connection.execute(
+        # A result that is not fetched whole keeps the connection from other work.
+        rows: list[Any] = connection.execute(
             """SELECT seq, type, body, tag FROM store.event
             WHERE run_id = ? AND type = 'RunStarted' LIMIT 1""",
             [run_id],
-        ).fetchone()
-        if row is None or not check(row[3], (run_id, *row[:3])):
+        ).fetchall()
+        if not rows or not check(rows[0][3], (run_id, *rows[0][:3])):
             break
-        event = decode_event(row[2])
+        event = decode_event(rows[0][2])
         if not isinstance(event, RunStarted) or event.forked_from is None:
             break
         run_id = event.forked_from
@@ -64,10 +65,10 @@ def lineage(connection: duckdb.DuckDBPyConnection, run_id: str, check: Check) ->
 
 def last_place(connection: duckdb.DuckDBPyConnection, run_id: str) -> int:
     """The place of the run's latest event."""
-    row: Any = connection.execute(
+    ((place,),) = connection.execute(
         "SELECT max(seq) FROM store.event WHERE run_id = ?", [run_id]
-    ).fetchone()
-    return row[0] or 0
+    ).fetchall()
+    return place or 0
 
 
 def ended_steps(connection: duckdb.DuckDBPyConnection, run: Shared) -> set[str]:

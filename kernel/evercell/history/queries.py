@@ -190,7 +190,7 @@ def latest_attachment(connection: duckdb.DuckDBPyConnection, run_id: str) -> Att
 
     Any row counts, tagged or not: the next generation must be a new number.
     """
-    row: Any = connection.execute(
+    rows: list[Any] = connection.execute(
         """SELECT a.generation, a.writer, a.detail->>'$.host', EXISTS (
             FROM store.event d
             WHERE d.run_id = a.run_id AND d.type = 'RunDetached' AND d.generation = a.generation
@@ -198,8 +198,8 @@ def latest_attachment(connection: duckdb.DuckDBPyConnection, run_id: str) -> Att
         FROM store.event a WHERE a.run_id = ? AND a.type = 'RunAttached'
         ORDER BY a.generation DESC, a.seq DESC LIMIT 1""",
         [run_id],
-    ).fetchone()
-    return Attachment(0, "", "", detached=True) if row is None else Attachment(*row)
+    ).fetchall()
+    return Attachment(*rows[0]) if rows else Attachment(0, "", "", detached=True)
 
 
 def cell_events(connection: duckdb.DuckDBPyConnection, run_id: str, check: Check) -> list[Event]:

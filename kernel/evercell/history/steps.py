@@ -19,7 +19,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate, chain
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from evercell.events import HeartbeatRecorded, Payload, decode_event
 from evercell.history.arrow import read
@@ -353,8 +353,8 @@ def step_table(
     """The latest state of each step in the slot; what comes later is read when `lend` gives a
     connection for it."""
     place = {"run_id": run_id, "slot": slot}
-    row: Any = connection.execute(_SIZES, {"run_id": run_id}).fetchone()
-    top, size, others, heartbeats = row
+    (sizes,) = connection.execute(_SIZES, {"run_id": run_id}).fetchall()
+    top, size, others, heartbeats = sizes
     limit = int(max(1, min(_ROWS, _BYTES // (size or 1))))
     lows, starts = _stretches(connection.execute(_BLOCKS, place).fetchall(), limit)
     if not lows:

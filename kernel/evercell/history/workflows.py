@@ -162,5 +162,5 @@ def _end(connection: duckdb.DuckDBPyConnection, run_id: str, check: Check) -> Ru
 
 
 def _last_closed(connection: duckdb.DuckDBPyConnection, host: str, workflow_id: str) -> str | None:
-    row: Any = connection.execute(_CLOSED, {"host": host, "workflow_id": workflow_id}).fetchone()
-    return None if row is None else str(row[0])
+    rows = connection.execute(_CLOSED, {"host": host, "workflow_id": workflow_id}).fetchall()
+    return str(rows[0][0]) if rows else None
