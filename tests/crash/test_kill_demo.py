@@ -67,6 +67,7 @@ class KillPoint:
         return len(entries) > self.seen and len(reached) >= self.calls
 
 
+@pytest.mark.timeout(600)  # eleven kernels; a minute alone, five where others have the cores
 @pytest.mark.parametrize("number", range(RUNS))
 def test_run_survives_kills(tmp_path: Path, undisturbed: Undisturbed, number: int) -> None:
     rng = random.Random(number)
