@@ -13,6 +13,8 @@ import pytest
 from evercell import step, workflow
 from evercell.engine.current import calling_workflow, set_calling
 from evercell.engine.workflow.turn import Turn
+from evercell.errors import HistoryWriteError
+from evercell.events import StepStarted
 from evercell.testing import WorkflowEnvironment
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 _colour: ContextVar[str] = ContextVar("colour", default="none")
 _threads: list[str] = []
+_ended = threading.Event()
 
 
 @pytest.fixture
@@ -74,6 +77,41 @@ def test_a_turn_is_one_threads() -> None:
     assert done == ["False"]
     assert turn.take_if_free(lambda: done.append("mine"))
     assert done == ["False", "mine"]
+
+
+@step
+def end() -> None:
+    _ended.set()
+
+
+@workflow
+async def until_the_end() -> int:
+    found = [await triple(number) for number in range(2)]
+    await end()
+    return sum(found)
+
+
+def test_an_outage_that_a_steps_thread_meets_ends(
+    environment: WorkflowEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the next step's beginning needs is refused once, where the worker's thread sleeps."""
+    history, append = environment.worker.history, environment.worker.history.append
+    monkeypatch.setattr(environment.worker, "_idle", None)
+    refused: list[str] = []
+
+    def refuse_once(*events: Event) -> None:
+        mine = threading.current_thread() is not environment.worker._thread
+        if mine and not refused and any(isinstance(event, StepStarted) for event in events):
+            refused.append(threading.current_thread().name)
+            raise HistoryWriteError("no room")
+        append(*events)
+
+    monkeypatch.setattr(history, "append", refuse_once)
+    _ended.clear()
+    handle = until_the_end.start()
+    assert _ended.wait(30), "nobody asked for it, and it stood still"
+    assert handle.result(30) == 3
+    assert refused
 
 
 def test_a_turn_ends_with_an_error() -> None:

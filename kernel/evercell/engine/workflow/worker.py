@@ -124,7 +124,8 @@ class WorkflowWorker(Runs):
                 self._reach(*item)
             self.flush()
             # Else it is to see what is left, or until when it may sleep now.
-            alone = not self._queue and self.timers.next == due and self._idle is None
+            same = self.timers.next == due and self.outage.why is None
+            alone = same and not self._queue and self._idle is None
 
         if not self._turn.take_if_free(reach) or not alone:
             self._signal()
