@@ -73,7 +73,12 @@ window.evercell = {{
   deliver,
   picture: (picture) => {{
     state.picture = picture;
-    for (const f of listeners["change:picture"] ?? []) f();
+    window.evercell.tell("change:picture");
+  }},
+  tell: (name) => {{ for (const f of listeners[name] ?? []) f(); }},
+  begin: (key) => {{
+    state.key = key;
+    widget.initialize({{ model, signal: new AbortController().signal }});
   }},
 }};
 const text = {script};

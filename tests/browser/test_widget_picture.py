@@ -71,6 +71,28 @@ def test_markup_in_a_run_is_text(browser: Browser) -> None:
     assert dialogs == []
 
 
+def test_a_view_that_was_left_comes_back_with_the_next_sign_of_life(browser: Browser) -> None:
+    bare = BarePage(browser, story())
+    page = bare.page
+    page.evaluate(
+        """() => {
+            const view = document.createElement("div");
+            view.className = "evercell-view here";
+            view.innerHTML = "<p>the table</p>";
+            document.body.append(view);
+            evercell.begin("here");
+        }"""
+    )
+    table, live = page.get_by_text("the table"), page.locator(".evercell-view .ec-line")
+    for _ in range(2):
+        expect(live.first).to_be_visible()
+        expect(table).to_be_hidden()
+        page.evaluate("evercell.tell('comm_live_update')")
+        expect(table).to_be_visible()
+        expect(live).to_have_count(0)
+        page.evaluate("evercell.tell('change:picture')")
+
+
 def test_keys_move_open_and_show_details(browser: Browser) -> None:
     bare = BarePage(browser, story())
     grid = bare.page.get_by_role("treegrid")

@@ -45,10 +45,16 @@ function initialize({ model, signal }) {
     }
   };
   const observer = new MutationObserver(settle);
-  observer.observe(document.body, { childList: true, subtree: true });
-  settle();
+  let here = false;
+  const come = () => {
+    if (here || signal.aborted) return;
+    here = true;
+    observer.observe(document.body, { childList: true, subtree: true });
+    settle();
+  };
   // The kernel died, or closed the display: the table beneath is what remains.
   const leave = () => {
+    here = false;
     observer.disconnect();
     for (const [place, picture] of drawn) {
       picture.dispose();
@@ -58,6 +64,9 @@ function initialize({ model, signal }) {
   };
   signal.addEventListener("abort", leave);
   model.on("comm_live_update", leave);
+  // Whom the kernel still tells something, lives: the manager may have said so of an earlier kernel.
+  model.on("change:picture", come);
+  come();
 }
 
 /** @param {{model: Model, el: HTMLElement, signal?: AbortSignal}} context */
