@@ -234,6 +234,8 @@ def _tell(
         # Its id makes a second delivery known as such, should the process die in between.
         command_id = attempt.activity_id.replace("-", "") if attempt and recorded else None
         with _history() as history:
+            if command_id and attempt and attempt.attempt > 1 and _was_given(history, command_id):
+                return  # its process died, or was interrupted, before it could say so
             command = make(history, _named(history, run))
             try:
                 post = current_session().commands
@@ -243,6 +245,12 @@ def _tell(
                 post.submit(command, command_id)
 
     Step(send, name=name, version=1)(name, run, *identity)
+
+
+def _was_given(history: History, command_id: str) -> bool:
+    """Whether an earlier attempt of the same call gave the command."""
+    given = history.workflows.message(command_id) is not None
+    return given or history.inbox.holds(command_id)
 
 
 def _named(history: History, run: str) -> str:

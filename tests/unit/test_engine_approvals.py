@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from waiting import BOTH, DAY, Book, events, interrupt_at, reply, run, when
 from evercell.engine import commands as c
 from evercell.errors import UsageError
 from evercell.events import (
+    ApprovalAnswered,
     ApprovalRequested,
 )
 
@@ -113,3 +115,28 @@ def test_an_answer_in_time_counts_though_no_kernel_lived(book: Book) -> None:
     c.send(history, letter)
     book.clock.advance(4 * DAY)
     assert run(book.start(), "{}", "evercell.approval('Deploy?', timeout='3d')") is True
+
+
+def test_an_answer_whose_cell_ended_before_it_was_told_is_given_once(
+    book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = (
+        "asked = evercell.approval('Deploy?')\n"
+        "evercell.answer(evercell.run_id(), activity_id='Deploy?')\n"
+        "value = await asked"
+    )
+    notebook = book.start()
+    submit = notebook.session.commands.submit
+
+    def submit_and_end(*args: Any) -> None:
+        submit(*args)
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(notebook.session.commands, "submit", submit_and_end)
+    with pytest.raises(asyncio.CancelledError):
+        notebook.cell(cell)
+    notebook = book.start()
+    shell = notebook.cell(cell)
+    assert shell.error is None
+    assert notebook.live["value"] is True
+    assert len(events(notebook, ApprovalAnswered)) == 1

@@ -25,7 +25,10 @@ ORDER BY rowid
 
 _MESSAGE = """
 SELECT run_id, seq, type, body, tag FROM store.event
-WHERE type IN ('SignalReceived', 'UpdateAccepted', 'CancelRequested', 'ScheduleFired')
+WHERE type IN (
+        'SignalReceived', 'UpdateAccepted', 'CancelRequested', 'ScheduleFired', 'ApprovalAnswered',
+        'CommandReceived'
+    )
     AND $id IN (detail->>'$.signal_id', detail->>'$.update_id', detail->>'$.command_id')
 """
 
@@ -81,7 +84,7 @@ class WorkflowHistory:
         return found
 
     def message(self, identity: str) -> Event | None:
-        """The signal, update, wish for cancellation or triggered time of a schedule with this id,
+        """The signal, update, answer, other command or triggered time of a schedule with this id,
         where a run has it recorded."""
         found: Event | None = self._checked(lambda it, check: _message(it, identity, check))
         return found
