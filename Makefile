@@ -25,7 +25,7 @@ demo: $(VENV)/demo.stamp $(VENV)/model.stamp ## run an agent experiment, kill it
 
 test: $(VENV)/created.stamp ## run every test; browser tests need Chromium
 	$(MAKE) --no-print-directory -j 2 ready
-	$(PY) -m pytest -m "not soak" -n 3 --dist loadfile
+	$(PY) -m pytest -m "not soak" -n 2 --dist loadfile
 
 # What the tests need, two things at a time. One pip at a time works in an environment, mypy looks
 # at packages that are whole, and the tests' group has the tutorials' in it.

@@ -1,6 +1,7 @@
-"""Both cores: `make test` shares the files out over three processes, as each often waits for a
-kernel or a page. The long ones go first, so that no process is left alone with one at the end. The
-browser tests are one piece of work: two browsers side by side would wait for each other.
+"""Both cores: `make test` shares the files out over two processes.
+
+pytest-xdist begins with the files of most tests. Of those with as many, the long ones go first, so
+that neither process is left alone with one at the end.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import signal
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,36 +19,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _TESTS = Path(__file__).parent
-_BROWSER = "tests/browser/"
-_LONG: Sequence[str] = (
-    "browser/",
-    "crash/test_kill_demo.py",
-    "demo/test_demo.py",
-    "property/test_notebooks.py",
-    "kernel/test_restore.py",
-    "tutorials/",
-    "crash/",
-    "zoo/",
-    "conformance/aws/",
-    "kernel/",
-    "conformance/",
-    "unit/test_engine",
+_ORDER: Sequence[str] = (
+    "browser",
+    "crash",
+    "tutorials",
+    "conformance",
+    "property",
+    "kernel",
+    "zoo",
 )  # then the rest
 
 import_jsonschema()  # the tests import nbformat
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
-    """Files in the order in which they are collected, and the browser tests as one."""
-    from xdist.scheduler import LoadFileScheduling
-
-    class Scheduling(LoadFileScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            return _BROWSER if nodeid.startswith(_BROWSER) else super()._split_scope(nodeid)
-
-    config.option.loadscopereorder = False
-    return Scheduling(config, log)
 
 
 def pytest_configure() -> None:
@@ -62,8 +44,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _rank(item: pytest.Item) -> int:
-    path = item.path.relative_to(_TESTS).as_posix()
-    return next((n for n, long in enumerate(_LONG) if path.startswith(long)), len(_LONG))
+    area = item.path.relative_to(_TESTS).parts[0]
+    return _ORDER.index(area) if area in _ORDER else len(_ORDER)
 
 
 @pytest.fixture(autouse=True)

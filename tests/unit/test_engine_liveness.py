@@ -1,10 +1,18 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from evercell.engine.liveness import still_running
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 
 def notebook(source: str) -> dict[str, object]:
@@ -35,6 +43,39 @@ def test_a_thread_in_notebook_code_is_named_until_it_ends() -> None:
     live["release"].set()
     thread.join()
     assert still_running(live) is None
+
+
+@pytest.mark.parametrize("collects", [True, False])
+def test_no_garbage_is_collected_while_the_interpreter_is_locked(
+    monkeypatch: pytest.MonkeyPatch, *, collects: bool
+) -> None:
+    """What is collected may let other threads run, and one of these may wait for that lock."""
+    look, inside, collected = sys._current_frames, [False], []
+
+    def watched() -> dict[int, FrameType]:
+        inside[0] = True
+        found = look()
+        inside[0] = False
+        return found
+
+    def on_collection(_phase: str, _info: dict[str, Any]) -> None:
+        collected.append(inside[0])
+
+    monkeypatch.setattr(sys, "_current_frames", watched)
+    before = gc.get_threshold()
+    gc.callbacks.append(on_collection)
+    try:
+        if not collects:
+            gc.disable()
+        gc.set_threshold(1)
+        assert still_running({}) is None
+        assert gc.isenabled() is collects
+    finally:
+        gc.set_threshold(*before)
+        gc.enable()
+        gc.callbacks.remove(on_collection)
+    assert True not in collected
+    assert bool(collected) is collects
 
 
 def test_an_idle_pool_does_not_count() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ def still_running(live: dict[str, Any]) -> str | None:
 
     Must be called on the thread of the running event loop.
     """
-    frames = sys._current_frames()
+    frames = _current_frames()
     current = threading.current_thread()
     for thread in threading.enumerate():
         if thread is current or thread.ident is None:
@@ -34,6 +35,22 @@ def still_running(live: dict[str, Any]) -> str | None:
         if task is not asyncio.current_task() and _awaits_notebook(task.get_coro(), live):
             return f"the task {task.get_name()!r} still runs"
     return None
+
+
+def _current_frames() -> dict[int, FrameType]:
+    """What each thread executes.
+
+    Until CPython 3.11.9 and 3.12.3, garbage is collected in there, while a lock of the
+    interpreter's is held that ending threads need: where that let the GIL go, all stood still
+    (https://github.com/python/cpython/issues/106883).
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return sys._current_frames()
+    finally:
+        if collects:
+            gc.enable()
 
 
 def _in_notebook(frame: FrameType | None, live: dict[str, Any]) -> bool:
