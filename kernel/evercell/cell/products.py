@@ -73,25 +73,14 @@ def make_products(
     }
     found = _versions(sketches, reasons, key, versions)
     open_ = {g for g in observations if not tried.isdisjoint(_inside(g, sketches))}
-    products = []
-    for group in sorted(observations, key=sorted):
-        seen = observations[group]
-        dumped = seen.dumped if reasons[group] is None else None
+
+    def product(group: Group) -> CapturedGroup:
         version = found[group]
         if not trusted and any(versions.get(name) != version for name in group):
             version = unknowable()
-        products.append(
-            CapturedGroup(
-                tuple(sorted(group)),
-                unknowable() if group in open_ else version,
-                None if dumped is None else dumped.stream,
-                () if dumped is None else dumped.buffers,
-                reasons[group],
-                tuple(sorted(seen.refers - group)),
-                marked=bool(seen.marks),
-                traced=version if group in open_ else None,
-            )
-        )
+        return _product(group, observations[group], reasons[group], version, open_=group in open_)
+
+    products = [product(group) for group in sorted(observations, key=sorted)]
     if trial is None:
         return products, None
 
@@ -104,6 +93,23 @@ def make_products(
         )
 
     return products, Unverified(trial, settle)
+
+
+def _product(
+    group: Group, seen: Observation, reason: str | None, version: bytes, *, open_: bool
+) -> CapturedGroup:
+    """`open_`: what its version covers is still being tried, so that nothing may build on it."""
+    dumped = seen.dumped if reason is None else None
+    return CapturedGroup(
+        tuple(sorted(group)),
+        unknowable() if open_ else version,
+        None if dumped is None else dumped.stream,
+        () if dumped is None else dumped.buffers,
+        reason,
+        tuple(sorted(seen.refers - group)),
+        marked=bool(seen.marks),
+        traced=version if open_ else None,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import typer
 
 from evercell.cli import tell
 from evercell.cli.console import reports_errors
-from evercell.cli.options import EXIT_CODES, History, Json, Run
+from evercell.cli.options import EXIT_CODES, History, Json, Output, Parameters, Run
 
 __all__ = ["app"]
 
@@ -50,25 +50,8 @@ def _root(
 @reports_errors
 def run(  # noqa: PLR0917 - typer fills them by name
     notebook: Annotated[Path, typer.Argument(metavar="NOTEBOOK", help="The notebook to run.")],
-    output: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="OUT",
-            help="Write the notebook with its outputs here. [default: into NOTEBOOK itself; with "
-            "-p, into NAME.out.ipynb beside it]",
-        ),
-    ] = None,
-    parameters: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option(
-            "-p",
-            "--parameter",
-            metavar="NAME=VALUE",
-            help="Set a parameter that the cell tagged `parameters` assigns. Repeatable.",
-        ),
-    ] = None,
+    output: Output = None,
+    parameters: Parameters = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Begin a new run instead of resuming the current one.")
     ] = False,

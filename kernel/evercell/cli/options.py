@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
-__all__ = ["EXIT_CODES", "History", "Json", "Run"]
+__all__ = ["EXIT_CODES", "History", "Json", "Output", "Parameters", "Run"]
 
 EXIT_CODES = """\
 Exit codes: 0 done; 1 a cell failed, the kernel died, or the history could not be used or is \
@@ -25,3 +25,22 @@ History = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for programs.")]
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or the beginning of it.")]
+Output = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="OUT",
+        help="Write the notebook with its outputs here. [default: into NOTEBOOK itself; with -p, "
+        "into NAME.out.ipynb beside it]",
+    ),
+]
+Parameters = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(
+        "-p",
+        "--parameter",
+        metavar="NAME=VALUE",
+        help="Set a parameter that the cell tagged `parameters` assigns. Repeatable.",
+    ),
+]
