@@ -17,6 +17,15 @@ if TYPE_CHECKING:
     from evercell.testing import WorkflowEnvironment
 
 
+def _waits(env: WorkflowEnvironment, run_id: str) -> list[tuple[object, ...]]:
+    return env.history.query(
+        """SELECT kind, CASE WHEN kind = 'condition' THEN name[:4] ELSE name END,
+            round(epoch(until) - $now), since <= to_timestamp($now) FROM waits
+        WHERE run_id = $run AND kind <> 'timer' ORDER BY kind""",
+        {"run": run_id, "now": env.clock.now() / 1e9},
+    ).rows
+
+
 def test_what_a_workflow_waits_for_is_in_the_view_waits(env: WorkflowEnvironment) -> None:
     @step
     async def work() -> None: ...
@@ -39,12 +48,7 @@ def test_what_a_workflow_waits_for_is_in_the_view_waits(env: WorkflowEnvironment
         )
 
     def waits() -> list[tuple[object, ...]]:
-        return env.history.query(
-            """SELECT kind, CASE WHEN kind = 'condition' THEN name[:4] ELSE name END,
-                round(epoch(until) - $now), since <= to_timestamp($now) FROM waits
-            WHERE run_id = $run AND kind <> 'timer' ORDER BY kind""",
-            {"run": handle.run_id, "now": env.clock.now() / 1e9},
-        ).rows
+        return _waits(env, handle.run_id)
 
     env.clock.advance(time.time() - env.clock.now() / 1e9)  # the view goes by the wall clock
     handle = awaits.start("x")

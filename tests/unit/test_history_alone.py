@@ -16,21 +16,14 @@ from evercell.errors import HistoryWriteError
 from evercell.history import journal as journal_module
 from evercell.history import journal_files
 from evercell.history.journal import Journal
-from evercell.history.segments import SegmentWriter, read_header, read_segment, segments
+from evercell.history.segments import SegmentWriter
+from support.journals import recorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
 FILES = (journal_module.__file__, journal_files.__file__)
-
-
-def recorded(folder: Path) -> list[bytes]:
-    """Every event in the folder's journal."""
-    ((_, path),) = segments(folder)["writer0001"]
-    reading = read_segment(path, read_header(path), 0, 0)
-    assert reading.damage is None
-    return reading.events
 
 
 class Writes:
