@@ -26,7 +26,7 @@ from evercell.errors import (
 )
 from evercell.history import failpoints
 from evercell.history.catalogue import views_script
-from evercell.history.disk import sync_folder, write_error
+from evercell.history.disk import advice_on, sync_folder, write_error
 from evercell.history.interrupts import rest
 from evercell.history.locks import FileLock
 from evercell.history.schema import RELEASE, SCHEMA, newer
@@ -264,11 +264,7 @@ def translated(path: Path) -> Iterator[None]:
         yield
     except duckdb.Error as error:
         if isinstance(error, duckdb.IOException) or "Could not write" in str(error):
-            raise HistoryWriteError(
-                f"The history {path} could not be written: {_first_line(error)}. Nothing recorded "
-                "is lost: it stays in the journal. Free some disk space or set EVERCELL_HOME to "
-                "another folder, and try again."
-            ) from error
+            raise _writing_failed(path, _first_line(error)) from error
         raise HistoryError(
             f"DuckDB failed on {path}: {_first_line(error)}. What was recorded is in the file and "
             "the journal beside it; keep both and report this."
@@ -360,9 +356,18 @@ def _opening_failed(path: Path, error: Exception) -> HistoryError:
             f"{path} is not a DuckDB file: {message}. Restore it from a backup, or move it away "
             "to begin a new history."
         )
+    if "Could not write" in message:
+        return _writing_failed(path, message)
     return HistoryWriteError(
         f"The history {path} could not be opened: {message}. Check the folder's permissions and "
         "free space, or set EVERCELL_HOME to another folder; recording needs only the journal."
+    )
+
+
+def _writing_failed(path: Path, message: str) -> HistoryWriteError:
+    return HistoryWriteError(
+        f"The history {path} could not be written: {message}. Nothing recorded is lost: it stays "
+        f"in the journal. {advice_on(message)}, and try again."
     )
 
 

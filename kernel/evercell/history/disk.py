@@ -13,7 +13,16 @@ from evercell.history import failpoints
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Draft", "create_file", "make_folder", "sync", "sync_folder", "write_at", "write_error"]
+__all__ = [
+    "Draft",
+    "advice_on",
+    "create_file",
+    "make_folder",
+    "sync",
+    "sync_folder",
+    "write_at",
+    "write_error",
+]
 
 _ADVICE = {
     errno.ENOSPC: "Free some disk space",
@@ -23,6 +32,12 @@ _ADVICE = {
     errno.EPERM: "Give yourself write permission, or set EVERCELL_HOME to another folder",
     errno.EROFS: "Set EVERCELL_HOME to a folder on a writable disk",
 }
+
+
+def advice_on(message: str) -> str:
+    """What to do about a failed write, told by another library in the system's words."""
+    known = (advice for number, advice in _ADVICE.items() if os.strerror(number) in message)
+    return next(known, "Free some disk space, or set EVERCELL_HOME to another folder")
 
 
 def write_error(path: Path, error: OSError) -> HistoryWriteError:
