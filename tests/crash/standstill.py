@@ -25,7 +25,7 @@ _WORKER = (
     "_queue", "_asked", "_under_way", "coming", "open", "starting", "ending", "blocked", "_closing",
 )  # fmt: skip
 _RUNNER = ("_next", "_ended", "_queue", "_tasks", "_jobs", "_canceled", "_woken", "_closed")
-_INSTANCE = ("finished", "broken", "pending", "work", "_task", "_timers", "_canceled", "_closed")
+_INSTANCE = ("finished", "broken", "pending", "work", "_task", "timers", "_canceled", "closed")
 _MESSAGES = ("taken", "dropped", "unhandled", "left", "_waiters", "conditions", "_updating")
 
 

@@ -84,7 +84,7 @@ async def sleep(instance: Instance, duration: Duration, summary: str | None) -> 
     """A timer that is called `summary`."""
     delay = seconds(duration)
     if delay > 0:
-        instance.timer_name = summary  # for the timer that the next line starts, at once
+        instance.timers.name = summary  # for the timer that the next line starts, at once
     await asyncio.sleep(delay)
 
 

@@ -18,11 +18,12 @@ from evercell import events as e
 from evercell.engine.current import set_calling
 from evercell.engine.durations import seconds
 from evercell.engine.workflow import context
-from evercell.engine.workflow.asks import REACHED, SLOT, Asks, Pending
+from evercell.engine.workflow.asks import REACHED, Asks, Pending
 from evercell.engine.workflow.context import ContinueAsNew
 from evercell.engine.workflow.loop import WorkflowLoop
 from evercell.engine.workflow.messages import Messages, message_id
 from evercell.engine.workflow.recorded import RecordedValues, Services
+from evercell.engine.workflow.run_timers import RunTimers
 from evercell.engine.workflow.where import first_line, raising_line, waiting_line
 from evercell.errors import (
     HistoryError,
@@ -46,8 +47,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Instance", "Services"]
 
-_SECOND = 1_000_000_000
-
 
 class Instance(RecordedValues):
     """A run's state in this process; rebuilt from its history at any time."""
@@ -61,7 +60,8 @@ class Instance(RecordedValues):
         self.start: WorkflowStart = started.start
         self.definition = definition
         self.services = services
-        self.loop = WorkflowLoop(self)  # type: ignore[abstract] # the rest is refused
+        self.timers = RunTimers(self)
+        self.loop = WorkflowLoop(self.timers)  # type: ignore[abstract] # the rest is refused
         self.asks = Asks(self.run_id)
         self.messages = Messages(self)
         self.pending: dict[str, Pending] = {}
@@ -75,15 +75,13 @@ class Instance(RecordedValues):
         self.edited = False  # its code is not what its run began with
         self.broken = None
         self.querying: str | None = None  # name of the query whose handler runs
-        self.timer_name: str | None = None  # what the next timer is to be called
         self.patches: dict[str, bool] = {}
         self.versions: dict[FunctionVersion, Reached] = {}
         self.step_versions: dict[tuple[str, bytes], bytes] | None = None  # of each call, if asked
         self.ordinals: dict[bytes, int] = {}  # how often each call was made
         self._random: random.Random | None = None
-        self._timers: dict[asyncio.TimerHandle, str] = {}
         self._task: asyncio.Task[None] | None = None
-        self._canceled = self._closed = False
+        self._canceled = self.closed = False
         self._reached: set[str] = set()  # ids of the messages that the code has seen
 
     # -- the run's life -----------------------------------------------------------------------
@@ -161,7 +159,7 @@ class Instance(RecordedValues):
 
     def close(self) -> None:
         """Let go of the code where it stands: what its `finally` blocks ask for is refused."""
-        self._closed = True
+        self.closed = True
         caller = set_calling(self)
         try:
             self.loop.close()
@@ -254,7 +252,7 @@ class Instance(RecordedValues):
             case e.TimerFired():
                 pending = self._arrived(event)
                 if pending is not None:
-                    self._timers.pop(pending.work, None)
+                    self.timers.ended(pending.work)
                     self.loop.fire(pending.work)
             case e.SignalReceived() | e.UpdateAccepted():
                 self.messages.reach(event)
@@ -297,7 +295,7 @@ class Instance(RecordedValues):
         """Ask for something: the recorded ask, or a new one to be carried out. `waits`: something
         will come of it, for the future of what is returned. `where` the code stands, if it is not
         calling."""
-        if self._closed:
+        if self.closed:
             raise asyncio.CancelledError("the run let go of its code")
         if self.querying is not None:
             raise self.messages.mutated()
@@ -328,7 +326,7 @@ class Instance(RecordedValues):
         event = recorded[0]
         if type(event) is not e.StepStarted or event.name != name or event.key[:16] != key:
             return None
-        if self._closed or self.querying or self.broken is not None or self.finished is not None:
+        if self.closed or self.querying or self.broken is not None or self.finished is not None:
             return None  # `ask` says why not
         recorded.popleft()
         asks.count += 1
@@ -344,34 +342,6 @@ class Instance(RecordedValues):
         """Nobody waits for it any more; what still comes of it is no surprise."""
         self.pending.pop(activity_id, None)
         self.messages.dropped.add(activity_id)
-
-    # -- timers, for the loop -------------------------------------------------------------------
-
-    def seconds(self) -> float:
-        return self.at / _SECOND
-
-    def timer_started(self, handle: asyncio.TimerHandle, delay: float) -> None:
-        callback = getattr(getattr(handle, "_callback", None), "__name__", "")
-        name = self.timer_name or ("timeout" if "timeout" in callback else "sleep")
-        self.timer_name = None
-        fire_at = self.at + int(delay * _SECOND)
-
-        def make() -> Event:
-            activity_id = self.services.new_activity_id()
-            return e.TimerStarted(self.run_id, self.at, activity_id, SLOT, name, fire_at)
-
-        event = self.ask(("timer",), make, work=handle).event
-        self._timers[handle] = event.activity_id  # type: ignore[attr-defined] # a TimerStarted
-
-    def timer_canceled(self, handle: asyncio.TimerHandle) -> None:
-        activity_id = self._timers.pop(handle, None)
-        if activity_id is None or self.finished is not None or self._closed:
-            return
-        self.drop(activity_id)
-        self.tell(
-            ("cancel of timer", activity_id),
-            lambda: e.TimerCanceled(self.run_id, self.at, activity_id),
-        )
 
     # -- what the durable calls of a notebook become (engine/current.py) ------------------------
 

@@ -77,7 +77,7 @@ class _Workflow:
 
     def time(self) -> float:
         """The same, in seconds since the epoch."""
-        return context.instance_here("time()").seconds()
+        return context.instance_here("time()").timers.seconds()
 
     def random(self) -> random_module.Random:
         """The run's generator of random numbers, which a replay repeats."""
