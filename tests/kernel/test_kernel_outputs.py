@@ -88,6 +88,29 @@ def test_process_output_is_complete_in_every_cell(k):
         assert texts(k.recorded()) == {"stdout": answer.text()}
 
 
+LAST_WORDS = {
+    "print": "print('last', {n})",
+    "the descriptor": "_ = os.write(1, b'last {n}\\n')",
+    "C": "_ = libc.printf(b'last {n}\\n')",
+    "both ways": "print('la', end='', flush=True); _ = os.write(1, b'st {n}\\n')",
+    "the start of a token": "_ = os.write(1, b'last {n}\\n\\0ever'[:{cut}])",
+    "a thread": "t = threading.Thread(target=print, args=('last', {n})); t.start(); t.join()",
+    "a flush by itself": "sys.stdout.flush_interval = 0; print('last', {n})",
+}
+
+
+@pytest.mark.parametrize("way", LAST_WORDS)
+def test_what_a_cell_writes_last_belongs_to_it(k, way):
+    k.run("import ctypes, os, sys, threading\nlibc = ctypes.CDLL(None)")
+    for n in range(10):
+        cut = len(f"last {n}\n") + n % 2
+        answer = k.run(LAST_WORDS[way].format(n=n, cut=cut))
+        wanted = f"last {n}\n" + ("\0" if way.startswith("the start") and n % 2 else "")
+        assert answer.text() == wanted
+        assert texts(k.recorded()) == {"stdout": wanted}
+        assert k.run("pass").text() == ""
+
+
 def test_large_and_non_ascii_process_output_is_whole(k):
     assert k.run(CELLS["large process output"] + "  #").text() == "".join(
         f"{n}\n" for n in range(1, 50001)

@@ -87,8 +87,8 @@ class KernelHost:
             reply, interrupt = await self._run_plain()
         finally:
             self._forget(on_post_run_cell)
-            fence((self._kernel._stdout, self._kernel._stderr))
-            messages = self._capture.end()
+            flushing = fence((self._kernel._stdout, self._kernel._stderr))
+            messages = self._capture.end(flushing=flushing)
         if self._capture.left_out:
             self.note(_CAPPED.format(self._capture.left_out / 1e6))
         result = finished[-1] if finished else None  # a cell may run cells; its own ends last

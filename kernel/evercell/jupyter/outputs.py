@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from jupyter_client.session import DELIM
@@ -44,6 +45,7 @@ class OutputCapture:
         self._parent: bytes | None = None
         self._limit: int | None = None  # bytes
         self._kept = Kept(None)
+        self._under_way: deque[None] = deque()  # one for each message that was not sent yet
         self.left_out = 0
         """Bytes of the last cell's outputs that are not recorded."""
         self.uncaptured = _Uncaptured(thread)
@@ -56,9 +58,12 @@ class OutputCapture:
         self._kept = Kept(self._limit)
         self._parent = msg_id.encode()
 
-    def end(self) -> tuple[Message, ...]:
-        """Stop, and give what was kept. The streams must have been flushed before."""
-        self._wait_for_thread()
+    def end(self, *, flushing: bool = True) -> tuple[Message, ...]:
+        """Stop, and give what was kept. There must have been a fence (streams.py) before;
+        `flushing` is what it said."""
+        # In this order: a text is under way before a stream says that it has none.
+        if flushing or self._under_way:
+            self._wait_for_thread()
         self._parent = None
         kept, self._kept = self._kept, Kept(None)
         self.left_out = kept.left_out
@@ -71,27 +76,40 @@ class OutputCapture:
         return short
 
     def _wait_for_thread(self) -> None:
-        """Until the IOPub thread has sent what it was given. A flush of a stream does not tell:
-        it returns when the text is on its way to the queue's end."""
+        """Until the IOPub thread has sent what it was given, and what became of the texts that it
+        was to flush."""
+        thread = self._thread
         reached = threading.Event()
-        self._thread.schedule(reached.set)
+
+        def follow() -> None:
+            """On the IOPub thread: what was flushed stands behind this in its queue."""
+            if thread._events:
+                thread.schedule(reached.set)
+            else:
+                reached.set()
+
+        thread.schedule(follow)
         reached.wait(SEND_LIMIT)
 
     def _send_multipart(self, frames: list[bytes], *args: Any, **kwargs: Any) -> None:
+        self._under_way.append(None)
         self._thread.schedule(lambda: self._deliver(frames, *args, **kwargs))
 
     def _deliver(self, frames: list[bytes], *args: Any, **kwargs: Any) -> None:
         """On the IOPub thread. A forked child hands its messages to its parent, where they pass
         here once more and are recorded."""
         parent = self._parent
-        if (
-            parent is not None
-            and os.getpid() == self._pid
-            and _has_parent(frames, parent)
-            and not _shows_own_view(frames)
-        ):
-            self._kept.add(frames)
-        self._thread._really_send(frames, *args, **kwargs)
+        try:
+            if (
+                parent is not None
+                and os.getpid() == self._pid
+                and _has_parent(frames, parent)
+                and not _shows_own_view(frames)
+            ):
+                self._kept.add(frames)
+            self._thread._really_send(frames, *args, **kwargs)
+        finally:
+            self._under_way.popleft()
 
     def _decode(self, frames: list[bytes]) -> Message:
         unpack: Callable[[bytes], Any] = self._session.unpack

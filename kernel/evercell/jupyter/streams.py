@@ -6,7 +6,8 @@
 ipykernel gives a cell's process output to a reader thread and does not wait for it, so that a
 cell's last lines may reach the frontend with the next cell, or after the reply. A fence empties
 C's stdio buffers, writes a token into the pipe itself (fd 1 may point elsewhere, if the user
-redirected it), and waits until the reader thread has met the token.
+redirected it), and waits until the reader thread has met the token. Most cells write nothing there:
+where the pipe is empty and its reader has nothing in hand, there is nothing to wait for.
 """
 
 from __future__ import annotations
@@ -36,27 +37,39 @@ _READ_SIZE = 65_536
 
 
 def fence(streams: Iterable[object]) -> bool:
-    """Wait until all that was written to `streams` before is handed to the IOPub thread's socket.
+    """Have all that was written to `streams` before on its way to the IOPub thread's socket.
 
-    Returns whether every stream confirmed it; False after `FENCE_LIMIT` seconds, or for a stream
-    without a pipe of its own, whose Python-level output is published all the same.
+    Returns whether the IOPub thread has yet to make messages of some of it, which it does before
+    what is put into its queue from here on. After `FENCE_LIMIT` seconds, and for a stream without a
+    pipe of its own, only what Python code wrote is certain to be on its way.
     """
+    streams = tuple(streams)
     flush_c_streams()
     fenced = [stream for stream in streams if isinstance(stream, FencedOutStream)]
+    full = [stream for stream in fenced if not stream.is_drained()]
     deadline = time.monotonic() + FENCE_LIMIT
-    tickets = [(stream, stream.write_token(deadline)) for stream in fenced]
-    met = [stream.wait_token(ticket, deadline) for stream, ticket in tickets]
-    for stream in streams:
-        flush = getattr(stream, "flush", None)
-        if flush is not None:
-            flush()
-    return bool(met) and all(met)
+    tickets = [(stream, stream.write_token(deadline)) for stream in full]
+    for stream, ticket in tickets:
+        stream.wait_token(ticket, deadline)
+    flushed = [_flush_soon(stream) for stream in streams]
+    return any(flushed)
+
+
+def _flush_soon(stream: object) -> bool:
+    if isinstance(stream, FencedOutStream):
+        return stream.flush_soon()
+    flush = getattr(stream, "flush", None)
+    if flush is not None:
+        flush()
+    return flush is not None
 
 
 class FencedOutStream(OutStream):
-    """ipykernel's stream; its reader of the process's output recognises fence tokens."""
+    """ipykernel's stream; its reader of the process's output recognises fence tokens, and a flush
+    of nothing costs nothing."""
 
     _fence_fd: int | None = None
+    _flushing = False  # text is neither in the buffers nor in the IOPub thread's queue
 
     def _setup_stream_redirects(self, name: str) -> None:
         """Point fd 1 or 2 to a pipe that a thread reads; called by `OutStream.__init__`."""
@@ -69,6 +82,9 @@ class FencedOutStream(OutStream):
         self._fid, self._fence_fd = os.pipe()
         os.dup2(self._fence_fd, self._original_stdstream_fd)
         self._exc = None
+        self._in_hand = False  # the reader has taken something, or is about to
+        self._unread = select.poll()
+        self._unread.register(self._fid, select.POLLIN)
         # Unguessable, so that no program's output can pass for it.
         self._token = b"\0evercell-fence-" + secrets.token_hex(16).encode() + b"\0"
         self._tokens_written = 0
@@ -89,6 +105,39 @@ class FencedOutStream(OutStream):
         stream.__class__ = cls
         cast("FencedOutStream", stream).redirect()
         return True
+
+    def flush(self) -> None:
+        """Have the text that was written before in the queue of the IOPub thread on return."""
+        if self._has_text():
+            super().flush()  # type: ignore[no-untyped-call]
+
+    def flush_soon(self) -> bool:
+        """Have the IOPub thread flush, behind what is in its queue; whether there is a need."""
+        if not self._has_text():
+            return False
+        if not self.closed:
+            self.pub_thread.schedule(self._flush)
+        return True
+
+    def _has_text(self) -> bool:
+        # In this order: what has left the buffers is on its way until it is no longer flushing.
+        return bool(self._buffers) or self._flushing or self.echo is not None
+
+    def _flush(self) -> None:
+        self._flushing = True
+        try:
+            super()._flush()  # type: ignore[no-untyped-call]
+        finally:
+            self._flushing = False
+
+    def is_drained(self) -> bool:
+        """Whether all that was written into the pipe before is in the buffers or further."""
+        if self._fence_fd is None or os.getpid() != self._master_pid or self.closed:
+            return False
+        if not self.watch_fd_thread.is_alive() or self._unread.poll(0):
+            return False
+        # In this order: what has left the pipe is in hand until it is in the buffers.
+        return not self._in_hand
 
     def write_token(self, deadline: float) -> int | None:
         """Put a token into the pipe; its ticket, or None where there is nothing to wait for."""
@@ -125,8 +174,16 @@ class FencedOutStream(OutStream):
         pipe, token = cast("int", self._fid), self._token
         decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         held = b""
+        readable = select.poll()
+        readable.register(pipe, select.POLLIN)
         try:
-            while (data := os.read(pipe, _READ_SIZE)) and self._should_watch:
+            while True:
+                self._in_hand = bool(held)
+                readable.poll()
+                self._in_hand = True  # before the pipe is empty
+                data = os.read(pipe, _READ_SIZE)
+                if not data or not self._should_watch:
+                    break
                 *parts, held = (held + data).split(token)
                 for part in parts:
                     self._publish(part, decoder.decode(part, final=True))
@@ -170,10 +227,16 @@ class _CStreams:
         self._files = [
             file for name in ("stdout", "stderr") if (file := _c_file(library, name)) is not None
         ]
+        # Keeps the GIL, which a flush lets go: other threads are quick to take it.
+        self._pending: Any = getattr(ctypes.PyDLL(None), "__fpending", None)  # glibc and musl
+        if self._pending is not None:
+            self._pending.argtypes = [ctypes.c_void_p]
+            self._pending.restype = ctypes.c_size_t
 
     def flush(self) -> None:
         for file in self._files:
-            self._flush(file)
+            if self._pending is None or self._pending(file):
+                self._flush(file)
 
 
 def _c_file(library: ctypes.CDLL, name: str) -> ctypes.c_void_p | None:
