@@ -185,3 +185,33 @@ def test_cell_index_comes_from_the_saved_notebook(tmp_path):
         running.run("1", metadata={"cellId": "b"})
         asked = "__import__('fake_engine').request()"
         assert json.loads(running.value(asked))[:2] == ["b", 1]
+
+
+def test_a_cell_is_transformed_once(k):
+    k.run(
+        "seen = []\n"
+        "def look(lines):\n"
+        "    seen.append(''.join(lines))\n"
+        "    return lines\n"
+        "get_ipython().input_transformers_cleanup.append(look)"
+    )
+    try:
+        k.run("get_ipython().run_cell('inner = 1');")
+        seen = k.value("[text for text in seen if 'inner' in text]")
+        assert seen[:2] == ["get_ipython().run_cell('inner = 1');\n", "inner = 1\n"]
+    finally:
+        k.run("get_ipython().input_transformers_cleanup.remove(look)")
+
+
+def test_a_cell_that_a_transformer_rejects_is_shown_its_error(k):
+    k.run(
+        "def reject(lines):\n"
+        "    if 'forbidden' in lines[0]: raise SyntaxError('no such thing here')\n"
+        "    return lines\n"
+        "get_ipython().input_transformers_cleanup.append(reject)"
+    )
+    try:
+        answer = k.run("forbidden = 1")
+        assert (answer.reply["status"], answer.reply["ename"]) == ("error", "SyntaxError")
+    finally:
+        k.run("get_ipython().input_transformers_cleanup.remove(reject)")

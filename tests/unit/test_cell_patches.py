@@ -110,6 +110,23 @@ def test_a_librarys_own_call_that_patches(
         exec(undo, bench.ns)
 
 
+def test_a_patch_between_two_cells_counts_as_the_next_cells() -> None:
+    bench = Bench()
+    bench.run("import fractions, pandas as pd")
+    bench.run("x = 0")  # what recording itself loads is there
+    fraction = bench.ns["fractions"].Fraction
+    try:
+        fraction.evercell_zoo = 1
+        assert "fractions.Fraction.evercell_zoo" in str(bench.run("x = 1").reason)
+        assert bench.run("x = 2").reason is None
+        bench.space.watch.forget()
+        fraction.evercell_other = 1
+        assert bench.run("x = 3").reason is None
+    finally:
+        for name in [n for n in vars(fraction) if n.startswith("evercell_")]:
+            delattr(fraction, name)
+
+
 def test_using_libraries_is_no_patch() -> None:
     bench = Bench()
     bench.run("import pandas as pd, numpy as np, dataclasses, enum, copy")

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from evercell.cell import watch
 from evercell.cell.ambient import AmbientState
 from evercell.cell.bonds import Bonds
 from evercell.cell.capture import NOTHING, RESULT, Before, Capture, Decoded
@@ -29,6 +28,7 @@ from evercell.cell.reach import Reach, follow
 from evercell.cell.recording import Recording
 from evercell.cell.restore import decode_cell, load_modules
 from evercell.cell.versions import LINEAGE, NO_LINEAGE, Traces, advanced, difference, tagged
+from evercell.cell.watch import Watch
 from evercell.codec.canonical import SCALARS
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ class Namespace:
         self.bonds = Bonds()
         self.pending = Pending()
         self.traces = Traces()
+        self.watch = Watch()
         self.in_turn: set[str] = set()  # unstorable, and made by cells that must run in their turn
         self._bindings: dict[str, object] = {}  # at the end of the last cell
         self._singles: dict[str, Observation] = {}
@@ -71,10 +72,8 @@ class Namespace:
             # What startup files defined is known by its content.
             seen = self.single(name)
             known = seen is not None and seen.dumped is not None
-            self.versions[name] = (
-                tagged(b"initial", seen.digest) if seen and known else unknowable()
-            )
-            self._bindings[name] = ns[name]
+            version = tagged(b"initial", seen.digest) if seen and known else unknowable()
+            self.versions[name], self._bindings[name] = version, ns[name]
 
     # -- looking up ------------------------------------------------------------------------------
 
@@ -120,7 +119,7 @@ class Namespace:
                 reach.modules | source.facts.imports,
                 reach.attributes_set | source.facts.attributes_set,
             ),
-            count=watch.count(),
+            count=self.watch.begin(),
         )
 
     def after(
@@ -176,6 +175,7 @@ class Namespace:
         there = decoded.values.keys() | later.keys() - {RESULT}
         for name in (*decoded.deleted, *later):
             self.ns.pop(name, None)
+        self.watch.forget()
         self.forget(decoded.deleted)
         for name in decoded.deleted:
             self.versions.pop(name, None)
@@ -231,6 +231,7 @@ class Namespace:
 
     def load(self, waiting: Waiting) -> None:
         """Give the variables their values. Raises PayloadError, RestoreError; then they wait on."""
+        self.watch.forget()
         names = self.pending.loaded(waiting, waiting.load(), self.ns)
         self._bindings.update({name: self.ns[name] for name in names})
         self._ungrouped.update(dict.fromkeys(names, frozenset(names)))
@@ -349,8 +350,7 @@ class Namespace:
         for other in present:
             self._ungrouped.pop(other, None)
         for group in connect({n: observe({n: self.ns[n]}, self.ns) for n in present}):
-            for other in group:
-                self.groups[other] = group
+            self.groups.update(dict.fromkeys(group, group))
 
     def _present(self, name: str) -> bool:
         return not is_hidden(name) and name in self.ns

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
-from evercell.cell import watch
 from evercell.cell.capture import NOTHING, RESULT, Capture, CapturedAmbient, CapturedGroup
 from evercell.cell.covariables import Observation, connect, observe, together
 from evercell.cell.patches import patched
@@ -303,17 +302,17 @@ class Recording:
 
     def _unrestorable_effects(self, reach: Reach, key: bytes) -> list[CapturedAmbient]:
         """Effects outside the namespace that nothing can put back: the cell has to run again."""
-        found = []
+        found, space = [], self._space
         shell = self._source.shell or (("a function that it uses",) if reach.shell else ())
         if shell:
             version = blake3(b"shell" + self._source.digest).digest(16)
             ways = ", ".join(f"%{n}" if n.isidentifier() else n for n in shell)
             found.append(CapturedAmbient("@shell", version, None, f"{ways} may change the shell"))
         if "recompute" in self._source.directives:
-            version = self._space.ambient.versions.get("@asked", b"")
+            version = space.ambient.versions.get("@asked", b"")
             found.append(CapturedAmbient("@asked", version, None, "its author asked for it"))
-        modules = self._space.project.reached(self._before.reach.modules)
-        now = self._space.project.fingerprint(modules.values())
+        modules = space.project.reached(self._before.reach.modules)
+        now = space.project.fingerprint(modules.values())
         old = self._before.modules
         names = sorted(n for n in now if n in old and now[n] != old[n])
         names += patched(
@@ -321,8 +320,8 @@ class Recording:
             reach.modules | self._source.facts.imports,
             self._before.reach.attributes_set | self._source.facts.attributes_set,
         )
-        names += [name for name in watch.changes(self._before.count) if name not in names]
-        names += setups(self._source.setups, self._space.ns)
+        names += [name for name in space.watch.end(self._before.count) if name not in names]
+        names += setups(self._source.setups, space.ns)
         if names:
             reason = f"it changed {', '.join(names[:3])}"
             version = blake3(b"by cell" + key + MODULES.encode()).digest(16)

@@ -1,11 +1,11 @@
 """Attributes that a library's own call sets on classes of libraries: `tqdm.pandas()`, accessors.
 
-    count()                 before the cell: how many attributes each class has
-    changes(before)         after it: the classes that have others now
+    Watch.begin()       before the cell: how many attributes each class has
+    Watch.end(before)   after it: the classes that have others now
 
 The code of the cell does not tell of these (see patches.py for what it tells). A class that is
 bound at the top of a loaded package has its attributes counted; where somebody replaces attributes,
-as notebook extensions like to do with the ways in which a table is shown, their identities count.
+as notebook extensions like to do with the ways a table is shown, their values are compared.
 In a package that the cell itself loaded, an attribute counts as set by the cell if it came from the
 notebook, or from a package that is known to patch others.
 """
@@ -13,6 +13,7 @@ notebook, or from a package that is known to patch others.
 from __future__ import annotations
 
 import gc
+import operator
 import sys
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
@@ -20,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["Count", "changes", "count"]
+__all__ = ["Count", "Watch"]
 
-Count = tuple[list[int], list[tuple[int, ...]]]
+Count = tuple[list[int], list[tuple[object, ...]]]
 _REPLACED = frozenset({
     "pandas.DataFrame", "pandas.Series", "polars.DataFrame", "polars.Series", "builtins",
     "warnings", "asyncio",
@@ -75,25 +76,55 @@ class _Watched:
 _watched = _Watched()
 
 
-def count() -> Count:
-    """As it is now."""
+class Watch:
+    """The looks of a namespace's cells. Looking takes longest where the processor has met nothing
+    of it for a while, so a cell begins with what the last one ended with, unless something was
+    loaded since; what a callback changed in between counts as the next cell's."""
+
+    def __init__(self) -> None:
+        self._last: Count | None = None
+        self._modules = 0
+
+    def begin(self) -> Count:
+        """As it is before a cell."""
+        if self._last is None or len(sys.modules) != self._modules:
+            self._last = _count()
+        return self._last
+
+    def end(self, before: Count) -> list[str]:
+        """What has other attributes than before, as "package.Class.attribute" where that is known;
+        sorted."""
+        self._last = _count()
+        self._modules = len(sys.modules)
+        return _changes(before, self._last)
+
+    def forget(self) -> None:
+        """Other code than a cell's ran since the last one."""
+        self._last = None
+
+
+def _count() -> Count:
     _watched.look()
-    close = [tuple(map(id, attributes.values())) for _, attributes in _watched.closely]
+    close = [tuple(attributes.values()) for _, attributes in _watched.closely]
     return list(map(len, _watched.attributes)), close
 
 
-def changes(before: Count) -> list[str]:
-    """What has other attributes than before, as "package.Class.attribute" where that is known."""
-    counts, close = now = count()
-    if now == before:
-        return []
-    found = [name for index in range(len(before[0])) for name in _added(index, before, counts)]
-    for index in range(len(before[0]), len(counts)):
-        found += _foreign(index)
+def _changes(before: Count, now: Count) -> list[str]:
+    counts, close = now
+    found: list[str] = []
+    if counts != before[0]:
+        found = [name for index in range(len(before[0])) for name in _added(index, before, counts)]
+        for index in range(len(before[0]), len(counts)):
+            found += _foreign(index)
     for (name, _), old, new in zip(_watched.closely, before[1], close, strict=False):
-        if old != new and not any(each.startswith(name) for each in found):
+        if not _same(old, new) and not any(each.startswith(name) for each in found):
             found.append(name)
     return sorted(set(found))
+
+
+def _same(old: tuple[object, ...], new: tuple[object, ...]) -> bool:
+    """Whether they are the same objects: a comparison would call whatever they define."""
+    return len(old) == len(new) and all(map(operator.is_, old, new))
 
 
 def _added(index: int, before: Count, counts: list[int]) -> list[str]:

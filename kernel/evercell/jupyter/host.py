@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import sys
 import traceback
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from evercell.engine.host import NOTHING, Ran
 from .streams import fence
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
     from types import CodeType
 
     from ipykernel.ipkernel import IPythonKernel
@@ -47,7 +47,7 @@ class Call:
     """An execute_request for a cell that belongs to the run."""
 
     code: str
-    transformed: str
+    transformed: str  # `code` itself where a transformer rejected it
     user_expressions: dict[str, str]
     cell_meta: Mapping[str, Any] | None
     cell_id: str | None
@@ -102,7 +102,7 @@ class KernelHost:
             interrupt = KeyboardInterrupt()
             return self._fail(interrupt, ["KeyboardInterrupt: before the cell began"]), interrupt
         try:
-            with self._interrupts.released():
+            with self._interrupts.released(), _transformed(self._shell, self._call):
                 self._entered = True
                 return await self._call.run_plain(), None
         except KeyboardInterrupt as interrupt:
@@ -236,6 +236,27 @@ class KernelHost:
                 return topic
             case _:
                 return b"display_data"
+
+
+@contextmanager
+def _transformed(shell: Any, call: Call) -> Iterator[None]:
+    """Have ipykernel and IPython, which both ask, find the cell as it was transformed already."""
+    own = vars(shell)
+    if "transform_cell" in own or call.transformed is call.code:  # it was rejected: to be shown
+        yield
+        return
+    transform = shell.transform_cell
+
+    def transform_cell(code: str) -> str:
+        transformed: str = call.transformed if code == call.code else transform(code)
+        return transformed
+
+    own["transform_cell"] = transform_cell
+    try:
+        yield
+    finally:
+        if own.get("transform_cell") is transform_cell:
+            del own["transform_cell"]
 
 
 def _error_of(result: ExecutionResult | None, reply: dict[str, Any]) -> BaseException | None:
