@@ -184,6 +184,12 @@ def test_parameters_and_fresh_begin_runs_of_their_own(lab: Lab) -> None:
     assert len({first["run_id"], other["run_id"], fresh["run_id"]}) == 3
     assert fresh["cells"]["executed"] == 5
     assert lab.outputs("five.ipynb")[4][0]["text"][0].startswith("5 ")
+    # The first one goes on, and is the current one from then on.
+    known = lab.run("-p", "n=4", "--run", first["run_id"][:6])
+    assert (known["run_id"], known["cells"]["restored"]) == (first["run_id"], 5)
+    assert lab.run("-p", "n=4", "--plan")["run_id"] == first["run_id"]
+    refused = lab.run("-p", "n=5", "--run", first["run_id"], code=2)
+    assert "with the parameters {'n': 4}" in refused["error"]["message"]
 
 
 def test_a_run_that_another_kernel_holds_is_refused(lab: Lab) -> None:
@@ -218,7 +224,7 @@ def test_a_history_of_a_newer_release_is_refused(lab: Lab) -> None:
     newer = {**json.loads(marker.read_text()), "schema": 99, "evercell": "9.9"}
     marker.write_text(json.dumps(newer))
     refused = lab.run(code=1)
-    assert refused["error"]["code"] == "EC202"
+    assert refused["error"]["code"] == "EC205"
 
 
 def test_a_kernel_that_is_not_installed_is_usage(lab: Lab) -> None:

@@ -18,7 +18,7 @@ from waiting import Book, events, interrupt_at, run, when
 
 from evercell.cli.app import app
 from evercell.clock import SystemClock
-from evercell.errors import ForkEditedError, RunNotFoundError
+from evercell.errors import ForkEditedError, ForkError, RunNotFoundError
 from evercell.events import ApprovalRequested, SignalAwaited, StepStarted
 
 if TYPE_CHECKING:
@@ -155,6 +155,23 @@ def test_a_workflow_is_terminated_and_forked_with_its_users_word(book: Book) -> 
     assert run(notebook, "{}", "WorkflowHandle(forked).result(30)") == "a1 then"
 
 
+def test_a_notebooks_run_is_forked_with_another_result(book: Book) -> None:
+    notebook = book.start()
+    notebook.cell("from evercell import step\n@step\ndef ask(x): return x + 1")
+    notebook.cell("answer = ask(1)")
+    origin = notebook.session.run_id
+    forked = tell(book, "fork", origin, "--override", "ask=7")
+    assert (forked["status"], notebook.session.run_id) == ("recorded", origin)
+    unknown = tell(book, "fork", origin, "--override", "other=7", code=1)
+    assert unknown["error"]["code"] == ForkError.code
+    book.stop()
+    notebook = book.start()
+    assert notebook.session.run_id == forked["run_id"]
+    notebook.cell("from evercell import step\n@step\ndef ask(x): return x + 1")
+    assert notebook.cell("answer = ask(1)").ran
+    assert notebook.live["answer"] == 7
+
+
 def test_a_fork_that_is_refused_later_says_why_to_who_asked(book: Book) -> None:
     notebook = book.start()
     define = (
@@ -188,7 +205,8 @@ def test_a_fork_that_is_refused_later_says_why_to_who_asked(book: Book) -> None:
         ("approve", "RUN", "--value", "true"),
         ("approve", "RUN", "--value", "{"),
         ("skip", "RUN", "slow", "text"),
-        ("fork", "RUN"),
+        ("fork", "RUN", "--at", "ask"),
+        ("fork", "RUN", "--id", "other"),
         ("fork", "RUN", "--override", "x"),
         ("terminate", "RUN"),
         ("signal", "nobody", "go"),

@@ -88,9 +88,9 @@ def test_what_the_other_run_does_later_is_its_own(tmp_path: Path) -> None:
         run_all(notebook, tmp_path, ASKS)
         origin = notebook.session.run_id
         history = notebook.session.history
-        place = history.last_place(origin)
+        place = history.forks.last_place(origin)
         notebook.cell(MORE)
-        assert history.last_place(origin) > place
+        assert history.forks.last_place(origin) > place
         notebook.session.fork_run()
         fork = notebook.session.run_id
         notebook.cell("unrelated = 1")

@@ -260,7 +260,7 @@ def test_one_connection_serves_every_read_in_turn(tmp_path: Path) -> None:
     reads = (
         lambda: history.step_records("run0000001", "id:a"),
         lambda: history.step_slots("run0000001"),
-        lambda: history.last_place("run0000001"),
+        lambda: history.forks.last_place("run0000001"),
         lambda: history.cell_events("run0000001"),
         history.runs,
         lambda: history.query("SELECT 1"),

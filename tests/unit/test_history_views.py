@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 COLUMNS = {
     "runs": "run_id workflow workflow_id notebook parameters status result error reason started_at "
     "last_activity finished_at deadline generation cells steps notebook_run parent schedule_id "
-    "first_run continued_from next_run forked_from forked_at memo search_attributes input_id "
-    "result_id kernel_id pid host python evercell",
+    "first_run continued_from next_run forked_from forked_at overrides memo "
+    "search_attributes input_id result_id kernel_id pid host python evercell",
     "cells": "run_id notebook cell_index cell_id slot source status decision reason started_at "
     "duration saved error traceback execution_count restorable activity_id origin generation",
     "outputs": "run_id notebook cell_index cell_id ordinal kind name mime text data size "

@@ -55,6 +55,15 @@ def run(  # noqa: PLR0917 - typer fills them by name
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Begin a new run instead of resuming the current one.")
     ] = False,
+    run_id: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            "--run",
+            metavar="RUN",
+            help="Resume this earlier run, its id or the beginning of it, instead of the current "
+            "one; it is the current one then.",
+        ),
+    ] = None,
     plan: Annotated[
         bool,
         typer.Option(
@@ -74,6 +83,7 @@ def run(  # noqa: PLR0917 - typer fills them by name
                 notebook,
                 parameters=parameters or [],
                 fresh=fresh,
+                run=run_id,
                 as_json=as_json,
                 history=history,
             )
@@ -86,6 +96,7 @@ def run(  # noqa: PLR0917 - typer fills them by name
             output=output,
             parameters=parameters or [],
             fresh=fresh,
+            run=run_id,
             as_json=as_json,
             history=history,
         )

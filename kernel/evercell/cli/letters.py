@@ -15,6 +15,7 @@ from evercell.cli.console import open_history, print_json
 from evercell.clock import SystemClock
 from evercell.engine import commands, telling
 from evercell.engine.fate import fate_of
+from evercell.engine.forks import record_fork
 from evercell.errors import ForkEditedError, UsageError
 from evercell.history.locks import is_held
 
@@ -67,6 +68,14 @@ def fork_run(
     history = open_history(folder)
     try:
         run_id, new_run = history.find(run), SystemClock().new_id()
+        if telling.carried(history, run_id).workflow == "notebook":
+            if at is not None or workflow_id is not None or accept_edits:
+                raise UsageError(
+                    f"Run {run_id} is a notebook's, whose fork knows all that it has finished: "
+                    "--at, --id and --accept-edits are for a workflow's."
+                )
+            _fork_notebook(history, run_id, overrides, as_json=as_json)
+            return
         while True:
             command = telling.fork_of(
                 history, run_id, new_run, at, overrides, accept_edits, workflow_id
@@ -82,6 +91,20 @@ def fork_run(
             return
     finally:
         history.close()
+
+
+def _fork_notebook(
+    history: History, origin: str, overrides: dict[str, Any], *, as_json: bool
+) -> None:
+    """Begin the fork here: no kernel is needed for it, and none is disturbed."""
+    run_id = record_fork(history, SystemClock(), origin, overrides)
+    if as_json:
+        print_json({"run_id": run_id, "activity_id": None, "status": "recorded"})
+        return
+    typer.echo(f"Forked: run {run_id}")
+    typer.echo(
+        "It is the notebook's current run: restart its kernel and run all, or `evercell run`."
+    )
 
 
 def _agrees(error: ForkEditedError) -> bool:

@@ -21,13 +21,19 @@ _COLUMNS = ("cell", "plan", "first line", "why", "recorded cost")
 
 
 def plan_command(
-    notebook: Path, *, parameters: list[str], fresh: bool, as_json: bool, history: Path | None
+    notebook: Path,
+    *,
+    parameters: list[str],
+    fresh: bool,
+    run: str | None,
+    as_json: bool,
+    history: Path | None,
 ) -> int:
     """Print the plan; the exit code. Raises EvercellError when the run could not begin."""
     from evercell.jupyter.headless.preview import preview_notebook
     from evercell.jupyter.outlook import cost_text, first_line, total_text
 
-    plan = preview_notebook(notebook, parameters=parameters, fresh=fresh, history=history)
+    plan = preview_notebook(notebook, parameters=parameters, fresh=fresh, run=run, history=history)
     if as_json:
         print_json(_as_document(plan))
         return 0
@@ -42,8 +48,8 @@ def plan_command(
         for cell, each in zip(plan.cells, plan.previews, strict=True)
     ]
     print_table(_COLUMNS, rows, right=frozenset({"cell"}))
-    run = f"run {plan.run_id} goes on" if plan.run_id else "another run begins"
-    print(f"{run}: {total_text(plan.previews)}. Nothing was run.")  # noqa: T201
+    which = f"run {plan.run_id} goes on" if plan.run_id else "another run begins"
+    print(f"{which}: {total_text(plan.previews)}. Nothing was run.")  # noqa: T201
     return 0
 
 

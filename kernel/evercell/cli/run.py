@@ -33,6 +33,7 @@ def run_command(
     output: Path | None,
     parameters: list[str],
     fresh: bool,
+    run: str | None,
     as_json: bool,
     history: Path | None,
 ) -> int:
@@ -41,7 +42,7 @@ def run_command(
     resume = resume_command(notebook, output, parameters, history)
     if as_json and not console.is_terminal:
         outcome = run_notebook(
-            notebook, output=output, parameters=parameters, fresh=fresh, history=history
+            notebook, output=output, parameters=parameters, fresh=fresh, run=run, history=history
         )
     else:
         with make_display(console, _where(notebook, history)) as display:
@@ -50,6 +51,7 @@ def run_command(
                 output=output,
                 parameters=parameters,
                 fresh=fresh,
+                run=run,
                 history=history,
                 progress=display,
             )

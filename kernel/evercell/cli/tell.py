@@ -187,7 +187,8 @@ def fork(  # noqa: PLR0917 - typer fills them by name
         typer.Option(
             "--override",
             metavar="STEP=JSON",
-            help="Give a shared step another result. Repeatable.",
+            help="Give a shared step another result; in a notebook, its cell and what depends on "
+            "it run again. Repeatable.",
         ),
     ] = None,
     accept_edits: Annotated[
@@ -203,7 +204,7 @@ def fork(  # noqa: PLR0917 - typer fills them by name
     as_json: Json = False,
     history: History = None,
 ) -> None:
-    """Begin a run of a workflow that shares another one's history up to a step."""
+    """Begin a run that shares another one's history: a notebook's, or a workflow's up to a step."""
     from evercell.cli.letters import fork_run
 
     given = dict(_override(text) for text in overrides or ())

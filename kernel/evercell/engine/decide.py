@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     )
     from evercell.history import StepRecord
 
-SlotStatus = Literal["in doubt", "completed", "failed", "forgotten"]
+SlotStatus = Literal["in doubt", "completed", "failed", "forgotten", "overridden"]
 
 __all__ = [
     "Answer",
@@ -162,6 +162,7 @@ _WHY_NO_RECORD: dict[SlotStatus | None, str] = {
     "failed": "it failed the last time",
     "completed": "its source was edited",
     "forgotten": "its record was forgotten",
+    "overridden": "the result of one of its steps was overridden",
 }
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Action", "CellPreview", "Looked", "NotebookCell", "Previewer", "preview_cells"]
 
 Action = Literal["restore", "recompute", "execute", "depends"]
-LastRun = Literal["never", "running", "in doubt", "completed", "failed", "forgotten"]
+LastRun = Literal["never", "running", "in doubt", "completed", "failed", "forgotten", "overridden"]
 
 _NAMED = 3  # inputs that a reason names
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from evercell.engine.waitlist import WaitList
     from evercell.history import History, RunLock
 
-__all__ = ["ABI", "Run", "RunRequest", "begin_run", "check_fork", "fork_run", "open_run"]
+__all__ = ["ABI", "Run", "RunRequest", "begin_run", "check_own", "open_run", "resume_run"]
 
 ABI = sys.implementation.cache_tag
 
@@ -39,6 +39,7 @@ class RunRequest:
     parameters: Mapping[str, Any]
     kernel_id: str | None
     fresh: bool = False  # begin another run even if there is one to resume
+    run: str | None = None  # the one to resume, its id or the beginning of it; None: the current
 
 
 @dataclass(slots=True)
@@ -110,27 +111,23 @@ class Run:
 
 
 def open_run(history: History, request: RunRequest, clock: Clock | None = None) -> Run:
-    """Attach to the notebook's current run, or begin its first.
+    """Attach to the run that is asked for, or to the notebook's current one, or begin its first.
 
-    Raises RunInUseError when another kernel is attached, and what reading the history raises.
+    Raises RunInUseError when another kernel is attached, what `resume_run` raises for a run that is
+    asked for, and what reading the history raises.
     """
     clock = clock or SystemClock()
     if request.fresh:
         return begin_run(history, request, clock)
+    if request.run is not None:
+        return resume_run(history, request, clock, request.run)
     with history.reading():
         known = history.current_run(
             request.notebook, request.parameters, kernel_id=request.kernel_id
         )
         if known is None:
             return begin_run(history, request, clock)
-        lock = history.attach(known.run_id)
-        try:
-            state = RunState.fold(history.cell_events(known.run_id))
-            slots = frozenset(history.step_slots(known.run_id))
-        except BaseException:
-            lock.release()
-            raise
-    run = Run(history, clock, known.run_id, request, lock, state, slots)
+        run = _take(history, request, clock, known.run_id)
     _attached(run)
     return run
 
@@ -138,47 +135,9 @@ def open_run(history: History, request: RunRequest, clock: Clock | None = None) 
 def begin_run(history: History, request: RunRequest, clock: Clock | None = None) -> Run:
     """Begin another run of the notebook, which is its current run from now on."""
     clock = clock or SystemClock()
-    return _begin(history, request, clock, state=RunState(), slots=frozenset())
-
-
-def check_fork(history: History, request: RunRequest, origin: str) -> None:
-    """Raise UsageError unless `origin` is a run of this notebook with these parameters."""
-    known = history.run(origin)
-    if known.workflow != "notebook":
-        raise UsageError(
-            f"Run {origin} is a workflow's: handle.fork() or `evercell fork` forks that."
-        )
-    here = request.notebook, dict(request.parameters)
-    if known.notebook != here[0] or not same_parameters(known.parameters, here[1]):
-        raise UsageError(
-            f"Run {origin} is of {known.notebook} with the parameters {known.parameters}, and this "
-            f"kernel is at {here[0]} with {here[1]}. Fork it from a kernel of that notebook."
-        )
-
-
-def fork_run(history: History, request: RunRequest, clock: Clock, origin: str) -> Run:
-    """Begin another run of the notebook, which is its current run from now on and knows all that
-    the run `origin` has finished so far."""
-    with history.reading():
-        state = RunState.fold(history.cell_events(origin))
-        slots = frozenset(history.step_slots(origin))
-        place = history.last_place(origin)
-    return _begin(history, request, clock, state=state, slots=slots, origin=(origin, place))
-
-
-def _begin(
-    history: History,
-    request: RunRequest,
-    clock: Clock,
-    *,
-    state: RunState,
-    slots: frozenset[str],
-    origin: tuple[str, int] | tuple[None, None] = (None, None),
-) -> Run:
     run_id = clock.new_id()
     lock = history.attach(run_id)
-    run = Run(history, clock, run_id, request, lock, state, slots)
-    forked_from, forked_at = origin
+    run = Run(history, clock, run_id, request, lock, RunState(), frozenset())
     history.append(
         RunStarted(
             run_id=run_id,
@@ -188,12 +147,50 @@ def _begin(
             parameters=dict(request.parameters),
             python=ABI or "",
             evercell=__version__,
-            forked_from=forked_from,
-            forked_at=forked_at,
         )
     )
     _attached(run)
     return run
+
+
+def resume_run(history: History, request: RunRequest, clock: Clock, name: str) -> Run:
+    """Attach to the notebook's run whose id begins so, which is its current run from now on.
+
+    Raises RunNotFoundError, UsageError for a run that this kernel can't carry on, RunInUseError.
+    """
+    with history.reading():
+        run = _take(history, request, clock, check_own(history, request, name))
+    _attached(run)
+    return run
+
+
+def check_own(history: History, request: RunRequest, name: str) -> str:
+    """The id of the run whose id begins so. Raises RunNotFoundError, and UsageError unless it is a
+    run of this notebook with these parameters."""
+    known = history.run(name)
+    if known.workflow != "notebook":
+        raise UsageError(
+            f"Run {known.run_id} is a workflow's: it goes on with the notebook's run that started "
+            "it. To fork it: handle.fork() or `evercell fork`."
+        )
+    here = request.notebook, dict(request.parameters)
+    if known.notebook != here[0] or not same_parameters(known.parameters, here[1]):
+        raise UsageError(
+            f"Run {known.run_id} is of {known.notebook} with the parameters {known.parameters}, "
+            f"and this kernel is at {here[0]} with {here[1]}. Take a kernel of that notebook."
+        )
+    return known.run_id
+
+
+def _take(history: History, request: RunRequest, clock: Clock, run_id: str) -> Run:
+    lock = history.attach(run_id)
+    try:
+        state = RunState.fold(history.cell_events(run_id))
+        slots = frozenset(history.step_slots(run_id))
+    except BaseException:
+        lock.release()
+        raise
+    return Run(history, clock, run_id, request, lock, state, slots)
 
 
 def _attached(run: Run) -> None:

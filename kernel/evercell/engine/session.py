@@ -14,7 +14,7 @@ from evercell.engine.feed import RunFeed
 from evercell.engine.notebook import NotebookRun
 from evercell.engine.post import Post
 from evercell.engine.receiver import NotebookReceiver, interrupt_main_thread
-from evercell.engine.run import begin_run, check_fork, fork_run, open_run
+from evercell.engine.run import begin_run, check_own, open_run, resume_run
 from evercell.engine.scope import forget_scopes
 from evercell.engine.waitlist import WaitList
 from evercell.engine.workflow.holder import hold_worker
@@ -23,7 +23,7 @@ from evercell.history import History
 from evercell.loading import importing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from evercell.clock import Clock
@@ -232,16 +232,32 @@ class Session:
         """
         return self._go_over(lambda: begin_run(self.history, self.request, self.clock))
 
-    def fork_run(self, run: str | None = None) -> str:
-        """Leave the current run and begin one that knows what `run` has finished (its id or the
-        beginning of it; None: the current one); returns its id. Variables stay as they are.
+    def resume_run(self, run: str) -> str:
+        """Leave the current run and go on with an earlier one of this notebook (its id or the
+        beginning of it); returns its id. Variables stay as they are.
 
-        Raises RunNotFoundError, UsageError for a run that this kernel can't fork, and what reading
-        the history raises; then the current run goes on.
+        Raises RunNotFoundError, UsageError for a run that this kernel can't carry on,
+        RunInUseError, and what reading the history raises; then the current run goes on.
         """
-        origin = self.run_id if run is None else self.history.run(run).run_id
-        check_fork(self.history, self.request, origin)
-        return self._go_over(lambda: fork_run(self.history, self.request, self.clock, origin))
+        wanted = check_own(self.history, self.request, run)
+        if wanted == self.run_id:
+            return wanted
+        return self._go_over(lambda: resume_run(self.history, self.request, self.clock, wanted))
+
+    def fork_run(self, run: str | None = None, overrides: Mapping[str, Any] | None = None) -> str:
+        """Leave the current run and begin one that knows what `run` has finished (its id or the
+        beginning of it; None: the current one), with other results for the steps that `overrides`
+        names (see `record_fork`); returns its id. Variables stay as they are.
+
+        Raises RunNotFoundError, UsageError for a run that this kernel can't fork, ForkError, and
+        what reading the history raises; then the current run goes on.
+        """
+        with importing:
+            from evercell.engine.forks import record_fork  # noqa: PLC0415 - few need it
+
+        origin = check_own(self.history, self.request, run or self.run_id)
+        forked = record_fork(self.history, self.clock, origin, overrides, self._live)
+        return self.resume_run(forked)
 
     def _go_over(self, begin: Callable[[], Run]) -> str:
         self.cells.provide(None, run=True)

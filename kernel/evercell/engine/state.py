@@ -107,7 +107,7 @@ class RunState:
 
     def _forget(self, event: CellForgotten) -> None:
         self._forgotten.update(event.origins)
-        self._status[event.slot] = "forgotten"
+        self._status[event.slot] = "overridden" if event.overridden else "forgotten"
         for records in self._records.values():
             records[:] = [r for r in records if r.completed.activity_id not in event.origins]
 

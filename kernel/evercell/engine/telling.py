@@ -161,8 +161,8 @@ def fork_of(  # noqa: PLR0917 - as its user gave them
     run = carried(history, run_id)
     if run.workflow == "notebook":
         raise UsageError(
-            f"Run {run_id} is a notebook's: `%evercell fork {run_id}` in that notebook forks it. "
-            "Here a workflow's is meant."
+            f"Run {run_id} is a notebook's, which needs no command to be forked: "
+            f"`%evercell fork {run_id}`, or `evercell fork {run_id}`."
         )
     given = commands.enclosed(history, as_json(overrides), {})[0] if overrides else None
     return commands.Fork(run.host, run_id, new_run, at, given, accept_edits, workflow_id)

@@ -44,6 +44,7 @@ class RunStarted(Event, frozen=True):
     start: WorkflowStart | None = None  # of an `@workflow` function
     forked_from: str | None = None  # of a notebook: run_id whose history it shares up to
     forked_at: int | None = None  # this place in that run's order (`seq` in the store)
+    overrides: tuple[str, ...] = ()  # activity_ids of the steps there whose results were edited
 
 
 class RunAttached(Event, frozen=True):
@@ -167,7 +168,8 @@ class CellAccepted(Event, frozen=True):
 
 
 class CellForgotten(Event, frozen=True):
-    """A user took a cell's records out of use: they are never hits again."""
+    """A user took a cell's records out of use: they are never hits again. Or a fork did, in which
+    the result of a step of that cell was overridden."""
 
     activity_id: str
     origins: tuple[str, ...]  # activity_ids of the CellCompleted events
@@ -177,3 +179,4 @@ class CellForgotten(Event, frozen=True):
     source: str
     user: str
     host: str
+    overridden: tuple[str, ...] = ()  # activity_ids of its steps with another result from now on

@@ -39,8 +39,8 @@ def current_run(
     parameters: Mapping[str, Any],
     kernel_id: str | None,
 ) -> KnownRun | None:
-    """The latest of `runs`, which are in the order of their starts, that is the notebook's with
-    these parameters.
+    """The last of `runs`, which are in the order in which they were started or attached to, that
+    is the notebook's with these parameters.
 
     A notebook that was renamed under its living kernel is found by `kernel_id`, if the path that
     its run knows no longer exists.

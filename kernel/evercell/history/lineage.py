@@ -3,7 +3,8 @@
     lineage(run) ─> the runs that it shares, the oldest first, each up to a place in its order
 
 What is shared stays the other run's: nothing is copied, so nothing is counted twice. Waits that had
-not ended, and signals that nobody had taken, stay with the other run altogether.
+not ended, and signals that nobody had taken, stay with the other run altogether. Where the result
+of a step was overridden, so do waits that ended after it: what people said was about another one.
 """
 
 from __future__ import annotations
@@ -41,11 +42,13 @@ class Shared:
 
     run_id: str
     top: int
+    waits: int  # the same for what was waited for
 
 
 def lineage(connection: duckdb.DuckDBPyConnection, run_id: str, check: Check) -> list[Shared]:
     """What the run shares of others, the oldest first; only on the word of this user's records."""
     found: list[Shared] = []
+    overridden: set[str] = set()  # steps, of this run's origin or of one before that
     while True:
         # A result that is not fetched whole keeps the connection from other work.
         rows: list[Any] = connection.execute(
@@ -58,9 +61,27 @@ def lineage(connection: duckdb.DuckDBPyConnection, run_id: str, check: Check) ->
         event = decode_event(rows[0][2])
         if not isinstance(event, RunStarted) or event.forked_from is None:
             break
-        run_id = event.forked_from
-        found.append(Shared(run_id, event.forked_at or 0))
+        run_id, top = event.forked_from, event.forked_at or 0
+        overridden.update(event.overrides)
+        ends = _ends(connection, run_id, top, overridden) if overridden else {}
+        overridden -= ends.keys()
+        waits = 0 if overridden else min([top, *ends.values()])
+        found.append(Shared(run_id, top, waits))
     return found[::-1]
+
+
+def _ends(
+    connection: duckdb.DuckDBPyConnection, run_id: str, top: int, steps: set[str]
+) -> dict[str, int]:
+    """The places where those of `steps` that are the run's had ended."""
+    rows = connection.execute(
+        """SELECT activity_id, max(seq) FROM store.event
+        WHERE run_id = ? AND seq <= ? AND type IN ('StepCompleted', 'StepFailed')
+            AND activity_id IN (SELECT unnest(?))
+        GROUP BY activity_id""",
+        [run_id, top, list(steps)],
+    ).fetchall()
+    return dict(rows)
 
 
 def last_place(connection: duckdb.DuckDBPyConnection, run_id: str) -> int:

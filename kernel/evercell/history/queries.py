@@ -155,10 +155,21 @@ SELECT arg_max(run_id, rowid) FROM store.event
 WHERE type = 'RunStarted' AND (detail->>'$.start.workflow_id') = $run
 """
 
+# In the order of folding, which keeps that of each writer: a process folds before it takes a run.
 _ATTACHED = """
-SELECT run_id, seq, type, body, tag FROM store.event
-WHERE type IN ('RunStarted', 'RunAttached')
-ORDER BY type = 'RunAttached', rowid
+WITH rows AS (
+    SELECT
+        run_id, seq, type, body, tag, writer, rowid AS place,
+        row_number() OVER (PARTITION BY writer ORDER BY rowid) AS by_place,
+        row_number() OVER (PARTITION BY writer ORDER BY position) AS by_position
+    FROM store.event
+    WHERE type IN ('RunStarted', 'RunAttached')
+)
+SELECT run_id, seq, type, body, tag
+FROM rows
+JOIN (SELECT writer, place AS place_of_it, by_place AS number FROM rows) places
+    ON places.writer = rows.writer AND places.number = rows.by_position
+ORDER BY place_of_it
 """
 
 
@@ -207,8 +218,10 @@ def cell_events(connection: duckdb.DuckDBPyConnection, run_id: str, check: Check
     that fail `check` are left out, and ends whose beginning is."""
     begun: set[str] = set()
     events: list[Event] = []
-    runs = [*lineage(connection, run_id, check), Shared(run_id, _LAST)]
-    for event in chain.from_iterable(_whole_events(connection, run, _CELLS, check) for run in runs):
+    runs = [*lineage(connection, run_id, check), Shared(run_id, _LAST, _LAST)]
+    for event in chain.from_iterable(
+        _whole_events(connection, run.run_id, run.top, _CELLS, check) for run in runs
+    ):
         match event:
             case CellStarted(activity_id=activity):
                 begun.add(activity)
@@ -225,19 +238,17 @@ def wait_events(connection: duckdb.DuckDBPyConnection, run_id: str, check: Check
     shared = [
         event
         for run in lineage(connection, run_id, check)
-        for event in ended_waits(_whole_events(connection, run, _WAITS, check))
+        for event in ended_waits(_whole_events(connection, run.run_id, run.waits, _WAITS, check))
     ]
-    return [*shared, *_whole_events(connection, Shared(run_id, _LAST), _WAITS, check)]
+    return [*shared, *_whole_events(connection, run_id, _LAST, _WAITS, check)]
 
 
 def _whole_events(
-    connection: duckdb.DuckDBPyConnection, run: Shared, types: list[str], check: Check
+    connection: duckdb.DuckDBPyConnection, run_id: str, top: int, types: list[str], check: Check
 ) -> Iterator[Event]:
-    rows = connection.execute(
-        _WHOLE, {"run_id": run.run_id, "types": types, "top": run.top}
-    ).fetchall()
+    rows = connection.execute(_WHOLE, {"run_id": run_id, "types": types, "top": top}).fetchall()
     for seq, kind, body, tag in rows:
-        if check(tag, (run.run_id, seq, kind, body)):
+        if check(tag, (run_id, seq, kind, body)):
             yield decode_event(body)
 
 
@@ -252,7 +263,7 @@ def named_run(connection: duckdb.DuckDBPyConnection, run: str) -> str | None:
 
 def known_runs(connection: duckdb.DuckDBPyConnection, check: Check) -> list[KnownRun]:
     """The notebooks' runs that are proved to be this user's, in the order in which they were
-    started."""
+    started, or attached to last."""
     runs: dict[str, KnownRun] = {}
     rows = connection.execute(_ATTACHED).fetchall()
     for run_id, seq, kind, body, tag in rows:
@@ -264,6 +275,7 @@ def known_runs(connection: duckdb.DuckDBPyConnection, check: Check) -> list[Know
             case RunAttached() as event if run_id in runs:
                 run = runs[run_id]
                 if event.generation > run.generation:
+                    del runs[run_id]  # it is the last one now
                     runs[run_id] = KnownRun(
                         run_id,
                         run.parameters,
@@ -280,7 +292,7 @@ def step_slots(connection: duckdb.DuckDBPyConnection, run_id: str, check: Check)
     """How many steps each of the run's slots has, with those that it shares; slots without any are
     absent."""
     found: Counter[str] = Counter()
-    for run in (*lineage(connection, run_id, check), Shared(run_id, _LAST)):
+    for run in (*lineage(connection, run_id, check), Shared(run_id, _LAST, _LAST)):
         rows = connection.execute(
             """SELECT slot, count(*) FROM store.event
             WHERE run_id = ? AND type = 'StepStarted' AND seq <= ? GROUP BY slot""",

@@ -28,7 +28,7 @@ from evercell.history.inbox import Inbox
 from evercell.history.interrupts import interruptible
 from evercell.history.journal import Journal
 from evercell.history.keys import UserKey
-from evercell.history.lineage import last_place, lineage
+from evercell.history.lineage import lineage
 from evercell.history.locks import RunLock
 from evercell.history.machines import FRESH, is_shared, seconds_since_write
 from evercell.history.patience import Patience
@@ -39,7 +39,7 @@ from evercell.history.reader import Reader
 from evercell.history.reread import run_events
 from evercell.history.results import Result, no_result, relation_of, result_of, write_parquet
 from evercell.history.schema import claim_folder
-from evercell.history.shared import step_table_of
+from evercell.history.shared import ForkHistory, step_table_of
 from evercell.history.workflows import WorkflowHistory
 
 if TYPE_CHECKING:
@@ -248,7 +248,8 @@ class History:
     def current_run(
         self, notebook: str, parameters: Mapping[str, Any], *, kernel_id: str | None = None
     ) -> KnownRun | None:
-        """The latest run of the notebook with these parameters that this user started.
+        """Of the runs of the notebook with these parameters that this user started, the one that
+        was begun or resumed last.
 
         A notebook that was renamed under its living kernel is found by `kernel_id`, if the path
         that its run knows no longer exists.
@@ -274,9 +275,10 @@ class History:
             }
         )
 
-    def last_place(self, run_id: str) -> int:
-        """The place of the run's latest event in its order: what a fork shares ends there."""
-        return self._reader.read(lambda connection: last_place(connection, run_id))
+    @property
+    def forks(self) -> ForkHistory:
+        """What is read to fork a notebook's run, and to show a forked one."""
+        return ForkHistory(self._checked)
 
     def events(self, run_id: str, *, hosted: bool = False) -> list[Event]:
         """All events of the run, in order; with `hosted`, then those of the workflows' runs that

@@ -23,7 +23,7 @@ from .outputs import OutputCapture
 from .paths import NotebookFile, Place, locate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from ipykernel.ipkernel import IPythonKernel
     from jupyter_client.session import Session
@@ -137,10 +137,18 @@ class CellExecutor:
         self._changed()
         return self._session
 
-    def fork_run(self, run: str | None = None) -> CellSession:
-        """Begin another run that knows what `run` (None: the current one) has finished."""
+    def resume_run(self, run: str) -> CellSession:
+        """Go on with an earlier run of this notebook; cells from the next one on belong to it."""
         session = self.open()
-        session.fork_run(run)
+        session.resume_run(run)
+        self._changed()
+        return session
+
+    def fork_run(self, run: str | None, overrides: Mapping[str, Any]) -> CellSession:
+        """Begin another run that knows what `run` (None: the current one) has finished, with other
+        results for the steps that `overrides` names."""
+        session = self.open()
+        session.fork_run(run, overrides)
         self._changed()
         return session
 

@@ -18,6 +18,7 @@ from evercell.errors import EvercellError, UsageError
 from evercell.loading import importing
 
 from .completion import MATCHER, WAITING, make_matcher, make_name_matcher
+from .options import parse_fork
 from .session import reading
 from .tracebacks import message_only
 
@@ -194,11 +195,24 @@ def _new_run(use: _Use) -> None:
 
 
 def _fork(use: _Use) -> None:
-    """%evercell fork [RUN]
+    """%evercell fork [RUN] [--override STEP=JSON ...]
     Begin another run of this notebook that knows what RUN, or the current one, has finished:
-    restart and run all, and its cells come back and its steps are answered. RUN stays as it is."""
-    session = use.cells.fork_run(use.arguments or None)
+    restart and run all, and its cells come back and its steps are answered. RUN stays as it is.
+    --override gives a step that had ended another result, so that its cell and what depends on it
+    run again. STEP is its activity id, its name (the first of that name) or NAME#N."""
+    run, overrides = parse_fork(use.arguments)
+    session = use.cells.fork_run(run, overrides)
     print(f"run {session.run_id} begins with the next cell")  # noqa: T201
+
+
+def _resume(use: _Use) -> None:
+    """%evercell resume RUN
+    Go on with an earlier run of this notebook: restart and run all, and what it has finished comes
+    back. The run that this kernel had stays as it is."""
+    if not use.arguments:
+        raise UsageError("Say which run: %evercell resume RUN. `evercell ls` lists them.")
+    session = use.cells.resume_run(use.arguments)
+    print(f"run {session.run_id} goes on with the next cell")  # noqa: T201
 
 
 def _finish(use: _Use) -> None:
@@ -260,6 +274,7 @@ COMMANDS: dict[str, Callable[[_Use], Any]] = {
     "forget": _forget,
     "run": _run,
     "new-run": _new_run,
+    "resume": _resume,
     "fork": _fork,
     "finish": _finish,
     "wait": _wait,

@@ -18,7 +18,7 @@ from .below import show_below
 from .paths import run_parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from ipykernel.ipkernel import IPythonKernel
@@ -89,8 +89,13 @@ class CellSession(Protocol):
         """Leave the run and begin another; its id."""
         ...
 
-    def fork_run(self, run: str | None = None) -> str:
-        """Leave the run and begin one that knows what `run`, or this one, has finished; its id."""
+    def resume_run(self, run: str) -> str:
+        """Leave the run and go on with an earlier one of the notebook; its id."""
+        ...
+
+    def fork_run(self, run: str | None = None, overrides: Mapping[str, Any] | None = None) -> str:
+        """Leave the run and begin one that knows what `run`, or this one, has finished, with other
+        results for the steps that `overrides` names; its id."""
         ...
 
     def finish(self, status: Literal["completed", "failed", "canceled"]) -> None:
@@ -128,6 +133,7 @@ def open_session(
         parameters=run_parameters(os.environ),
         kernel_id=place.kernel_id,
         fresh=fresh or os.environ.get("EVERCELL_FRESH") == "1",
+        run=os.environ.get("EVERCELL_RUN") or None,
     )
     shell: Any = kernel.shell
     name_cells(partial(_cell_name, shell.compile))

@@ -173,6 +173,9 @@ SELECT
     f.detail->>'$.next_run' AS next_run,
     coalesce(r.detail->>'$.start.forked_from', r.detail->>'$.forked_from') AS forked_from,
     CAST(r.detail->>'$.start.forked_at' AS BIGINT) AS forked_at,
+    CAST(
+        coalesce(r.detail->'$.start.overrides', r.detail->'$.overrides') AS VARCHAR[]
+    ) AS overrides,
     t.memo,
     t.attributes AS search_attributes,
     r.detail->>'$.start.input.id' AS input_id,
@@ -215,6 +218,7 @@ COMMENT ON COLUMN runs.continued_from IS 'run_id before it in the chain';
 COMMENT ON COLUMN runs.next_run IS 'run_id that goes on, where it continued as new';
 COMMENT ON COLUMN runs.forked_from IS 'run_id whose history it shares';
 COMMENT ON COLUMN runs.forked_at IS 'How many of that run''s events a workflow''s fork shares';
+COMMENT ON COLUMN runs.overrides IS 'activity_ids of the steps there that have another result here';
 COMMENT ON COLUMN runs.memo IS 'Memo of a workflow''s run as it is now, a JSON object';
 COMMENT ON COLUMN runs.search_attributes IS 'Search attributes of a workflow''s run as they are now, a JSON object';
 COMMENT ON COLUMN runs.input_id IS 'Payload id of a workflow''s arguments, for evercell.load';

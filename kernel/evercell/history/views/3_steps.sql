@@ -109,7 +109,7 @@ answered AS (
 cell AS (
     SELECT run_id, activity_id, CAST(detail->>'$.cell_index' AS INTEGER) AS cell_index,
         detail->>'$.cell_id' AS cell_id
-    FROM store.event WHERE type = 'CellStarted'
+    FROM store.event WHERE type IN ('CellStarted', 'CellForgotten')  -- which overrides steps
 )
 SELECT
     s.run_id,
@@ -170,7 +170,7 @@ COMMENT ON COLUMN steps.result IS 'Result as JSON: result->>''answer'' reads a f
 COMMENT ON COLUMN steps.started_at IS 'When it was called first';
 COMMENT ON COLUMN steps.duration IS 'Sum of its attempts'' durations';
 COMMENT ON COLUMN steps.error IS 'Type and message of the latest exception, unless it completed';
-COMMENT ON COLUMN steps.reason IS 'Why it failed for good or was canceled';
+COMMENT ON COLUMN steps.reason IS 'Why it failed for good or was canceled, or who gave its result: "skipped by", or in a fork "overridden by"';
 COMMENT ON COLUMN steps.result_size IS 'Bytes of the stored result';
 COMMENT ON COLUMN steps.result_codec IS 'How the result is stored: json, pickle, or parts (a pickle with large arrays behind it)';
 COMMENT ON COLUMN steps.result_id IS 'Payload id of the stored result, for evercell.load';

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evercell.errors import UsageError
+from evercell.errors import RunNotFoundError, UsageError
 from evercell.jupyter.headless import parameters as params
 from evercell.jupyter.headless.document import (
     Notebook,
@@ -46,6 +46,7 @@ def make_plan(
     fresh: bool,
     history: Path | None,
     kernel_name: str,
+    run: str | None = None,
 ) -> Plan:
     """Read and check everything. Raises UsageError and its kinds; nothing has been touched then."""
     path = Path(os.path.realpath(path))
@@ -70,6 +71,9 @@ def make_plan(
     file = OutputFile(target)
     file.check()
     folder = _history_folder(path, history)
+    env = _environment(path, identity, fresh=fresh, history=folder)
+    if run is not None:
+        env["EVERCELL_RUN"] = _own_run(run, path, values, folder, fresh=fresh)
     return Plan(
         path=path,
         notebook=notebook,
@@ -77,9 +81,25 @@ def make_plan(
         output=file,
         in_place=file.path == path,
         history=folder,
-        env=_environment(path, identity, fresh=fresh, history=folder),
+        env=env,
         kernel_name=kernel_name,
     )
+
+
+def _own_run(name: str, path: Path, values: Mapping[str, Any], folder: Path, *, fresh: bool) -> str:
+    """The id of the run that is to be resumed. Raises UsageError, RunNotFoundError."""
+    from evercell.engine.run import RunRequest, check_own  # noqa: PLC0415 - loads the engine
+    from evercell.history import History  # noqa: PLC0415
+
+    if fresh:
+        raise UsageError("A new run is no earlier one: give --fresh or --run, not both.")
+    if not folder.is_dir():  # to open a history makes its folder
+        raise RunNotFoundError(f"There is no run {name!r}: no history is in {folder}.")
+    history = History(folder)
+    try:
+        return check_own(history, RunRequest(str(path), dict(values), None), name)
+    finally:
+        history.close()
 
 
 def _as_json(values: Mapping[str, Any]) -> str:
@@ -102,7 +122,7 @@ def _history_folder(path: Path, history: Path | None) -> Path:
 
 def _environment(path: Path, parameters: str, *, fresh: bool, history: Path) -> dict[str, str]:
     """Ours, with what names the run; what an outer kernel left there must not name it."""
-    outer = {"JPY_SESSION_NAME", "EVERCELL_FRESH"}
+    outer = {"JPY_SESSION_NAME", "EVERCELL_FRESH", "EVERCELL_RUN"}
     env = {name: value for name, value in os.environ.items() if name not in outer}
     env["EVERCELL_NOTEBOOK"] = str(path)
     env["EVERCELL_PARAMETERS"] = parameters

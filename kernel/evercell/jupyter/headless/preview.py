@@ -39,6 +39,7 @@ def preview_notebook(
     *,
     parameters: Mapping[str, Any] | Sequence[str] = (),
     fresh: bool = False,
+    run: str | None = None,
     history: str | os.PathLike[str] | None = None,
 ) -> RunPreview:
     """What `run_notebook` with these arguments would do. Raises what it raises before it begins,
@@ -50,6 +51,7 @@ def preview_notebook(
         fresh=fresh,
         history=Path(history) if history is not None else None,
         kernel_name="evercell",
+        run=run,
     )
     cells = to_preview((_written(plan, index) for index in plan.cells), plain_transform())
     # To open a history makes its folder.
@@ -59,16 +61,19 @@ def preview_notebook(
     try:
         with recorded.reading():
             identity = json.loads(plan.env["EVERCELL_PARAMETERS"])
-            known = recorded.current_run(str(plan.path), identity)
-            if known is None:
+            run_id = plan.env.get("EVERCELL_RUN")
+            if run_id is None:
+                known = recorded.current_run(str(plan.path), identity)
+                run_id = None if known is None else known.run_id
+            if run_id is None:
                 return RunPreview(plan.path, None, cells, preview_cells(RunState(), cells))
             previews = preview_cells(
-                RunState.fold(recorded.cell_events(known.run_id)),
+                RunState.fold(recorded.cell_events(run_id)),
                 cells,
-                costs=recorded.cell_costs(known.run_id),
+                costs=recorded.cell_costs(run_id),
                 project=plan.path.parent,
             )
-            return RunPreview(plan.path, known.run_id, cells, previews)
+            return RunPreview(plan.path, run_id, cells, previews)
     finally:
         recorded.close()
 

@@ -37,11 +37,12 @@ def run_notebook(
     output: Path | str | None = None,
     parameters: Mapping[str, Any] | Sequence[str] = (),
     fresh: bool = False,
+    run: str | None = None,
     progress: Callable[[report.Progress], None] | None = None,
     history: Path | str | None = None,
     kernel_name: str = "evercell",
 ) -> report.RunOutcome:
-    """Run the notebook at `path`; resume its current run unless `fresh`.
+    """Run the notebook at `path`; resume its current run, or another one, unless `fresh`.
 
     Args:
         path: the notebook.
@@ -50,6 +51,7 @@ def run_notebook(
             they add a cell.
         parameters: values by name, or `name=value` texts as on a command line.
         fresh: begin a new run instead of resuming the current one.
+        run: an earlier run of the notebook to resume, its id or the beginning of it.
         progress: called, in this thread, with what happens as it happens.
         history: the history's folder; by default EVERCELL_HOME or `.evercell/` beside the notebook.
         kernel_name: the kernelspec to run on.
@@ -65,6 +67,7 @@ def run_notebook(
         fresh=fresh,
         history=Path(history) if history is not None else None,
         kernel_name=kernel_name,
+        run=run,
     )
     return asyncio.run(_run(plan, progress or (lambda _: None)))
 
