@@ -11,12 +11,12 @@ import pytest
 
 from evercell.errors import HistoryError
 from evercell.history.arrow import insert, read
-from evercell.history.rows import KINDS
+from evercell.history.columns import KINDS, Column
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from evercell.history.arrow import Kind
+    from evercell.history.columns import Kind
 
 TEXTS = ["", "plain", "äöü", "a\0b", "\U0001f600" * 9, None, "x" * 100_000]
 COLUMNS: dict[str, tuple[Kind, list[Any]]] = {
@@ -29,6 +29,10 @@ COLUMNS: dict[str, tuple[Kind, list[Any]]] = {
 }
 
 
+def columns() -> dict[str, Column]:
+    return {name: Column(kind, values) for name, (kind, values) in COLUMNS.items()}
+
+
 @pytest.fixture
 def connection() -> duckdb.DuckDBPyConnection:
     made = duckdb.connect()
@@ -37,7 +41,7 @@ def connection() -> duckdb.DuckDBPyConnection:
 
 
 def test_what_goes_in_is_there(connection: duckdb.DuckDBPyConnection) -> None:
-    insert(connection, "INSERT INTO t SELECT * FROM batch", COLUMNS)
+    insert(connection, "INSERT INTO t SELECT * FROM batch", columns())
     expected = [
         tuple(list(it) if isinstance(it, tuple) else it for it in row)
         for row in zip(*(values for _, values in COLUMNS.values()), strict=True)
@@ -47,12 +51,12 @@ def test_what_goes_in_is_there(connection: duckdb.DuckDBPyConnection) -> None:
 
 def test_parameters_stand_beside_columns(connection: duckdb.DuckDBPyConnection) -> None:
     sql = "INSERT INTO t (a, c) SELECT ?, n FROM batch"
-    insert(connection, sql, {"n": ("int", [1, 2])}, ["same"])
+    insert(connection, sql, {"n": Column("int", [1, 2])}, ["same"])
     assert connection.execute("SELECT a, c FROM t").fetchall() == [("same", 1), ("same", 2)]
 
 
 def test_what_comes_out_is_as_it_was(connection: duckdb.DuckDBPyConnection) -> None:
-    insert(connection, "INSERT INTO t SELECT * FROM batch", COLUMNS)
+    insert(connection, "INSERT INTO t SELECT * FROM batch", columns())
     (chunk,) = read(connection.sql("SELECT a, b, c, d FROM t WHERE c IS NOT NULL AND d <> 0"))
     assert chunk.rows == 4
     assert [chunk.items("a").at(row).decode() for row in range(4)] == [
@@ -82,7 +86,7 @@ def test_no_rows(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def test_what_cannot_be_read_is_refused(connection: duckdb.DuckDBPyConnection) -> None:
-    insert(connection, "INSERT INTO t SELECT * FROM batch", COLUMNS)
+    insert(connection, "INSERT INTO t SELECT * FROM batch", columns())
     with pytest.raises(HistoryError, match="Arrow type"):
         list(read(connection.sql("SELECT e FROM t")))
 
@@ -108,9 +112,10 @@ import sys
 sys.modules.update(dict.fromkeys(("pyarrow", "numpy", "pandas", "polars")))
 import duckdb
 from evercell.history.arrow import insert, read
+from evercell.history.columns import Column
 connection = duckdb.connect()
 connection.execute("CREATE TABLE t (a VARCHAR)")
-insert(connection, "INSERT INTO t SELECT * FROM batch", {"a": ("text", ["x", "y"])})
+insert(connection, "INSERT INTO t SELECT * FROM batch", {"a": Column("text", ["x", "y"])})
 print([chunk.items("a").at(1) for chunk in read(connection.sql("FROM t"))])
 """
     done = subprocess.run(

@@ -11,13 +11,13 @@ import pytest
 from evercell.errors import JournalDamagedError
 from evercell.history import History
 from evercell.history.applied import Applied, load_applied
+from evercell.history.columns import Batch
 from evercell.history.transaction import Transaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from evercell.history.rows import Columns
 
 STATE = Applied("writer0001", 1, "host", False, 0, 0, 1, 1, "key")
 
@@ -31,17 +31,19 @@ def connection(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         yield made
 
 
-def rows(*positions: int) -> Columns:
+def rows(*positions: int, type_: str | None = "StepStarted") -> Batch:
     count = len(positions)
-    return {
-        "writer": ["writer0001"] * count,
-        "position": positions,
-        "generation": [1] * count,
-        "seq": positions,
-        "run_id": ["run0000001"] * count,
-        "at_ns": [0] * count,
-        "type": ["StepStarted"] * count,
-    }
+    return Batch(
+        {
+            "writer": ["writer0001"] * count,
+            "position": positions,
+            "generation": [1] * count,
+            "seq": positions,
+            "run_id": ["run0000001"] * count,
+            "at_ns": [0] * count,
+            "type": [type_] * count,
+        }
+    )
 
 
 def held(connection: duckdb.DuckDBPyConnection) -> tuple[list[int], int]:
@@ -51,7 +53,7 @@ def held(connection: duckdb.DuckDBPyConnection) -> tuple[list[int], int]:
     return [position for (position,) in found], state.position if state else 0
 
 
-def add(connection: duckdb.DuckDBPyConnection, *segments: Columns, end: BaseException) -> None:
+def add(connection: duckdb.DuckDBPyConnection, *segments: Batch, end: BaseException) -> None:
     """A segment each, and then `end`."""
     with Transaction(connection) as transaction:
         for position, segment in enumerate(segments, start=1):
@@ -67,7 +69,7 @@ def test_all_is_there_at_the_end(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def test_what_duckdb_refuses_leaves_nothing(connection: duckdb.DuckDBPyConnection) -> None:
-    wrong = {**rows(2), "type": [None]}
+    wrong = rows(2, type_=None)
     with pytest.raises(duckdb.ConstraintException):
         add(connection, rows(1), wrong, rows(3), end=AssertionError())
     assert held(connection) == ([], 0)

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from evercell.history.applied import Applied
+    from evercell.history.columns import Batch
     from evercell.history.keys import UserKey
     from evercell.history.outputs import OutputRow
     from evercell.history.payloads import PayloadStore
-    from evercell.history.rows import Columns
 
 __all__ = ["Ahead", "Known", "make_ahead"]
 
@@ -43,7 +43,7 @@ class Ahead:
 
     before: Applied
     after: Applied
-    rows: Sequence[Columns]
+    rows: Sequence[Batch]
     outputs: Sequence[OutputRow]
     generations: dict[tuple[str, str], int]
     hosts: dict[str, str]

@@ -1,6 +1,6 @@
 """Columns into DuckDB and out of it in bulk, through Arrow's C data interface.
 
-    insert(connection, sql, columns)  ─ a Batch of them, registered as `batch` for the statement
+    insert(connection, sql, columns)  ─ a table of them, registered as `batch` for the statement
     read(relation) ─> Chunk, Chunk, ... ─ chunk.numbers(name), chunk.items(name)
 
 DuckDB converts Python values one by one, half a microsecond each; an Arrow column it copies as a
@@ -15,27 +15,27 @@ from __future__ import annotations
 
 import ctypes
 from array import array
-from ctypes import CFUNCTYPE, POINTER, Structure, c_char_p, c_int, c_int64, c_void_p
-from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from ctypes import CFUNCTYPE, POINTER, Structure, c_char, c_char_p, c_int, c_int64, c_void_p
+from typing import TYPE_CHECKING, Any
 
 from evercell.errors import HistoryError
+from evercell.history.columns import Items
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import duckdb
 
-__all__ = ["Chunk", "Items", "Kind", "insert", "joined", "read"]
+    from evercell.history.columns import Column, Kind
 
-Kind = Literal["text", "blob", "int", "bigint", "bool", "texts"]
+__all__ = ["Chunk", "insert", "joined", "read"]
 
 _FORMATS: dict[Kind, bytes] = {
-    "text": b"u", "blob": b"z", "int": b"i", "bigint": b"l", "bool": b"b", "texts": b"+l",
+    "text": b"U", "blob": b"Z", "int": b"l", "bigint": b"l", "bool": b"b", "texts": b"+L",
 }  # fmt: skip
 _NUMBERS = {b"i": "i", b"l": "q"}
 _ITEMS = (b"u", b"z")
-_EMPTY: dict[Kind, Any] = {"text": "", "blob": b"", "texts": ()}
+_DIGITS = bytes.maketrans(b"\0\1", b"01"), bytes.maketrans(b"\1\0", b"01")
 _NULLABLE = 2  # ARROW_FLAG_NULLABLE
 
 
@@ -110,11 +110,12 @@ _release_array = _ReleaseArray(_mark_array)
 def insert(
     connection: duckdb.DuckDBPyConnection,
     sql: str,
-    columns: Mapping[str, tuple[Kind, Sequence[Any]]],
+    columns: Mapping[str, Column],
     parameters: Sequence[object] = (),
 ) -> None:
-    """Run `sql`, which reads the table `batch`: `columns` by name, all of one length."""
-    batch = _Batch(columns)
+    """Run `sql`, which reads the table `batch`: `columns` by name, all of one length, each of which
+    varies."""
+    batch = _Table(columns)
     connection.register("batch", batch)
     try:
         connection.execute(sql, list(parameters))
@@ -122,14 +123,14 @@ def insert(
         connection.unregister("batch")
 
 
-class _Batch:
-    """Columns that DuckDB can scan; the values have to stay as they are meanwhile."""
+class _Table:
+    """Columns that DuckDB can scan; they have to stay as they are meanwhile."""
 
-    def __init__(self, columns: Mapping[str, tuple[Kind, Sequence[Any]]]) -> None:
+    def __init__(self, columns: Mapping[str, Column]) -> None:
         self._kept: list[Any] = []  # what the structs point to
-        self._rows = len(next(iter(columns.values()))[1])
-        self._fields = [self._field(name.encode(), kind) for name, (kind, _) in columns.items()]
-        self._arrays = [self._column(kind, values) for kind, values in columns.values()]
+        self._rows = next(iter(columns.values())).rows
+        self._fields = [self._field(name.encode(), it.kind) for name, it in columns.items()]
+        self._arrays = [self._column(it) for it in columns.values()]
 
     def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, object]:
         schema = self._schema(b"+s", b"", self._fields)
@@ -143,30 +144,22 @@ class _Batch:
         children = [self._field(b"item", "text")] if kind == "texts" else []
         return self._schema(_FORMATS[kind], name, children)
 
-    def _column(self, kind: Kind, values: Sequence[Any]) -> _Array:
-        valid = None
-        if None in values:
-            valid = _bits([value is not None for value in values])
-            empty = _EMPTY.get(kind, 0)
-            values = [empty if value is None else value for value in values]
+    def _column(self, column: Column) -> _Array:
+        valid = None if column.nulls is None else _bits(column.nulls, zero=1)
         children: list[_Array] = []
-        buffers: list[array[int] | bytes]
-        match kind:
+        buffers: list[Any]
+        match column.kind:
             case "int" | "bigint":
-                buffers = [array("i" if kind == "int" else "q", values)]
+                buffers = [column.numbers]
             case "bool":
-                buffers = [_bits(values)]
+                buffers = [_bits(bytes(column.numbers.tolist()), zero=0)]
             case "texts":
-                children = [self._column("text", [text for texts in values for text in texts])]
-                buffers = [_offsets(values)]
-            case "text" if (joined := "".join(values)).isascii():
-                buffers = [_offsets(values), joined.encode()]
-            case "text":
-                encoded = [text.encode() for text in values]
-                buffers = [_offsets(encoded), b"".join(encoded)]
-            case "blob":
-                buffers = [_offsets(values), b"".join(values)]
-        return self._array(len(values), [valid, *buffers], children)
+                assert column.items is not None  # noqa: S101 - or none would vary
+                children = [self._column(column.items)]
+                buffers = [column.ends]
+            case "text" | "blob":
+                buffers = [column.ends, column.data]
+        return self._array(column.rows, [valid, *buffers], children)
 
     def _schema(self, form: bytes, name: bytes, children: list[_Schema]) -> _Schema:
         pointers = (POINTER(_Schema) * len(children))(*map(ctypes.pointer, children))
@@ -188,48 +181,21 @@ class _Batch:
         return made
 
 
-def _address(buffer: array[int] | bytes | None) -> int | None:
+def _address(buffer: array[int] | bytes | bytearray | None) -> int | None:
     if isinstance(buffer, array):
         return buffer.buffer_info()[0]
+    if isinstance(buffer, bytearray):
+        return ctypes.addressof(c_char.from_buffer(buffer)) if buffer else _address(b"")
     return ctypes.cast(c_char_p(buffer), c_void_p).value
 
 
-def _offsets(values: Sequence[Any]) -> array[int]:
-    return array("i", accumulate(map(len, values), initial=0))
-
-
-def _bits(values: Sequence[bool]) -> bytes:
-    """A bit a value, the first one lowest."""
-    text = "".join(["1" if value else "0" for value in reversed(values)])
-    return int(text or "0", 2).to_bytes((len(values) + 7) // 8, "little")
+def _bits(flags: bytes | bytearray, *, zero: int) -> bytes:
+    """A bit a flag, the first one lowest; `zero`: the flag that gives 0, and the other 1."""
+    text = flags[::-1].translate(_DIGITS[zero])
+    return int(text or b"0", 2).to_bytes((len(flags) + 7) // 8, "little")
 
 
 # -- out of DuckDB --------------------------------------------------------------------------------
-
-
-class Items(NamedTuple):
-    """Texts (as UTF-8) or blobs, one behind the other."""
-
-    ends: array[int]  # of each one in `data`, after a 0
-    data: bytes
-
-    def at(self, row: int) -> bytes:
-        """The item in this row."""
-        return self.data[self.ends[row] : self.ends[row + 1]]
-
-    def cut(self, first: int, end: int) -> list[bytes]:
-        """The items from row `first` on, up to the one before `end`."""
-        data = self.data
-        return [data[begin:stop] for begin, stop in pairwise(self.ends[first : end + 1])]
-
-    def texts(self, first: int, end: int) -> list[str]:
-        """The same of texts."""
-        begin = self.ends[first]
-        text = self.data[begin : self.ends[end]].decode()
-        if not text.isascii():  # characters are not bytes
-            return [item.decode() for item in self.cut(first, end)]
-        places = pairwise(self.ends[first : end + 1])
-        return [text[start - begin : stop - begin] for start, stop in places]
 
 
 class Chunk:
@@ -303,16 +269,17 @@ def joined(chunks: Iterable[Chunk]) -> Chunk | None:
 
 
 def _joined(parts: list[array[int] | Items]) -> array[int] | Items:
-    numbers = array("q")
+    numbers: array[int] | None = None
     ends, data = array("q", [0]), []
     for part in parts:
         if isinstance(part, array):
-            numbers.extend(array("q", part))
+            numbers = array(part.typecode) if numbers is None else numbers
+            numbers.extend(part)
         else:
             behind = ends[-1] - part.ends[0]
             ends.extend(array("q", [behind + end for end in part.ends[1:]]))
             data.append(part.data[part.ends[0] : part.ends[-1]])
-    return Items(ends, b"".join(data)) if data else numbers
+    return Items(ends, b"".join(data)) if numbers is None else numbers
 
 
 def _call(stream: _Stream, function: Any, result: Structure) -> None:

@@ -23,6 +23,7 @@ import msgspec
 from evercell.errors import HistoryError, HistoryNewerError
 from evercell.events import AnyEvent, Event, Payload, encode_event
 from evercell.history.applied import Applied, load_applied, save_applied
+from evercell.history.columns import Batch
 from evercell.history.disk import create_file, make_folder
 from evercell.history.families import carried, kin, with_origins
 from evercell.history.outputs import OutputRow, output_rows
@@ -98,11 +99,11 @@ def export_run(
     release = connection.execute(
         "SELECT detail->>'$.evercell' FROM store.event WHERE run_id = ? AND type = 'RunStarted'",
         [run_id],
-    ).fetchone()
+    ).fetchall()
     known = kin(connection)
     runs = with_origins(carried(run_id, known), known)
     others = tuple(it for it in runs if it != run_id)
-    yield _line(_Head(_FORMAT, SCHEMA, run_id, str(release[0]) if release else "", others))
+    yield _line(_Head(_FORMAT, SCHEMA, run_id, str(release[0][0]) if release else "", others))
     writers: Any = connection.execute(
         """SELECT writer, pid, host, key FROM store.writer SEMI JOIN (
             FROM store.event WHERE list_contains($runs, run_id)) USING (writer) ORDER BY writer""",
@@ -314,7 +315,7 @@ def _insert(
             there[it.writer] = state
     if found.shapes and writers:
         rows = [
-            dict(zip((*BASE, *shape.columns), zip(*values, strict=True), strict=True))
+            Batch(dict(zip((*BASE, *shape.columns), zip(*values, strict=True), strict=True)))
             for shape, values in found.shapes.items()
         ]
         with Transaction(connection) as transaction:

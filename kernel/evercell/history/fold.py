@@ -94,6 +94,9 @@ def fold(
         else:
             rows = load_rows(connection, payloads, key)
         connection.execute("SET threads = 1")  # handing so little to others takes longer
+        # Each row group is compressed when it is full, while the rows behind it are made, not five
+        # of them and more at the commit, for which everything waits.
+        connection.execute("SET write_buffer_row_group_count = 1")
     folded = Known({}, rows.generations, rows.hosts)
     finished, damage = _fold_writers(
         connection, journal, database, rows, applied=applied, folded=folded, ahead=ahead

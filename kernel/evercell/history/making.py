@@ -1,6 +1,6 @@
 """Events of a journal become rows: decoded, placed in their run's order, tagged, as columns.
 
-    bodies ─ decode ─ generations ─ group by Shape ─ JSON for people, outputs ─ columns ─ tags
+    bodies ─ decode ─ generations ─ group by Shape ─ JSON for people, outputs ─ a Batch ─ tags
 
 Nearly all events are of steps, and a fold may have a million. So what is done for each of them is
 done a column at a time, by map, zip and compress.
@@ -26,8 +26,9 @@ from evercell.events import (
     decode_event,
     decode_events,
 )
+from evercell.history.columns import Batch
 from evercell.history.outputs import OutputRow, output_rows
-from evercell.history.rows import GENERATION_SHIFT, READABLE, Columns, Shape, shape_of, viewed
+from evercell.history.rows import GENERATION_SHIFT, READABLE, Shape, shape_of, viewed
 from evercell.history.seals import seal_rows
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ _PLACED = frozenset({RunStarted, RunAttached})  # they tell the generation of wh
 _PART = 4096  # events that are worked on together: they stay in the processor's cache
 _get_run_id, _get_at = attrgetter("run_id"), attrgetter("at")
 _shifted = GENERATION_SHIFT.__rlshift__  # the generation's part of a seq
-_get_codec, _get_data = attrgetter("result.codec"), attrgetter("result.data")
+_get_result, _get_codec, _get_data = map(attrgetter, ("result", "codec", "data"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +61,15 @@ class Rows:
     outputs: list[OutputRow] = field(default_factory=list)  # of the cells' ends so far
     known: dict[str, set[int]] = field(default_factory=dict)  # positions to skip, by writer
 
-    def of(self, after: Applied, bodies: list[bytes], *, tagged: bool) -> list[Columns]:
+    def of(self, after: Applied, bodies: list[bytes], *, tagged: bool) -> list[Batch]:
         """The rows of the events in `bodies`, the last of which leads to `after`."""
         key = self.key if tagged else None
-        made: dict[Shape, dict[str, list[Any]]] = {}
+        made: dict[Shape, Batch] = {}
         first = after.position - len(bodies) + 1
         for start in range(0, len(bodies), _PART):
             part = bodies[start : start + _PART]
             for group in self._groups(after.writer, first + start, part):
-                columns = group.columns(after.writer, key)
-                whole = made.setdefault(group.shape, columns)
-                if whole is not columns:
-                    for name, values in columns.items():
-                        whole[name] += values
+                group.put(made.setdefault(group.shape, Batch()), after.writer, key)
         return list(made.values())
 
     def _groups(self, writer: str, first: int, bodies: list[bytes]) -> Iterator[_Group]:
@@ -80,22 +77,24 @@ class Rows:
         events = _decode(bodies, writer, first)
         positions = range(first, first + len(events))
         kinds = list(map(type, events))
-        generations = self._generations(writer, events, kinds)
+        runs = list(map(_get_run_id, events))
+        generations = self._generations(writer, events, kinds, runs)
         known = self.known.get(writer, set())
         shapes: dict[Shape, set[type[Event]]] = {}
         for kind in dict.fromkeys(kinds):
             shapes.setdefault(shape_of(kind), set()).add(kind)
         for shape, own in shapes.items():
-            chosen = [kind in own for kind in kinds]
+            chosen = list(map(own.__contains__, kinds))
             if known:
                 places = zip(chosen, positions, strict=True)
                 chosen = [it and position not in known for it, position in places]
             group = _Group(
                 shape,
                 list(compress(events, chosen)),
-                list(compress(bodies, chosen)) if shape.whole else [],
+                list(compress(runs, chosen)),
                 list(compress(positions, chosen)),
                 list(compress(generations, chosen)),
+                list(compress(bodies, chosen)) if shape.whole else [],
             )
             if group.events:
                 self._show(writer, group)
@@ -107,9 +106,10 @@ class Rows:
         self.outputs.clear()
         return taken
 
-    def _generations(self, writer: str, events: list[Event], kinds: list[type[Event]]) -> list[int]:
+    def _generations(
+        self, writer: str, events: list[Event], kinds: list[type[Event]], runs: list[str]
+    ) -> list[int]:
         """Each event's; what some tell of them is learned on the way."""
-        runs = list(map(_get_run_id, events))
         starts = [place for place, kind in enumerate(kinds) if kind in _PLACED]
         found: list[int] = []
         for first, end in pairwise((0, *starts, len(events))):
@@ -151,8 +151,9 @@ class Rows:
 
 def _are_plain(events: Sequence[Event]) -> bool:
     """Whether SQL can read the result of each StepCompleted in its row, as of nearly all."""
-    codecs = list(map(_get_codec, events))
-    return codecs.count("json") == len(codecs) and None not in map(_get_data, events)
+    results = list(map(_get_result, events))
+    codecs, data = map(_get_codec, results), map(_get_data, results)
+    return list(codecs).count("json") == len(events) == list(map(type, data)).count(bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,35 +162,43 @@ class _Group:
 
     shape: Shape
     events: list[Event]
-    bodies: list[bytes]  # the same, encoded, where the rows keep it
+    runs: list[str]
     positions: list[int]
     generations: list[int]
+    bodies: list[bytes]  # the events, encoded, where the rows keep it
 
-    def columns(self, writer: str, key: UserKey | None) -> dict[str, list[Any]]:
-        """Their columns; with tags under `key`."""
+    def put(self, batch: Batch, writer: str, key: UserKey | None) -> None:
+        """Append their rows; with tags under `key`."""
         events, shape = self.events, self.shape
-        columns: dict[str, list[Any]] = {
+        generation, name = self.generations[0], type(events[0]).__name__
+        one = shape.sealed  # type of event: no other has these columns
+        same = self.generations.count(generation) == len(events)
+        above = map(_shifted, self.generations)
+        values: dict[str, Sequence[Any]] = {
             "writer": [writer] * len(events),
             "position": self.positions,
             "generation": self.generations,
-            "seq": list(map(or_, map(_shifted, self.generations), self.positions)),
-            "run_id": list(map(_get_run_id, events)),
+            "seq": list(
+                map(_shifted(generation).__or__, self.positions)
+                if same
+                else map(or_, above, self.positions)
+            ),
+            "run_id": self.runs,
             "at_ns": list(map(_get_at, events)),
-            "type": [type(event).__name__ for event in events],
+            "type": [name] * len(events) if one else [type(it).__name__ for it in events],
         }
-        for name, get in shape.getters.items():
-            columns[name] = list(map(get, events))
+        values |= shape.columns_of(events)
         if shape.whole:
-            columns["body"] = self.bodies
+            values["body"] = self.bodies
+        batch.add(values)
         if key is None:
-            return columns
+            return
         if shape.sealed:
-            kind = type(events[0]).__name__
-            columns["block"], columns["tag"] = seal_rows(kind, columns, key)
+            blocks, tags = seal_rows(name, values, key, batch)
+            batch.add({"block": blocks, "tag": tags})
         else:
-            covered = [columns[name] for name in ("run_id", "seq", "type", *shape.covered)]
-            columns["tag"] = key.tags(zip(*covered, strict=True))
-        return columns
+            covered = [values[name] for name in ("run_id", "seq", "type", *shape.covered)]
+            batch.add({"tag": key.tags(zip(*covered, strict=True))})
 
 
 def _decode(bodies: list[bytes], writer: str, first: int) -> list[Event]:

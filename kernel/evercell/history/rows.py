@@ -11,7 +11,7 @@ names, views, times) are not covered.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -25,17 +25,15 @@ from evercell.history.seals import COVERED, sealed_message
 if TYPE_CHECKING:
     import duckdb
 
-    from evercell.history.arrow import Kind
+    from evercell.history.columns import Batch
     from evercell.history.keys import UserKey
 
 __all__ = [
     "BASE",
     "GENERATION_SHIFT",
     "KEPT_WHOLE",
-    "KINDS",
     "READABLE",
     "VIEWED",
-    "Columns",
     "Shape",
     "insert_rows",
     "row_message",
@@ -45,16 +43,6 @@ __all__ = [
 ]
 
 BASE = ("writer", "position", "generation", "seq", "run_id", "at_ns", "type", "tag", "block")
-# What a column of `store.event` holds; the others hold text.
-KINDS: dict[str, Kind] = {
-    "position": "bigint", "generation": "int", "seq": "bigint", "at_ns": "bigint", "tag": "blob",
-    "block": "bigint", "key": "blob", "ordinal": "int", "at_most_once": "bool", "attempt": "int",
-    "duration_ns": "bigint", "retry_delay_ns": "bigint", "payload_id": "blob",
-    "payload_size": "bigint", "payload_data": "blob", "answered": "texts", "body": "blob",
-}  # fmt: skip
-Columns = Mapping[str, Sequence[Any]]
-"""Rows of `store.event` by column; those that are absent are null."""
-
 GENERATION_SHIFT = 40  # positions stay below 2**40
 _IN_COLUMNS = frozenset({"run_id", "at", "activity_id", "view"})
 
@@ -70,6 +58,7 @@ class Shape:
 
     getters: Mapping[str, Getter]  # without `body`, which is the event's encoded form
     covered: tuple[str, ...]  # columns that the tag covers, behind the run, the order and the type
+    parts: Mapping[str, tuple[str, str]]  # of columns that a part of the event has: which, and how
 
     @property
     def whole(self) -> bool:
@@ -85,6 +74,22 @@ class Shape:
     def columns(self) -> tuple[str, ...]:
         """Their names."""
         return (*self.getters, *_BODY) if self.whole else tuple(self.getters)
+
+    def columns_of(self, events: list[e.Event]) -> dict[str, list[Any]]:
+        """The columns' values of many events, without `body`."""
+        values: dict[str, list[Any]] = {}
+        parts: dict[str, list[Any]] = {}
+        for name, get in self.getters.items():
+            if name in self.parts:
+                part, field = self.parts[name]
+                if part not in parts:
+                    parts[part] = list(map(attrgetter(part), events))
+                values[name] = list(map(attrgetter(field), parts[part]))
+            elif get is _first:
+                values[name] = [1] * len(events)
+            else:
+                values[name] = list(map(get, events))
+        return values
 
     def values(self, event: e.Event, body: bytes) -> tuple[object, ...]:
         """The columns' values of `event`, whose encoded form is `body`."""
@@ -154,13 +159,18 @@ def row_tag(key: UserKey, seq: int, event: e.Event, body: bytes) -> bytes:
 
 def _shape(covered: tuple[str, ...], /, **fields: str | Getter) -> Shape:
     """Columns by name, each with the attribute that fills it, or a function of the event."""
-    return Shape(
-        {
-            name: attrgetter(field) if isinstance(field, str) else field
-            for name, field in fields.items()
-        },
-        covered,
-    )
+    getters = {
+        name: attrgetter(field) if isinstance(field, str) else field
+        for name, field in fields.items()
+    }
+    dotted = {it: field for it, field in fields.items() if isinstance(field, str) and "." in field}
+    parts = {name: tuple(field.split(".")) for name, field in dotted.items()}
+    return Shape(getters, covered, parts)  # type: ignore[arg-type]
+
+
+def _first(_event: e.Event) -> int:
+    """The attempt that StepStarted begins."""
+    return 1
 
 
 _ATTEMPT = {"activity_id": "activity_id", "attempt": "attempt"}
@@ -208,7 +218,7 @@ _SHAPES: dict[type[e.Event], Shape] = {
         COVERED["StepStarted"],
         activity_id="activity_id", cell="cell", slot="slot", name="name", key="key",
         ordinal="ordinal", arguments="arguments", at_most_once="at_most_once",
-        attempt=lambda _: 1,
+        attempt=_first,
     ),
     e.AttemptStarted: _shape(tuple(_ATTEMPT), **_ATTEMPT, cell="cell"),
     e.StepCompleted: _shape(
@@ -229,24 +239,24 @@ KEPT_WHOLE = tuple(kind for kind in e.EVENT_TYPES.values() if _SHAPES.get(kind, 
 """Event types whose payloads are found in the row's `body` alone."""
 
 
-def insert_rows(connection: duckdb.DuckDBPyConnection, columns: Columns) -> None:
-    """Append rows to `store.event`, given as columns of one length, at least 1."""
+def insert_rows(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
+    """Append rows, at least one, to `store.event`."""
+    names, varying = ", ".join(batch.columns), {}
     constants: list[object] = []
-    varying: dict[str, tuple[Kind, Sequence[Any]]] = {}
     selected = []
-    for name, values in columns.items():
-        first = values[0]
-        if values[-1] == first and values.count(first) == len(values):
-            constants.append(list(first) if isinstance(first, tuple) else first)
-            selected.append("?")
-        else:
-            varying[name] = KINDS.get(name, "text"), values
+    for name, column in batch.columns.items():
+        if column.varies:
+            varying[name] = column
             selected.append(name)
-    sql = f"INSERT INTO store.event ({', '.join(columns)}) SELECT {', '.join(selected)}"
+        else:
+            value = column.constant
+            constants.append(list(value) if isinstance(value, tuple) else value)
+            selected.append("?")
+    sql = f"INSERT INTO store.event ({names}) SELECT {', '.join(selected)}"
     if varying:
         insert(connection, f"{sql} FROM batch", varying, constants)
     else:
-        connection.execute(sql, constants)
+        connection.execute(sql, constants)  # a single row: positions differ
 
 
 def shape_of(kind: type[e.Event]) -> Shape:

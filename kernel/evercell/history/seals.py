@@ -13,20 +13,24 @@ from __future__ import annotations
 import sys
 from array import array
 from itertools import chain, compress, pairwise
-from operator import ne, or_
+from operator import ne, or_, sub
 from typing import TYPE_CHECKING, Any
 
 from evercell import events as e
 from evercell.history.arrow import joined, read
+from evercell.history.columns import Batch, Items
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     import duckdb
 
-    from evercell.history.arrow import Chunk, Items
+    from evercell.history.arrow import Chunk
+    from evercell.history.columns import Values
     from evercell.history.keys import UserKey
     from evercell.history.queries import Check
+
+    Packed = array[int] | Items
 
 __all__ = [
     "COVERED",
@@ -55,26 +59,38 @@ Place = tuple[str, str, int]
 """Which block: its run, its rows' type, and the seq of its first row."""
 
 Message = tuple[object, ...]
+Shared = tuple[str, str, str]
+"""What all rows of a block have: their type, their run and their slot, "" if they have none."""
 Sealed = e.StepStarted | e.StepCompleted
 
 
-def block_message(kind: str, run_id: str, slot: str, columns: Sequence[Sequence[Any]]) -> Message:
-    """What the seal of a block says. `columns` are those of `COVERED`; `slot` is empty for rows
-    that have none. A result whose bytes are a file's has none here: its size tells it from an empty
-    one."""
-    if kind == "StepStarted":
-        seqs, activities, keys, ordinals, once = columns
-        numbers = _bytes(seqs), _bytes(ordinals), _bytes(once)
-        return (kind, run_id, slot, *numbers, activities, keys)
-    seqs, activities, attempts, codecs, identities, sizes, data = columns
-    numbers = _bytes(seqs), _bytes(attempts), _bytes(sizes)
-    inline = [it or b"" for it in data] if None in data else data
-    return (kind, run_id, *numbers, activities, codecs, identities, inline)
+def block_message(shared: Shared, columns: Sequence[Packed], first: int, end: int) -> Message:
+    """What the seal of the rows from `first` up to the one before `end` says. `columns` are those
+    of `COVERED`, null as empty or 0. A result whose bytes are a file's has none here: its size
+    tells it from an empty one."""
+    message: list[object] = [*shared]
+    for column in columns:
+        if isinstance(column, Items):
+            message += _items(column.ends[first : end + 1], column.data)
+        else:
+            message.append(_bytes(column[first:end]))
+    return tuple(message)
 
 
-def _bytes(numbers: Sequence[int]) -> bytes:
-    wide = array("q", numbers)
+def _items(ends: array[int], data: bytes | bytearray) -> tuple[object, object]:
+    """The items between these ends: their lengths, or the one that they have in common, and all
+    of them as one."""
+    begin, stop = ends[0], ends[-1]
+    length = ends[1] - begin
+    if length and ends == array(ends.typecode, range(begin, stop + 1, length)):
+        return length, data[begin:stop]
+    return _bytes(array("q", map(sub, ends[1:], ends))), data[begin:stop]
+
+
+def _bytes(numbers: array[int]) -> bytes:
+    wide = numbers if numbers.typecode == "q" else array("q", numbers)
     if sys.byteorder == "big":
+        wide = wide[:]
         wide.byteswap()
     return wide.tobytes()
 
@@ -82,9 +98,10 @@ def _bytes(numbers: Sequence[int]) -> bytes:
 def sealed_message(rows: Sequence[tuple[int, Sealed]]) -> Message:
     """What the seal of a block of these rows says, each given as its seq and its event."""
     first = rows[0][1]
-    slot = first.slot if isinstance(first, e.StepStarted) else ""
-    covered = list(zip(*(_covered(*row) for row in rows), strict=True))
-    return block_message(type(first).__name__, first.run_id, slot, covered)
+    kind, slot = type(first).__name__, first.slot if isinstance(first, e.StepStarted) else ""
+    values = zip(*(_covered(*row) for row in rows), strict=True)
+    batch = Batch(dict(zip(COVERED[kind], values, strict=True)))
+    return block_message((kind, first.run_id, slot), _packed(kind, batch, 0), 0, len(rows))
 
 
 def _covered(seq: int, event: Sealed) -> tuple[Any, ...]:
@@ -95,22 +112,27 @@ def _covered(seq: int, event: Sealed) -> tuple[Any, ...]:
     return seq, event.activity_id, event.attempt, *parts
 
 
+def _packed(kind: str, batch: Batch, row: int) -> list[Packed]:
+    return [batch.columns[name].behind(row) for name in COVERED[kind]]
+
+
 def seal_rows(
-    kind: str, columns: Mapping[str, Sequence[Any]], key: UserKey
+    kind: str, values: Values, key: UserKey, packed: Batch | None = None
 ) -> tuple[list[int], list[bytes]]:
-    """The columns `block` and `tag` of rows of this type, which are in a journal's order."""
-    covered = [columns[name] for name in COVERED[kind]]
-    runs = columns["run_id"]
-    slots = columns["slot"] if kind == "StepStarted" else [""] * len(runs)
+    """The columns `block` and `tag` of rows of this type, which are in a journal's order, and the
+    last ones of `packed`."""
+    runs = values["run_id"]
+    slots = values["slot"] if kind == "StepStarted" else [""] * len(runs)
+    covered = {name: values[name] for name in COVERED[kind]}
     if _are_same(runs) and _are_same(slots):
-        return _seal(kind, runs[0], slots[0], covered, key)
+        return _seal((kind, runs[0], slots[0]), covered, key, packed)
     blocks, tags = [0] * len(runs), [b""] * len(runs)
     places: dict[tuple[str, str], list[int]] = {}
     for number, place in enumerate(zip(runs, slots, strict=True)):
         places.setdefault(place, []).append(number)
     for (run_id, slot), own in places.items():
-        chosen = [[column[number] for number in own] for column in covered]
-        for number, block, tag in zip(own, *_seal(kind, run_id, slot, chosen, key), strict=True):
+        chosen = {name: [column[number] for number in own] for name, column in covered.items()}
+        for number, block, tag in zip(own, *_seal((kind, run_id, slot), chosen, key), strict=True):
             blocks[number], tags[number] = block, tag
     return blocks, tags
 
@@ -120,14 +142,15 @@ def _are_same(values: Sequence[Any]) -> bool:
 
 
 def _seal(
-    kind: str, run_id: str, slot: str, covered: Sequence[Sequence[Any]], key: UserKey
+    shared: Shared, covered: Values, key: UserKey, packed: Batch | None = None
 ) -> tuple[list[int], list[bytes]]:
     blocks: list[int] = []
     tags: list[bytes] = []
-    seqs = covered[0]
+    seqs, batch = covered["seq"], packed or Batch(covered)
+    columns = _packed(shared[0], batch, batch.rows - len(seqs))
     for first in range(0, len(seqs), SIZE):
         end = min(first + SIZE, len(seqs))
-        message = block_message(kind, run_id, slot, [column[first:end] for column in covered])
+        message = block_message(shared, columns, first, end)
         blocks += [seqs[first]] * (end - first)
         tags.append(key.tag(message))
         tags += [b""] * (end - first - 1)
@@ -159,20 +182,10 @@ def _messages(kind: str, chunk: Chunk) -> Iterator[tuple[int, bytes, Message]]:
     """The blocks in `chunk`, which has the rows of one type by run, block and seq: the first row,
     the tag, and what it should say."""
     tags, runs, slots = (chunk.items(name) for name in ("tag", "run_id", "slot"))
-    columns = [_reader(chunk, name) for name in COVERED[kind]]
+    columns = [chunk.column(name) for name in COVERED[kind]]
     for first, end in _parts(chunk):
-        covered = [column(first, end) for column in columns]
         run_id, slot = runs.at(first).decode(), slots.at(first).decode()
-        yield first, tags.at(first), block_message(kind, run_id, slot, covered)
-
-
-def _reader(chunk: Chunk, name: str) -> Callable[[int, int], Sequence[Any]]:
-    if name in {"activity_id", "codec"}:
-        return chunk.items(name).texts
-    if name in {"key", "payload_id", "payload_data"}:
-        return chunk.items(name).cut
-    numbers = chunk.numbers(name)
-    return lambda first, end: numbers[first:end]
+        yield first, tags.at(first), block_message((kind, run_id, slot), columns, first, end)
 
 
 _COLUMNS = {

@@ -13,12 +13,13 @@ from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from evercell.events import ErrorInfo, Payload
-from evercell.history.seals import block_message, block_starts
+from evercell.history.seals import COVERED, block_message, block_starts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from evercell.history.arrow import Chunk, Items
+    from evercell.history.arrow import Chunk
+    from evercell.history.columns import Items
 
 __all__ = ["Ends", "Latest", "Proof"]
 
@@ -71,20 +72,19 @@ class Ends:
         return set(activities).difference(self.usual, self._others)
 
     def _take_block(self, chunk: Chunk, first: int, end: int, tag: bytes | None) -> None:
-        names = ("seq", "attempt", "payload_size")
-        seqs, attempts, sizes = (chunk.numbers(name)[first:end] for name in names)
-        activities = chunk.items("activity_id").texts(first, end)
-        codecs = _codecs(chunk.items("codec"), first, end)
-        identities, data = (
-            chunk.items(it).cut(first, end) for it in ("payload_id", "payload_data")
-        )
-        columns = activities, attempts, codecs, identities, sizes, data
-        message = block_message("StepCompleted", self._run_id, "", (seqs, *columns))
+        covered = [chunk.column(name) for name in COVERED["StepCompleted"]]
+        message = block_message(("StepCompleted", self._run_id, ""), covered, first, end)
         right = self._proof.holds(tag, message)
-        plain = attempts.count(1) == end - first == codecs.count("json")
+        attempts, sizes = (chunk.numbers(it)[first:end] for it in ("attempt", "payload_size"))
+        activities = chunk.items("activity_id").texts(first, end)
+        data = chunk.items("payload_data").cut(first, end)
+        plain = attempts.count(1) == end - first and _are_json(chunk.items("codec"), first, end)
         if right and plain and not self._others and list(map(len, data)) == sizes.tolist():
             self.usual.update(zip(activities, data, strict=True))
             return
+        codecs = chunk.items("codec").texts(first, end)
+        identities = chunk.items("payload_id").cut(first, end)
+        columns = activities, attempts, codecs, identities, sizes, data
         for activity, *row in zip(*columns, strict=True):
             self._note(activity, _completed(*row) if right else None)
 
@@ -139,14 +139,13 @@ def _activities(chunk: Chunk) -> list[str]:
     return chunk.items("activity_id").texts(0, chunk.rows)
 
 
-def _codecs(codecs: Items, first: int, end: int) -> list[str]:
-    """The texts; in a tenth of the time where they are what they nearly always are."""
-    usual, rows = b"json", end - first
-    if codecs.data[codecs.ends[first] : codecs.ends[end]] == usual * rows:
-        lengths = array(codecs.ends.typecode, range(codecs.ends[first], codecs.ends[end] + 1, 4))
-        if lengths == codecs.ends[first : end + 1]:
-            return ["json"] * rows
-    return codecs.texts(first, end)
+def _are_json(codecs: Items, first: int, end: int) -> bool:
+    """Whether all of these are "json", as nearly always."""
+    ends = codecs.ends[first : end + 1]
+    return (
+        codecs.data[ends[0] : ends[-1]] == b"json" * (end - first)
+        and array(ends.typecode, range(ends[0], ends[-1] + 1, 4)) == ends
+    )
 
 
 def _completed(attempt: int, codec: str, identity: bytes, size: int, data: bytes) -> Latest:

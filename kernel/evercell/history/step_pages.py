@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from evercell.history.arrow import Chunk, Items
+    from evercell.history.arrow import Chunk
+    from evercell.history.columns import Items
 
 __all__ = ["Answer", "Page", "Proof", "place_of", "places_of", "read_page"]
 
@@ -117,6 +118,7 @@ class Page:
         self.ordinals, self.keys = starts.numbers("ordinal"), starts.items("key")
         self._seqs, self._once = starts.numbers("seq"), starts.numbers("once")
         self._activities = starts.items("activity_id")
+        self._covered = self._seqs, self._activities, self.keys, self.ordinals, self._once
         self._tags, self._numbers = starts.items("tag"), starts.numbers("block")
         self._blocks = block_starts(self._numbers, self._tags)
         self._parts = _parts(self._blocks)
@@ -179,11 +181,8 @@ class Page:
         self._looked_at[part] = True
         inner = self._blocks[bisect_left(self._blocks, begin) : bisect_right(self._blocks, stop)]
         for first, end in pairwise(inner):
-            columns = (
-                self._seqs[first:end], activities[first - begin : end - begin],
-                keys[first - begin : end - begin], self.ordinals[first:end], self._once[first:end],
-            )  # fmt: skip
-            message = block_message("StepStarted", self._run_id, self._slot, columns)
+            shared = "StepStarted", self._run_id, self._slot
+            message = block_message(shared, self._covered, first, end)
             tag = None if self._numbers[first] < 0 else self._tags.at(first)
             if self._proof.holds(tag, message):
                 self._proved[first:end] = b"\1" * (end - first)

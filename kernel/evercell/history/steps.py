@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from evercell.history.arrow import Items
+    from evercell.history.columns import Items
     from evercell.history.queries import StepRecord
     from evercell.history.step_pages import Proof
 

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     import duckdb
 
     from evercell.history.applied import Applied
+    from evercell.history.columns import Batch
     from evercell.history.outputs import OutputRow
-    from evercell.history.rows import Columns
 
 __all__ = ["Transaction"]
 
@@ -65,23 +65,21 @@ class Transaction:
             if self._after is not None:
                 self._connection.rollback()
 
-    def add(
-        self, after: Applied, rows: Sequence[Columns], outputs: Sequence[OutputRow] = ()
-    ) -> None:
+    def add(self, after: Applied, rows: Sequence[Batch], outputs: Sequence[OutputRow] = ()) -> None:
         """Append rows, which lead to `after`, and those of what their cells showed."""
         self._wait()
         if self._after is None:
             self._connection.begin()
         self._after = after
-        self._rows += sum(len(columns["position"]) for columns in rows)
+        self._rows += sum(batch.rows for batch in rows)
         self._inserting = Work(partial(self._insert, rows, outputs))
         start_new_thread(self._inserting.run, ())
         if self._rows >= _ROWS:
             self.commit()
 
-    def _insert(self, rows: Sequence[Columns], outputs: Sequence[OutputRow]) -> None:
-        for columns in rows:
-            insert_rows(self._connection, columns)
+    def _insert(self, rows: Sequence[Batch], outputs: Sequence[OutputRow]) -> None:
+        for batch in rows:
+            insert_rows(self._connection, batch)
         insert_outputs(self._connection, outputs)
 
     def _wait(self) -> None:
