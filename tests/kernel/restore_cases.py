@@ -700,6 +700,25 @@ EDITS = {
         ["a", "b", "d"],
         [],
     ),
+    "names in texts": (
+        {
+            "a": "import duckdb, pandas as pd, polars as pl\ntl=1\ntt_d=pd.DataFrame({'a':[1,2,3]})",
+            "b": "tt_n=len(tt_d.query('a > @tl'))",
+            "c": "tt_q={'sum': 'select sum(a) from tt_d'}\ndef tt_run(n): return duckdb.sql(tt_q[n]).fetchall()",
+            "d": "tt_r=tt_run('sum')",
+            "e": "tt_p=pl.sql('select sum(a) from tt_d').collect().rows()",
+        },
+        {
+            "a": "import duckdb, pandas as pd, polars as pl\ntl=2\ntt_d=pd.DataFrame({'a':[1,2,4]})",
+            "b": "tt_n=len(tt_d.query('a > @tl'))",
+            "c": "tt_q={'sum': 'select sum(a) from tt_d'}\ndef tt_run(n): return duckdb.sql(tt_q[n]).fetchall()",
+            "d": "tt_r=tt_run('sum')",
+            "e": "tt_p=pl.sql('select sum(a) from tt_d').collect().rows()",
+        },
+        "(tt_n,tt_r,tt_p)",
+        [],
+        [],
+    ),
     "fn edit": (
         {"a": "def fe(x): return fh(x)\ndef fh(x): return x+1", "b": "fv=fe(1)"},
         {"a": "def fe(x): return fh(x)\ndef fh(x): return x+2", "b": "fv=fe(1)"},

@@ -10,7 +10,8 @@ import pytest
 from sessions import Notebook
 
 from evercell import settings
-from evercell.cell.pending import Deferred, words_in, words_of
+from evercell.cell.pending import Deferred
+from evercell.cell.words import words_in, words_of
 from evercell.errors import PayloadError, UsageError
 
 if TYPE_CHECKING:
@@ -208,4 +209,5 @@ def test_words() -> None:
 
     local.__module__ = "__main__"
     assert {"text", "code"} <= words_of([local])
+    assert words_of([{"k": ["in a list"]}, ("and", 1)]) == {"in", "a", "list", "and"}
     assert words_of(["one two", 3, object()]) == {"one", "two"}

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NO_FACTS",
+    "QUERIES",
     "RESTORABLE",
     "SHOWS",
     "CodeFacts",
@@ -109,6 +110,7 @@ class CodeFacts:
     anywhere: bool = False  # it may touch names that stand nowhere in it
     shell: bool = False  # it may change the shell
     quiet: bool = True  # it changes no array and no table, see quiet.py
+    looks_up: bool = False  # it may look up names that stand in texts, see `LOOKS_UP`
 
 
 _NONE: frozenset[str] = frozenset()
@@ -130,11 +132,23 @@ def merge(one: CodeFacts, *others: CodeFacts) -> CodeFacts:
         anywhere=any(facts.anywhere for facts in every),
         shell=any(facts.shell for facts in every),
         quiet=all(facts.quiet for facts in every),
+        looks_up=any(facts.looks_up for facts in every),
     )
 
 
 _SEEDS = re.compile(r"seed|set_?state", re.IGNORECASE)
 _INDIRECT = frozenset({"setattr", "delattr", "__setattr__", "__delattr__", "__dict__", "patch"})
+
+
+# What looks up the names in its texts among the caller's variables: queries of duckdb, polars and
+# chdb over tables, of pandas with "@limit", numexpr, formulas of patsy and formulaic.
+_LOOKUPS = frozenset({
+    "query", "sql", "eval", "execute", "executemany", "from_query", "query_df", "evaluate", "sqldf",
+    "register_globals", "from_formula", "dmatrix", "dmatrices", "model_matrix", "ols", "wls", "gls",
+    "glsar", "glm", "gee", "logit", "probit", "poisson", "mnlogit", "negativebinomial", "quantreg",
+    "rlm", "mixedlm", "phreg", "feols", "fepois", "feglm", "anova", "rm_anova",
+})  # fmt: skip
+QUERIES = frozenset({"duckdb", "chdb", "pandasql"})  # so does anything that these do
 
 
 # Magics whose effects are outputs, variables and captured process state. Any other may change the
@@ -215,6 +229,10 @@ def _own_facts(code: CodeType) -> CodeFacts:
         seeds=any(map(_SEEDS.search, code.co_names)),
         shell=_uses_shell(instructions),
         quiet=is_quiet(code, instructions),
+        looks_up=not (
+            _LOOKUPS.isdisjoint(code.co_names)
+            and QUERIES.isdisjoint(name.partition(".")[0] for name in names["import"])
+        ),
     )
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
 
-from evercell.cell.bytecode import NO_FACTS, code_facts, merge
+from evercell.cell.bytecode import NO_FACTS, QUERIES, code_facts, merge
 from evercell.cell.opaque import Observer
 from evercell.cell.shared import module_of
 from evercell.codec.canonical import SCALARS
@@ -55,6 +55,7 @@ class Observation:
     anywhere: bool = False  # their code may touch names that stand nowhere in it
     shell: bool = False  # their code may change the shell
     quiet: bool = True  # their code changes no array and no table
+    looks_up: bool = False  # their code may look up names that stand in texts
     modules: frozenset[str] = _NONE
     ids: frozenset[int] = _NONE
     spans: tuple[Span, ...] = ()
@@ -217,6 +218,7 @@ def _observation(
         anywhere=facts.anywhere,
         shell=facts.shell,
         quiet=facts.quiet,
+        looks_up=facts.looks_up or not QUERIES.isdisjoint(modules),
         modules=frozenset(modules),
         ids=found.met.ids,
         spans=tuple(found.arrays.spans),

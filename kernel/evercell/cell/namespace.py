@@ -21,14 +21,15 @@ from evercell.cell.covariables import Observation, connect, observe
 from evercell.cell.functions import KnownFunctions
 from evercell.cell.names import is_hidden
 from evercell.cell.patches import look
-from evercell.cell.pending import Pending, words_in, words_of, words_of_code
+from evercell.cell.pending import Pending
 from evercell.cell.products import unknowable
 from evercell.cell.project import PREFIX, Project
-from evercell.cell.reach import Reach, follow
+from evercell.cell.reach import Reach, reach_of, texts_of
 from evercell.cell.recording import Recording
 from evercell.cell.restore import decode_cell, load_modules
 from evercell.cell.versions import LINEAGE, NO_LINEAGE, Traces, advanced, difference, tagged
 from evercell.cell.watch import Watch
+from evercell.cell.words import words_in
 from evercell.codec.canonical import SCALARS
 
 if TYPE_CHECKING:
@@ -220,9 +221,8 @@ class Namespace:
         reach = self.reach(source)
         if source.escapes or reach.escapes or self.lost is not None:
             return self.pending.all()
-        values = [self.ns[name] for name in reach.names if self._present(name)]
-        texts = frozenset() if source.code is None else words_of_code(source.code)
-        return self.pending.of(reach.names | texts | words_in(text) | words_of(values))
+        texts = texts_of(source, reach.names, self.ns)
+        return self.pending.of(reach.names | texts | words_in(text))
 
     def provide(self, names: Iterable[str] | None) -> None:
         """Load those of the names that wait; None: all. Raises PayloadError, RestoreError."""
@@ -275,23 +275,7 @@ class Namespace:
 
     def reach(self, source: Source) -> Reach:
         """What the cell may touch, through the values that are there now."""
-        found = follow(
-            source.reads, self.single, lambda name: self.groups.get(name, ()), self._direct(source)
-        )
-        if not source.anywhere and not found.anywhere:
-            return found
-        everything = [*source.reads, *self.visible()]
-        return follow(everything, self.single, lambda name: self.groups.get(name, ()))
-
-    def _direct(self, source: Source) -> frozenset[str]:
-        """What the cell uses itself. Functions that are only defined don't run, nor do the bodies
-        of steps; another decorator may have called its function."""
-        direct = set(source.direct)
-        for name, body in source.decorated:
-            made = self.ns.get(name)
-            if made is not None and not hasattr(type(made), "__evercell_step__"):
-                direct |= body
-        return frozenset(direct)
+        return reach_of(source, self.ns, self.single, self.groups, self.visible)
 
     def suspect(self, names: Iterable[str]) -> None:
         """What is known of their contents may be out of date."""

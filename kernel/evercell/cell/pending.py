@@ -11,10 +11,7 @@ variables look names up in the caller's frame. Where tracking is unsound it gets
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
-from functools import lru_cache
-from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 from evercell.cell.capture import RESULT
@@ -22,11 +19,9 @@ from evercell.cell.capture import RESULT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["Deferred", "Pending", "Waiting", "words_in", "words_of", "words_of_code"]
+__all__ = ["Deferred", "Pending", "Waiting"]
 
-_WORD = re.compile(r"[^\W\d]\w*")
 _RESULTS = frozenset({"_", "__", "___", "Out", "_oh"})
-_LONGEST = 100_000  # characters of a text that is searched for names
 
 
 class Deferred:
@@ -133,45 +128,3 @@ def _replace(stand: Deferred, value: object, ns: dict[str, Any]) -> None:
     for place in (ns, shown if isinstance(shown, dict) else {}):
         for key in [key for key, found in place.items() if found is stand]:
             place[key] = value
-
-
-def words_in(text: str) -> frozenset[str]:
-    """Everything in a text that could be a name."""
-    return frozenset(_WORD.findall(text[:_LONGEST]))
-
-
-def words_of(values: Iterable[object]) -> set[str]:
-    """What could be a name in the texts among `values`, and in the texts of their code."""
-    found: set[str] = set()
-    for value in values:
-        if type(value) is str:
-            found |= words_in(value)
-            continue
-        for holder in (value, type(value)):
-            found.update(*map(words_of_code, _codes(holder)))
-    return found
-
-
-def _codes(holder: object) -> Iterator[CodeType]:
-    """The notebook's code in a function, a step, a class, or what an instance holds."""
-    if isinstance(holder, FunctionType):
-        yield holder.__code__
-    try:
-        attributes = object.__getattribute__(holder, "__dict__")  # runs nobody's code
-    except AttributeError:
-        return
-    for value in list(attributes.values()):
-        if isinstance(value, FunctionType) and value.__module__ == "__main__":
-            yield value.__code__
-
-
-@lru_cache(maxsize=4096)
-def words_of_code(code: CodeType) -> frozenset[str]:
-    """What could be a name in the texts of `code`."""
-    found: set[str] = set()
-    for constant in code.co_consts:
-        if isinstance(constant, str):
-            found |= words_in(constant)
-        elif isinstance(constant, CodeType):
-            found |= words_of_code(constant)
-    return frozenset(found)

@@ -8,14 +8,18 @@ the body of a step uses is marked so: the history answers for it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from evercell.cell.names import is_hidden
+from evercell.cell.words import words_of, words_of_code
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from evercell.cell.covariables import Observation
+    from evercell.cell.source import Source
 
-__all__ = ["Reach", "follow"]
+__all__ = ["Reach", "follow", "reach_of", "texts_of"]
 
 _NONE: frozenset[str] = frozenset()
 
@@ -35,6 +39,51 @@ class Reach:
     shell: bool = False  # some code may change the shell
     quiet: bool = True  # no code changes an array or a table
     direct_modules: frozenset[str] = frozenset()  # of `modules`: not only by the bodies of steps
+    looks_up: bool = False  # some code may look up names that stand in texts
+
+
+def reach_of(
+    source: Source,
+    ns: dict[str, Any],
+    observation: Callable[[str], Observation | None],
+    groups: Mapping[str, frozenset[str]],
+    visible: Callable[[], list[str]],
+) -> Reach:
+    """What a cell may touch in the namespace, whose `visible` names are the user's."""
+
+    def mates(name: str) -> Iterable[str]:
+        return groups.get(name, ())
+
+    names, direct = source.reads, _direct(source, ns)
+    found = follow(names, observation, mates, direct)
+    while source.facts.looks_up or found.looks_up:
+        texts = {n for n in texts_of(source, found.names, ns) - found.names if n in ns}
+        texts = {n for n in texts if not is_hidden(n)}
+        if not texts:
+            break
+        names, direct = names | texts, direct | texts
+        found = follow(names, observation, mates, direct)
+    if source.anywhere or found.anywhere:
+        return follow([*source.reads, *visible()], observation, mates)
+    return found
+
+
+def texts_of(source: Source, names: Iterable[str], ns: Mapping[str, object]) -> frozenset[str]:
+    """What could be a name in the texts of the cell and of the variables `names`."""
+    own = _NONE if source.code is None else words_of_code(source.code)
+    values = [ns[name] for name in names if name in ns and not is_hidden(name)]
+    return own | words_of(values)
+
+
+def _direct(source: Source, ns: Mapping[str, object]) -> frozenset[str]:
+    """What the cell uses itself. Functions that are only defined don't run, nor do the bodies of
+    steps; another decorator may have called its function."""
+    direct = set(source.direct)
+    for name, body in source.decorated:
+        made = ns.get(name)
+        if made is not None and not hasattr(type(made), "__evercell_step__"):
+            direct |= body
+    return frozenset(direct)
 
 
 def follow(
@@ -79,4 +128,5 @@ def _sum(found: dict[str, bool], met: dict[str, Observation]) -> Reach:
         shell=any(seen.shell for seen in at_hand),
         quiet=all(seen.quiet for seen in every),
         direct_modules=_NONE.union(*(seen.modules for seen in at_hand)),
+        looks_up=any(seen.looks_up for seen in every),
     )

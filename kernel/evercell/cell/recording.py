@@ -138,6 +138,7 @@ class Recording:
             old.shell or reach.shell,
             old.quiet and reach.quiet,
             old.direct_modules | reach.direct_modules,
+            old.looks_up or reach.looks_up,
         )
 
     def _groups_now(self, reach: Reach) -> list[Group]:

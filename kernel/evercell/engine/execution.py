@@ -15,10 +15,10 @@ from evercell.cell.capture import lost_capture
 from evercell.cell.files import watch_files
 from evercell.cell.identity import cell_key
 from evercell.cell.outputs import decode_messages
-from evercell.cell.pending import words_in
 from evercell.cell.postpone import may_wait
 from evercell.cell.recording import FAILED
 from evercell.cell.source import linked_names
+from evercell.cell.words import words_in
 from evercell.codec import canonical
 from evercell.codec.layers import CHUNKS
 from evercell.engine import clear, parts

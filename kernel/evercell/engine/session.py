@@ -7,8 +7,8 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
-from evercell.cell.pending import words_in
 from evercell.cell.trial import LIMIT
+from evercell.cell.words import words_in
 from evercell.clock import SystemClock
 from evercell.engine.feed import RunFeed
 from evercell.engine.notebook import NotebookRun
