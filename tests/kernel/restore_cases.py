@@ -1032,6 +1032,25 @@ EDITS = {
         [],
         ["a", "b", "c"],
     ),
+    "file read in C": (
+        {
+            "a": "import pandas as pd, pathlib, sqlite3\nfcdir=pathlib.Path('.')",
+            "b": "_w=pd.DataFrame({'v':[1]}).to_parquet(fcdir/'fc.parquet')\nwith sqlite3.connect('fc.db') as fcc:\n    fcc.executescript('drop table if exists t; create table t as select 1 as v')\nfcc.close(); del fcc",
+            "c": "fcp=pd.read_parquet(fcdir / 'fc.parquet').v.tolist()",
+            "d": "import duckdb\nfcq=duckdb.sql(\"SELECT v FROM 'fc.parquet'\").fetchall()",
+            "e": "fcc=sqlite3.connect('fc.db'); fcs=fcc.execute('select v from t').fetchall(); fcc.close(); del fcc",
+        },
+        {
+            "a": "import pandas as pd, pathlib, sqlite3\nfcdir=pathlib.Path('.')",
+            "b": "_w=pd.DataFrame({'v':[2]}).to_parquet(fcdir/'fc.parquet')\nwith sqlite3.connect('fc.db') as fcc:\n    fcc.executescript('drop table if exists t; create table t as select 2 as v')\nfcc.close(); del fcc",
+            "c": "fcp=pd.read_parquet(fcdir / 'fc.parquet').v.tolist()",
+            "d": "import duckdb\nfcq=duckdb.sql(\"SELECT v FROM 'fc.parquet'\").fetchall()",
+            "e": "fcc=sqlite3.connect('fc.db'); fcs=fcc.execute('select v from t').fetchall(); fcc.close(); del fcc",
+        },
+        "(fcp,fcq,fcs)",
+        ["a"],
+        [],
+    ),
     "env edit": (
         {"a": "import os\nos.environ['EDIT']='1'", "b": "ev=os.environ['EDIT']"},
         {"a": "import os\nos.environ['EDIT']='2'", "b": "ev=os.environ['EDIT']"},

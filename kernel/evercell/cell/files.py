@@ -7,8 +7,9 @@
 
 Not inputs: what the cell wrote itself, installed packages and the system's own files, hidden files
 and folders (caches, settings), what steps' bodies open (the history answers for them), what
-Evercell's own threads do meanwhile. Not seen: files that a library opens in C, such as pyarrow,
-HDF5 and DuckDB, and what other processes read.
+Evercell's own threads do meanwhile. Of files that a library opens in C, such as pyarrow, HDF5 and
+DuckDB, those count that the cell names (named_files.py). Not seen: what other processes read, and
+questions that open nothing, such as whether a file exists and what a folder holds.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import stat
 import sys
 import sysconfig
 import tempfile
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -26,11 +28,12 @@ from blake3 import blake3
 from evercell.threads import is_own
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 __all__ = ["FileWatch", "file_version", "watch_files"]
 
 LARGE = 64 << 20  # bytes; above, size and time of change stand for the content
+_COARSE = 20_000_000  # nanoseconds by which a file system's clock may be behind
 _State = tuple[int, int, int]  # inode, size, time of change in nanoseconds
 
 _SYSTEM = tuple(
@@ -62,8 +65,11 @@ _INSIDE = frozenset({"os.putenv", "os.unsetenv", "socket.__new__", "socket.getho
 class FileWatch:
     """What was opened while it was active."""
 
-    def __init__(self, paused: Callable[[], bool]) -> None:
+    def __init__(self, paused: Callable[[], bool], named: Callable[[], Iterable[str]]) -> None:
         self._paused = paused
+        self._named = named
+        self._began = time.time_ns()
+        self._there = {path: state for path in named() if (state := _data_state(path))}
         self._read: dict[str, _State] = {}
         self._written: set[str] = set()
         self._outside: str | None = None
@@ -101,10 +107,26 @@ class FileWatch:
     def inputs(self) -> dict[str, bytes]:
         """Version by absolute path. A file that changed since it was read has a version that
         nothing else has: what the cell saw is nowhere any more."""
-        return {
+        versions = {
             path: file_version(path) if _state(path) == state else os.urandom(16)
             for path, state in list(self._read.items())
         }
+        for path in self._unchanged() - versions.keys() - self._written:
+            versions[path] = file_version(path)
+        return versions
+
+    def _unchanged(self) -> set[str]:
+        """What the cell names and did not write: as it was before, or older than the cell where
+        that was not known yet."""
+        found = set()
+        for path in {*self._there, *self._named()}:
+            state = _data_state(path)
+            old = self._there.get(path)
+            if state is not None and (
+                state == old if old is not None else _changed_at(path) < self._began - _COARSE
+            ):
+                found.add(path)
+        return found
 
 
 _active: FileWatch | None = None
@@ -112,14 +134,17 @@ _hooked = False
 
 
 @contextmanager
-def watch_files(paused: Callable[[], bool]) -> Iterator[FileWatch]:
-    """Note what is opened in the `with`, unless `paused` says so at that moment."""
+def watch_files(
+    paused: Callable[[], bool], named: Callable[[], Iterable[str]] = tuple
+) -> Iterator[FileWatch]:
+    """Note what is opened in the `with`, unless `paused` says so at that moment; `named` are the
+    files that the cell names, as far as is known when it is asked."""
     global _active, _hooked  # noqa: PLW0603 - an audit hook is for a process, and for ever
     if not _hooked:
         tempfile.gettempdir()  # tries the folder out, once for a process
         sys.addaudithook(_hook)
         _hooked = True
-    outer, _active = _active, FileWatch(paused)
+    outer, _active = _active, FileWatch(paused, named)
     try:
         yield _active
     finally:
@@ -156,6 +181,19 @@ def _by_import() -> bool:
 
 def _is_data(path: str) -> bool:
     return f"{os.sep}." not in path and not path.startswith(_SYSTEM)
+
+
+def _data_state(path: str) -> _State | None:
+    return _state(path) if _is_data(path) else None
+
+
+def _changed_at(path: str) -> int:
+    """In nanoseconds of the clock: the later of its content's change and its entry's."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 - a str from elsewhere
+    except OSError:
+        return sys.maxsize
+    return max(status.st_mtime_ns, status.st_ctime_ns)
 
 
 def _state(path: str) -> _State | None:

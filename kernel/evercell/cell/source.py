@@ -39,6 +39,7 @@ from evercell.cell.bytecode import (
     touches_anything,
 )
 from evercell.cell.magics import Magic, read_magic, without_magics
+from evercell.cell.named_files import argument_texts
 from evercell.cell.setups import setups_in
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class Source:
     decorated: tuple[tuple[str, frozenset[str]], ...] = ()
     submodules: tuple[str, ...] = ()  # "a.b" that it imports itself, which sets an attribute of a
     setups: tuple[tuple[str, ...], ...] = ()  # dotted paths that may set up a library
+    texts: frozenset[str] = frozenset()  # among the arguments of its calls
 
     @property
     def reads(self) -> frozenset[str]:
@@ -152,6 +154,7 @@ def parse_source(source: str, transformed: str) -> Source:
         decorated,
         _submodules(trees) if facts.imports else (),
         setups_in([statement for each in trees for statement in each.body]),
+        argument_texts(tree),
     )
 
 

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from evercell.cell.capture import lost_capture
 from evercell.cell.files import watch_files
 from evercell.cell.identity import cell_key
+from evercell.cell.named_files import files_named
 from evercell.cell.outputs import decode_messages
 from evercell.cell.postpone import may_wait
 from evercell.cell.recording import FAILED
@@ -150,7 +151,7 @@ class CellExecution:
         self._append(self._started(scope.cell, decision, reason))
         begin = run.clock.monotonic()
         beside = still_running(self.namespace.ns)
-        with enter_scope(scope), watch_files(in_step_body) as files:
+        with enter_scope(scope), watch_files(in_step_body, self._named(before)) as files:
             ran = await self.host.run()
         duration = self._since(begin)
         for note in scope.notes:
@@ -180,6 +181,12 @@ class CellExecution:
             self.verifying.begin(completed, capture.unverified)
         run.state.places.finished(self.place.slot)
         return ran.reply
+
+    def _named(self, before: Before | None) -> Callable[[], frozenset[str]]:
+        """The data files that it names, asked before it runs and when it has run."""
+        if before is None:
+            return frozenset
+        return lambda: files_named(self.source, before.reach, self.namespace.ns)
 
     def _capture(
         self, before: Before, ran: Ran, files: FileWatch, untracked: str | None

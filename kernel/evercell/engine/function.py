@@ -26,6 +26,8 @@ from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
 
+from evercell.cell.bytecode import code_facts
+from evercell.cell.words import words_of_code
 from evercell.codec import canonical
 from evercell.errors import NotStorableError
 
@@ -104,7 +106,7 @@ class _Walk:
             except ValueError:  # an empty cell: assigned later
                 self.parts.append(f"empty {name}")
         reads, state = _globals_of(function.__code__)
-        for name in reads:
+        for name in (*reads, *_in_texts(function)):
             value = function.__globals__.get(name, _MISSING)
             self.references.append((function.__globals__, name))
             self.values.append(value)
@@ -166,6 +168,14 @@ def _globals_of(code: CodeType) -> tuple[tuple[str, ...], frozenset[str]]:
             state.update(_filled(window, instruction))
             window = [*window[-2:], instruction]
     return tuple(reads), frozenset(state)
+
+
+def _in_texts(function: FunctionType) -> list[str]:
+    """Variables that stand in a text, where the code may have one look names up in its texts."""
+    code = function.__code__
+    if not code_facts(code).looks_up:
+        return []
+    return sorted(words_of_code(code) & function.__globals__.keys())
 
 
 def _filled(window: list[dis.Instruction], now: dis.Instruction) -> Iterator[str]:

@@ -1,0 +1,108 @@
+"""Files that no audit event tells of: they count as read where the cell names them."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from cellbench import Bench
+
+from evercell.cell import files
+from evercell.cell.files import LARGE, file_version, watch_files
+from evercell.cell.named_files import files_named
+from evercell.cell.source import parse_source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def names(source: str, **variables: object) -> set[str]:
+    """Relative to the working folder."""
+    bench = Bench()
+    bench.ns.update(variables)
+    parsed = parse_source(source, source)
+    found = files_named(parsed, bench.space.reach(parsed), bench.ns)
+    return {os.path.relpath(file) for file in found}
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("pd.read_parquet('a.parquet')", {"a.parquet"}),
+        ("read(path='a.parquet')", {"a.parquet"}),
+        ("read(join('data', 'a.parquet'))", {"a.parquet"}),
+        ("con.execute(\"SELECT * FROM 'a.csv' JOIN 'b.csv' USING (id)\")", {"a.csv", "b.csv"}),
+        ("df.to_parquet('a.parquet')", set()),
+        ("print('a.parquet')", set()),
+        ("out = 'a.parquet'", set()),
+        ("def later():\n    return read('a.parquet')", set()),
+        ("@cached('a.parquet')\ndef later(): ...", {"a.parquet"}),
+        ("ask('Is this a question. Yes.')", set()),
+        ("read('script.py')", set()),
+    ],
+)
+def test_what_a_cell_names(source: str, found: set[str]) -> None:
+    assert names(source) == found
+
+
+def test_what_variables_name() -> None:
+    def load() -> object:
+        return open_in_c("inside.h5")  # type: ignore[name-defined]  # noqa: F821
+
+    Path("data").mkdir()
+    assert names("read(p)", p=Path("a.nc")) == {"a.nc"}
+    assert names("read(p)", p="a.nc") == {"a.nc"}
+    assert names("read(d / 'a.nc')", d=Path("data")) == {"a.nc", "data/a.nc"}
+    assert "data/a.nc" in names("read(f'{d}/a.nc')", d="data")
+    assert names("load()", load=load) == {"inside.h5"}
+    assert names("other()", load=load) == set()
+
+
+def inputs(act: Callable[[], object], *named: str) -> dict[str, bytes]:
+    with watch_files(lambda: False, lambda: map(os.path.abspath, named)) as watch:
+        act()
+    return {os.path.relpath(file): version for file, version in watch.inputs().items()}
+
+
+def test_a_file_that_stays_as_it_is_counts_as_read() -> None:
+    Path("a.bin").write_bytes(b"1")
+    assert inputs(lambda: None, "a.bin", "absent.bin") == {"a.bin": file_version("a.bin")}
+
+
+def test_a_file_that_the_cell_wrote_does_not() -> None:
+    Path("a.bin").write_bytes(b"1")
+    assert inputs(lambda: Path("a.bin").write_bytes(b"2"), "a.bin") == {}
+    assert inputs(lambda: Path("new.bin").write_bytes(b"2"), "new.bin") == {}
+
+
+@pytest.mark.parametrize("older", [True, False])
+def test_what_is_named_only_when_the_cell_has_run_counts_if_it_is_older(
+    monkeypatch: pytest.MonkeyPatch, older: bool
+) -> None:
+    if older:  # the cell begins ten seconds after the file was made
+        later = time.time_ns() + 10**10
+        monkeypatch.setattr(files.time, "time_ns", lambda: later)
+    Path("a.bin").write_bytes(b"1")
+    named: list[str] = []
+    with watch_files(lambda: False, lambda: named) as watch:
+        pass
+    named.append(os.path.abspath("a.bin"))  # noqa: PTH100
+    assert (watch.inputs() != {}) is older
+
+
+def test_of_a_large_file_size_and_time_count() -> None:
+    path = Path("large.bin")
+    with path.open("wb") as stream:
+        stream.truncate(LARGE + 1)
+    before = inputs(lambda: None, "large.bin")
+    os.utime(path, (1, 1))
+    assert before.keys() == {"large.bin"}
+    assert inputs(lambda: None, "large.bin") != before
