@@ -132,7 +132,12 @@ declare module "@jupyterlab/apputils" {
   export function showDialog(options: {
     title: string; body: Widget; buttons: DialogButton[];
   }): Promise<{ button: DialogButton }>;
-  export function showErrorMessage(title: string, error: Error): Promise<void>;
+  export namespace InputDialog {
+    export function getItem(options: {
+      title: string; label: string; items: string[]; okLabel: string;
+    }): Promise<{ button: DialogButton; value: string | null }>;
+  }
+  export function showErrorMessage(title: string, error: Error | string): Promise<void>;
 }
 
 declare module "@jupyterlab/cells" {

@@ -97,55 +97,104 @@ def test_a_forecast_that_failed_or_was_lost_is_asked_for_again(
     assert lab.errors() == []
 
 
-def test_the_panel_lists_runs_and_the_picker_begins_another(
+def test_the_picker_begins_forks_and_resumes_runs_and_the_panel_lists_them(
     open_notebook: Callable[..., LabPage],
 ) -> None:
-    lab = open_notebook("picker.ipynb", ["x = 1", "x"])
+    lab = open_notebook("picker.ipynb", [PREPARE, EARLY, '", ".join(early)'])
     page = lab.page
     picker = page.locator(".evercell-Picker")
     expect(picker).to_have_text("no run yet")
     lab.run_all()
-    wait_for_badge(lab, 1, "ran")
+    wait_for_badge(lab, 2, "ran")
     first = picker.inner_text()
     assert first.startswith("run ")
+    _begin_another_by_keyboard(lab)
+    expect(picker).not_to_have_text(first)
+    expect(picker).to_have_attribute("title", re.compile("kernel 2$"))  # which runs its cells
+    wait_for_badge(lab, 2, "ran")  # not restored: it is a new run
+    second = picker.inner_text()
+    _choose(lab, "Fork This Run…")
+    page.get_by_role("button", name="Fork", exact=True).click()
+    expect(picker).not_to_have_text(second)
+    wait_for_badge(lab, 2, "restored")  # what the forked run had finished
+    _choose(lab, "Resume Earlier Run…")
+    runs = page.locator(".jp-Dialog select")
+    expect(runs.locator("option")).to_have_count(2)
+    lab.screenshot("lab-6-resume-earlier")
+    runs.select_option(index=1)  # the oldest
+    page.locator(".jp-Dialog").get_by_role("button", name="Resume").click()
+    expect(picker).to_have_text(first)
+    expect(picker).to_have_attribute("title", re.compile("kernel 3$"))
+    wait_for_badge(lab, 2, "restored")
+    _see_the_runs(lab)
+    _override(lab)
+    expect(picker).not_to_have_text(first)
+    wait_for_badge(lab, 1, "3 steps restored")
+    wait_for_badge(lab, 2, "ran")
+    shown = page.locator(".jp-OutputArea-executeResult").last
+    expect(shown).to_contain_text("EARLY 0, better, EARLY 2")
+    wait_for_badge(lab, 0, "restored")
+    lab.screenshot("lab-8-overridden")
+
+
+def _begin_another_by_keyboard(lab: LabPage) -> None:
+    page = lab.page
     page.focus(".evercell-Picker")
-    page.keyboard.press("Enter")  # all by keyboard
+    page.keyboard.press("Enter")
     page.wait_for_selector(".evercell-Menu:focus-within")
-    for key in ("ArrowDown", "ArrowDown", "ArrowDown"):
-        page.keyboard.press(key)
+    for _ in range(4):
+        page.keyboard.press("ArrowDown")
     page.wait_for_selector(".evercell-Menu .lm-mod-active:has-text('New Run')")
     page.keyboard.press("Enter")
     page.get_by_role("button", name="New Run").click()
-    expect(picker).not_to_have_text(first)
-    expect(picker).to_have_attribute("title", re.compile("kernel 2$"))  # which runs its cells
-    wait_for_badge(lab, 1, "ran")  # not restored: it is a new run
-    second = page.inner_text(".evercell-Picker")
-    page.click(".evercell-Picker")
-    page.get_by_text("Fork This Run…").click()
-    page.get_by_role("button", name="Fork", exact=True).click()
-    expect(picker).not_to_have_text(second)
-    wait_for_badge(lab, 1, "restored")  # what the forked run had finished
-    page.click(".evercell-Picker")
-    page.get_by_text("All Runs of This Folder").click()
+
+
+def _choose(lab: LabPage, name: str) -> None:
+    """An item of the picker's menu."""
+    lab.page.click(".evercell-Picker")
+    lab.page.locator(".evercell-Menu").get_by_text(name).click()
+
+
+def _see_the_runs(lab: LabPage) -> None:
+    """Search the panel, open a run that no kernel has, and the kernel's own."""
+    page = lab.page
+    _choose(lab, "All Runs of This Folder")
     runs = page.locator(".evercell-Runs-run")
     expect(runs).to_have_count(3)
-    expect(runs.first).to_have_attribute("aria-current", "true")
+    expect(runs.last).to_have_attribute("aria-current", "true")
     page.fill(".evercell-Runs input", "picker stopped")
     expect(runs).to_have_count(2)
     page.fill(".evercell-Runs input", "nothing like it")
     expect(page.locator(".evercell-Runs-message")).to_have_text("No run matches.")
     page.fill(".evercell-Runs input", "")
     lab.screenshot("lab-5-runs")
-    runs.nth(1).click()  # the earlier run, which no kernel has
-    first_run = page.locator(".evercell-RunView .evercell-run")
-    first_run.locator(".ec-line", has_text="x = 1").wait_for()
     runs.first.click()
+    page.locator(".evercell-RunView .ec-line", has_text="early = ").wait_for()
+    runs.last.click()
     own = page.locator(".evercell-RunView:visible .evercell-run[data-state=idle]")
     own.wait_for()
-    lab.page.locator(".jp-Notebook").first.click()
+    page.locator(".jp-Notebook").first.click()
     lab.run_all()  # which the tab follows
     own.locator(".ec-elapsed").wait_for()
     lab.screenshot("lab-7-run-in-a-tab")
+
+
+def _override(lab: LabPage) -> None:
+    """Give a step of the run in the tab another result, and go on in the fork."""
+    own = lab.page.locator(".evercell-RunView:visible .evercell-run")
+    own.get_by_role("searchbox").fill("early 1")
+    expect(own.get_by_role("treegrid")).to_have_attribute("aria-busy", "false")
+    own.locator(".ec-line[data-kind=step]", has_text="early 1").click()
+    details = own.get_by_role("region", name="Details")
+    details.get_by_role("button", name="Override and fork…").click()
+    details.get_by_text("which may cost money").wait_for()
+    result = details.get_by_label("Result (JSON)")
+    expect(result).to_have_value('"EARLY 1"')
+    result.fill('"better"')
+    lab.screenshot("lab-9-override")
+    details.locator(".ec-primary").click()
+    details.get_by_text("Saved as run").wait_for()
+    toolbar_button(lab, "Resume").click()
 
 
 PARTS = {

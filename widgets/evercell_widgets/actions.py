@@ -52,9 +52,10 @@ class Desk(Protocol):
         """Whether anything can be done to the run now. Quick, from any thread."""
         ...
 
-    def act(self, action: Action, pending: Callable[[str], Wait | None]) -> None:
+    def act(self, action: Action, pending: Callable[[str], Wait | None]) -> str | None:
         """Have it carried out; durable on return. From any thread; must not wait for user code.
-        `pending` gives the approval with an activity's id, if it is pending.
+        `pending` gives the approval with an activity's id, if it is pending. Returns what the
+        person should know besides.
 
         Raises EvercellError, whose message is for the person.
         """
@@ -71,6 +72,7 @@ class ActionData(TypedDict):
     ask: str | None  # what to ask before it is done, because it costs or can't be undone
     form: str | None  # "value" for any JSON, "signal" for a name and JSON, or a JSON schema
     name: str  # of the signal that is waited for
+    value: str  # what stands in the form at first, JSON
 
 
 def parse_action(message: Mapping[str, Any]) -> Action:
@@ -104,12 +106,10 @@ def of_step(run_id: str, step: StepView) -> list[ActionData]:
     """What can be done about a step."""
     here = run_id, step.activity_id
     is_workflows = step.execution is not None and step.execution.workflow is not None
-    if step.status == "completed" and is_workflows:
-        ask = (
-            "A new run begins, which shares all up to this step and takes your result for its own. "
-            "What comes after runs again, which may cost money."
-        )
-        return [_action("fork", here, "Override and fork…", ask, form="value")]
+    if step.status in ({"completed"} if is_workflows else {"completed", "restored", "failed"}):
+        ask = _FORKS_WORKFLOW if is_workflows else _FORKS_NOTEBOOK
+        fork = _action("fork", here, "Override and fork…", ask, form="value")
+        return [{**fork, "value": _whole(step.result)}]
     if step.status not in {"running", "retrying"}:
         return []
     actions = []
@@ -122,6 +122,25 @@ def of_step(run_id: str, step: StepView) -> list[ActionData]:
         _action("cancel", here, "Cancel step", ask),
     ]
     return actions
+
+
+_FORKS_WORKFLOW = (
+    "A new run begins, which shares all up to this step and takes your result for its own. "
+    "What comes after runs again, which may cost money."
+)
+_FORKS_NOTEBOOK = (
+    "A new run of the notebook begins, in which this step has your result. Its cell and what "
+    "depends on it run again, which may cost money; all else comes back. This run stays as it is."
+)
+
+
+def _whole(result: str) -> str:
+    """The result as JSON to be edited; empty where only a part of it is known."""
+    try:
+        json.loads(result)
+    except ValueError:
+        return ""
+    return result
 
 
 def of_execution(execution: Execution) -> list[ActionData]:
@@ -172,4 +191,5 @@ def _action(
         "ask": ask,
         "form": form,
         "name": "",
+        "value": "",
     }

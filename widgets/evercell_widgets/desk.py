@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from evercell.clock import SystemClock
 from evercell.engine import commands
 from evercell.engine.fate import fate_of
+from evercell.engine.forks import record_fork
 from evercell.engine.forms import check_answer
-from evercell.engine.telling import fork_of
+from evercell.engine.telling import carried, fork_of
 from evercell.engine.workflow.forking import next_step
 from evercell.errors import UsageError
 
@@ -71,11 +72,10 @@ class CommandDesk:
         """See `actions.Desk`."""
         return self._commands.takes(run_id)
 
-    def act(self, action: Action, pending: Callable[[str], Wait | None]) -> None:
+    def act(self, action: Action, pending: Callable[[str], Wait | None]) -> str | None:
         """See `actions.Desk`."""
         if action.deed == "fork":
-            self._commands.submit(self._fork(action))
-            return
+            return self._fork(action)
         if not self.takes(action.run_id):
             raise UsageError(
                 "This kernel takes no commands for that run now. For a cell, use Interrupt; a "
@@ -86,12 +86,25 @@ class CommandDesk:
             self._commands.submit(self._answer(action, wait))
         else:
             self._commands.submit(self._command(action))
+        return None
 
-    def _fork(self, action: Action) -> commands.Fork:
-        """All up to the step is shared; what the run asked for after it is asked anew."""
+    def _fork(self, action: Action) -> str | None:
         if action.activity_id is None or not action.has_value:
             raise UsageError("A fork needs a step and its result, null for none.")
-        run_id, step = action.run_id, action.activity_id
+        run_id, overrides = action.run_id, {action.activity_id: action.value}
+        if carried(self._history, run_id).workflow != "notebook":
+            self._commands.submit(self._fork_of_workflow(action, action.activity_id))
+            return None
+        # Nothing but the history is needed for it, so it is no command to a kernel.
+        forked = record_fork(self._history, SystemClock(), run_id, overrides, self._live)
+        return (
+            f"Saved as run {forked[:5]}, the notebook's current run from now on. To go on in it, "
+            "Resume: restart the kernel and run all cells."
+        )
+
+    def _fork_of_workflow(self, action: Action, step: str) -> commands.Fork:
+        """All up to the step is shared; what the run asked for after it is asked anew."""
+        run_id = action.run_id
         at = next_step(self._history.events(run_id), step)
         new_run = SystemClock().new_id()
         overrides, accepted = {step: action.value}, action.accepted

@@ -115,6 +115,7 @@ def _of_step(row_id: str, step: StepView, run_id: str) -> Details:
             ("Took", duration(step.duration) if step.duration else ""),
             ("Attempts", number(step.attempts) if step.attempts > 1 else ""),
             ("Next attempt", "" if step.retry_at is None else moment(step.retry_at)),
+            ("Result", step.reason),
             ("From the history", times if step.restored else ""),
             ("Tokens", number(step.tokens) if step.tokens else ""),
             ("Cost", money(step.cost) if step.cost else ""),
@@ -126,8 +127,15 @@ def _of_step(row_id: str, step: StepView, run_id: str) -> Details:
             ("Failed attempts", "\n".join(tries)),
         ),
         "error": step.error,
-        "actions": of_step(step.execution.run_id if step.execution else run_id, step),
+        "actions": of_step(_carrier(step, run_id), step),
     }
+
+
+def _carrier(step: StepView, run_id: str) -> str:
+    """The run that takes commands for the step. The notebook's `run_id` also where it only shares
+    the step: what it was forked from has its own kernel."""
+    execution = step.execution
+    return run_id if execution is None or execution.workflow is None else execution.run_id
 
 
 def _of_group(row_id: str, execution: Execution, group: StepGroup) -> Details:

@@ -23,6 +23,7 @@ from evercell_widgets.snapshot import Header, header_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from evercell_widgets.actions import ActionData
     from evercell_widgets.rows import RowData
     from evercell_widgets.state import Execution, RunView, StepGroup, StepView, Wait
 
@@ -83,12 +84,7 @@ def frame_of(
     rows = lines.window(first, look.count)
     details = details_of(view, look.inspect) if look.inspect else None
     if details is not None:
-        # A fork is begun by the notebook's kernel, whatever became of the run.
-        details["actions"] = [
-            it
-            for it in details["actions"]
-            if acts(view.run_id if it["deed"] == "fork" else it["run"])
-        ]
+        details["actions"] = [it for it in details["actions"] if _fits(it, view, acts)]
     return {
         "revision": view.revision,
         "number": 0,
@@ -101,6 +97,15 @@ def frame_of(
         "details": details,
         "approvals": [_approval(wait, acts) for wait in islice(view.approvals.values(), _ASKED)],
     }
+
+
+def _fits(action: ActionData, view: RunView, acts: Acts) -> bool:
+    """Whether the action can be done now."""
+    if action["deed"] != "fork":
+        return acts(action["run"])
+    # A workflow's fork is begun by the notebook's kernel, whatever became of the run; a notebook's
+    # by who holds the history.
+    return acts is not nothing if action["run"] == view.run_id else acts(view.run_id)
 
 
 def _approval(wait: Wait, acts: Acts) -> ApprovalData:

@@ -84,6 +84,7 @@ class StepView:
     error: str | None = None
     arguments: str = ""
     result: str = ""  # as JSON, cut; empty where there is no readable form
+    reason: str = ""  # who gave the result, where a person did
     tokens: int = 0
     cost: float = 0.0
     tries: tuple[Try, ...] = ()  # the attempts that failed

@@ -4,8 +4,9 @@
                      {type: "leave", page}
                      {type: "act", page, request, deed, run, activity, name, value, accepted}
     kernel -> page   {type: "frame", page}, with the Frame as JSON in the one buffer
-                     {type: "answer", page, request, error, word}: durable, unless there is an
-                     error; `word` is what the person may accept, to have it done all the same
+                     {type: "answer", page, request, error, word, note}: durable, unless there is
+                     an error; `word` is what the person may accept, to have it done all the same,
+                     `note` what they should know where it was done
 
 What is said can be lost on the way, so a page sends an action again, with the same request, until
 it has an answer: it is done once, and every answer to it is the same.
@@ -85,16 +86,16 @@ class Talk:
         return answer
 
     def _act(self, message: dict[str, Any]) -> _Answer:
-        """Have an action carried out. Returns what went wrong, for the person."""
-        error, word = None, None
+        """Have an action carried out. Returns what came of it, for the person."""
+        error, word, note = None, None, None
         if self._desk is None:
             error = "Nothing can be done from here: this run has no kernel of its own."
-            return {"error": error, "word": None}
+            return {"error": error, "word": None, "note": None}
         try:
-            self._desk.act(parse_action(message), self._feeder.approval)
+            note = self._desk.act(parse_action(message), self._feeder.approval)
         except EvercellError as refused:
             error = refused.message
             word = "Share the old results" if isinstance(refused, ForkEditedError) else None
         except ValueError as wrong:
             error = str(wrong)
-        return {"error": error, "word": word}
+        return {"error": error, "word": word, "note": note}

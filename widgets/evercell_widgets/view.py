@@ -61,8 +61,24 @@ def stop(view: RunView) -> None:
 def _run_started(view: RunView, event: ev.RunStarted) -> None:
     if event.start is not None:
         begin_workflow(view, event)
-    else:
-        view.run_id, view.notebook = event.run_id, event.notebook
+        return
+    view.run_id, view.notebook = event.run_id, event.notebook
+    if event.forked_from is not None:
+        _set_apart(view)
+
+
+def _set_apart(view: RunView) -> None:
+    """What came so far is other runs', which this one shares: they paid for it."""
+    view.state, view.busy, view.began_at, view.last_at = "idle", 0, 0, 0
+    view.input_tokens = view.output_tokens = 0
+    view.cost = 0.0
+    for execution in view.rows.values():
+        _leave_behind(view, execution)
+        # What it would take to do it once more, all of which is saved when it is given back.
+        execution.tokens += execution.saved_tokens
+        execution.cost += execution.saved_cost
+        execution.saved = execution.saved_tokens = 0
+        execution.saved_cost = 0.0
 
 
 def _run_attached(view: RunView, event: ev.RunAttached) -> None:

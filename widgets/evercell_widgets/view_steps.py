@@ -61,6 +61,7 @@ def _step_completed(view: RunView, event: ev.StepCompleted) -> None:
     if (step := view.steps.get(event.activity_id)) is not None:
         step.error = step.retry_at = None
         step.result = _readable(event)
+        step.reason = event.reason or ""
         _end(view, step, "completed", event.duration, event.at)
 
 

@@ -229,8 +229,8 @@ test("an action is done when the kernel says that it is durable", async () => {
   const done = link.act(CANCEL, { value: "1" }, QUIET);
   const { request, deed, run, value } = model.sent.at(-1);
   assert.deepEqual([deed, run, value], ["cancel", "r", "1"]);
-  answer(link, { request, error: null });
-  assert.equal(await done, null);
+  answer(link, { request, error: null, note: "Saved as run r2" });
+  assert.deepEqual(await done, { error: null, word: null, note: "Saved as run r2" });
 });
 
 test("what went wrong is handed on, to the one who asked", async () => {
@@ -240,8 +240,9 @@ test("what went wrong is handed on, to the one who asked", async () => {
   const [a, b] = model.sent.slice(-2);
   answer(link, { request: b.request, error: "too late", word: "All the same" });
   answer(link, { request: a.request, error: null, word: null });
-  const wrong = { error: "too late", word: "All the same" };
-  assert.deepEqual(await Promise.all([first, second]), [null, wrong]);
+  const wrong = { error: "too late", word: "All the same", note: null };
+  const saved = { error: null, word: null, note: null };
+  assert.deepEqual(await Promise.all([first, second]), [saved, wrong]);
 });
 
 test("an action is sent again, the same, until there is an answer; a person is told once", async () => {
@@ -258,7 +259,7 @@ test("an action is sent again, the same, until there is an answer; a person is t
   assert.match(told[0], /No answer/);
   assert.equal(new Set(acts().map((it) => JSON.stringify(it))).size, 1);
   answer(link, { request: acts()[0].request, error: null });
-  assert.equal(await done, null);
+  assert.equal((await done).error, null);
   mock.timers.tick(3_600_000);
   assert.equal(acts().length, 4);
 });
@@ -267,5 +268,5 @@ test("an action whose display is closed has no answer", async () => {
   const link = opened();
   const done = link.act(CANCEL, {}, QUIET);
   link.close();
-  assert.match((await done)?.error ?? "", /closed/);
+  assert.match((await done).error ?? "", /closed/);
 });

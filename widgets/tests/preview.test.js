@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { otherRuns } from "../labextension/static/actions.js";
 import { summary, telling } from "../labextension/static/preview.js";
 
 test("a cell is named by its telling line, as in the run widget (tests/unit/test_widgets_view.py)", () => {
@@ -18,4 +19,15 @@ test("the sum says what is paid, and what is not", () => {
     "1 cell would run, 1 restored. What may run had taken 2.0 s, 1\u202f000 tokens, cost 0.0123; " +
       "finished steps in it are not paid again.",
   );
+});
+
+test("an earlier run is one of the same notebook with the same parameters", () => {
+  const run = (/** @type {string} */ run_id, notebook = "/a.ipynb", parameters = {}) =>
+    /** @type {import("../labextension/static/types").Run} */ (/** @type {unknown} */ ({ run_id, notebook, parameters }));
+  const ab = { a: 1, b: [2] };
+  const runs = [run("r1", "/a.ipynb", ab), run("r2"), run("r3", "/b.ipynb", ab), run("r4", "/a.ipynb", { b: [2], a: 1 })];
+  const others = (/** @type {string | undefined} */ current) => otherRuns(runs, current).map(({ run_id }) => run_id);
+  assert.deepEqual(others("r1"), ["r4"]);
+  assert.deepEqual(others("r2"), []);
+  assert.deepEqual([others(undefined), others("gone")], [[], []]);
 });

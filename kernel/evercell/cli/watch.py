@@ -52,6 +52,7 @@ class Watch:
         self._family.of(past)
         self._past = Past(past, self._clock.now())
         self.view = RunView()
+        apply_all(self.view, history.forks.shared_events(run_id))
         apply_all(self.view, past)
 
     def read(self) -> bool:

@@ -66,12 +66,12 @@ class RunFeed:
         self._family: Family | None = None  # until the past tells who belongs to it
 
     def events_so_far(self) -> Iterable[Event]:
-        """What is recorded up to now, each run's in order."""
+        """What is recorded up to now, each run's in order; what the run shares of others first."""
         past = self.history.events(self.run_id, hosted=True)
         family = Family(self.run_id)
         family.of(past)
         self._family = family
-        return past
+        return [*self.history.forks.shared_events(self.run_id), *past]
 
     def subscribe(self, listener: Callable[[tuple[Event, ...]], None]) -> Callable[[], None]:
         """Call `listener` with the events as this process records them, on the recording thread,
@@ -100,9 +100,10 @@ class RecordedFeed:
         self._lock = history.folder / "runs" / f"{run_id}.lock"
         self._tail = Tail(history.folder)
         self._tail.read()  # the history holds it, too
-        self._past = history.events(run_id, hosted=True)
+        own = history.events(run_id, hosted=True)
+        self._past = [*history.forks.shared_events(run_id), *own]
         self._family = Family(run_id)
-        self._family.of(self._past)
+        self._family.of(own)
 
     def events_so_far(self) -> Iterable[Event]:
         """What was recorded when this was made. Once: it is not kept."""

@@ -31,8 +31,9 @@ SELECT
     r.run_id,
     coalesce(c.cells, 0) AS cells,
     coalesce(u.tokens, 0) AS tokens,
-    coalesce(u.cost, 0.0) AS cost
-FROM (SELECT DISTINCT run_id FROM runs) r
+    coalesce(u.cost, 0.0) AS cost,
+    r.forked_from
+FROM (SELECT DISTINCT run_id, forked_from FROM runs) r
 LEFT JOIN (SELECT run_id, count(DISTINCT slot) AS cells FROM cells GROUP BY run_id) c
     USING (run_id)
 LEFT JOIN (
@@ -56,6 +57,7 @@ def recorded_run(place: Place, clock: Clock) -> RunView | None:
             return None
         record = history.run(known.run_id)
         view = RunView()
+        apply_all(view, history.forks.shared_events(record.run_id))
         apply_all(view, history.events(record.run_id))
     if record.status != "running":
         generation, notebook = record.generation + 1, record.notebook
@@ -100,7 +102,7 @@ def list_runs(history: History) -> list[dict[str, Any]]:
         sums = {row[0]: row[1:] for row in history.query(_SUMS).rows}
     listed = []
     for run in reversed(runs):
-        cells, tokens, cost = sums.get(run.run_id, (0, 0, 0.0))
+        cells, tokens, cost, forked_from = sums.get(run.run_id, (0, 0, 0.0, None))
         notebook = run.notebook or ""
         listed.append(
             {
@@ -115,6 +117,7 @@ def list_runs(history: History) -> list[dict[str, Any]]:
                 "steps": run.steps,
                 "tokens": tokens,
                 "cost": cost,
+                "forked_from": forked_from,
             }
         )
     return listed

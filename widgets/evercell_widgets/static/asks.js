@@ -47,7 +47,7 @@ export class Asks {
     head.append(h("span", "ec-asker", `${approval.asker} asks`), until);
     el.append(head, h("p", "ec-prompt", approval.prompt));
     if (approval.acts) {
-      const here = { run: approval.run, activity: approval.activity, ask: null, name: "" };
+      const here = { run: approval.run, activity: approval.activity, ask: null, name: "", value: "" };
       const deeds = new Deeds(
         [
           { deed: "approve", label: approval.schema ? "Answer…" : "Approve", form: approval.schema, ...here },

@@ -13,7 +13,7 @@ import { planOf } from "./schema.js";
  * @typedef {import("./types.js").ActionData} ActionData
  * @typedef {import("./types.js").Said} Said
  * @typedef {(action: ActionData, said: Said, late: (why: string) => void) =>
- *   Promise<import("./types.js").Wrong | null>} Act `late` hears why there is no answer yet; resolves to what went wrong, or null when it is durable
+ *   Promise<import("./types.js").Outcome>} Act `late` hears why there is no answer yet
  */
 
 let forms = 0;
@@ -81,14 +81,14 @@ export class Deeds {
     this.lock(true);
     this.said.classList.remove("ec-wrong");
     say(this.said, "Saving…");
-    const wrong = await this.act(action, said, (why) => say(this.said, why));
+    const { error, word, note } = await this.act(action, said, (why) => say(this.said, why));
     this.lock(false);
-    if (wrong !== null) {
-      if (wrong.word !== null) this.offer(wrong.word, action, said);
-      return this.wrong(wrong.error);
+    if (error !== null) {
+      if (word !== null) this.offer(word, action, said);
+      return this.wrong(error);
     }
     this.asked.replaceChildren();
-    say(this.said, "Saved: it takes effect as soon as the kernel comes to it.");
+    say(this.said, note ?? "Saved: it takes effect as soon as the kernel comes to it.");
   }
 
   /**
@@ -126,7 +126,7 @@ function fieldsOf(form, action) {
   if (action.form === null) return () => ({});
   const id = `ec-form-${++forms}`;
   const any = (/** @type {string} */ title, /** @type {boolean} */ required) =>
-    inputOf({ ...planOf({}), title, required }, `${id}-value`);
+    inputOf({ ...planOf({ default: action.value }), title, required }, `${id}-value`);
   if (action.form === "signal") {
     const name = inputOf({ ...planOf({ type: "string", default: action.name }), title: "Signal" }, `${id}-name`);
     const value = any("Argument (JSON)", false);

@@ -55,7 +55,7 @@ export class Link {
     this.watch = 0;
     this.timer = 0;
     this.requests = 0;
-    /** @type {Map<number, (wrong: import("./types.js").Wrong | null) => void>} */
+    /** @type {Map<number, (outcome: import("./types.js").Outcome) => void>} */
     this.waiting = new Map();
     this.onPicture = () => this.pictured(model.get("picture"));
     this.onMessage = (/** @type {any} */ content, /** @type {DataView[]} */ buffers) =>
@@ -77,7 +77,8 @@ export class Link {
     window.removeEventListener("pagehide", this.onHide);
     window.clearTimeout(this.timer);
     window.clearTimeout(this.watch);
-    for (const request of [...this.waiting.keys()]) this.settle(request, { error: CLOSED, word: null });
+    const closed = { error: CLOSED, word: null, note: null };
+    for (const request of [...this.waiting.keys()]) this.settle(request, closed);
     this.leave();
   }
 
@@ -105,11 +106,11 @@ export class Link {
   }
 
   /**
-   * Have something done. Resolves to what went wrong, or null when it is durable.
+   * Have something done. Resolves when it is durable, or to what went wrong.
    * @param {import("./types.js").ActionData} action
    * @param {import("./types.js").Said} said
    * @param {(why: string) => void} late told once, if the answer takes long
-   * @returns {Promise<import("./types.js").Wrong | null>}
+   * @returns {Promise<import("./types.js").Outcome>}
    */
   act({ deed, run, activity }, said, late) {
     const request = ++this.requests;
@@ -121,18 +122,18 @@ export class Link {
         this.tell(message);
         again = window.setTimeout(() => send(Math.min(2 * silence, LONGEST)), silence);
       };
-      this.waiting.set(request, (wrong) => {
+      this.waiting.set(request, (outcome) => {
         window.clearTimeout(told);
         window.clearTimeout(again);
-        resolve(wrong);
+        resolve(outcome);
       });
       send(SILENCE);
     });
   }
 
-  /** @param {number} request @param {import("./types.js").Wrong | null} wrong */
-  settle(request, wrong) {
-    this.waiting.get(request)?.(wrong);
+  /** @param {number} request @param {import("./types.js").Outcome} outcome */
+  settle(request, outcome) {
+    this.waiting.get(request)?.(outcome);
     this.waiting.delete(request);
   }
 
@@ -153,8 +154,8 @@ export class Link {
   heard(content, buffers) {
     if (content?.page !== this.page) return;
     if (content.type === "answer") {
-      const { request, error, word } = content;
-      this.settle(request, error === null ? null : { error, word: word ?? null });
+      const { request, error, word, note } = content;
+      this.settle(request, { error, word: word ?? null, note: note ?? null });
     }
     if (content.type !== "frame") return;
     this.isHeard = true;

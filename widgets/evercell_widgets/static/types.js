@@ -23,10 +23,11 @@
  *   texts: {title: string, text: string}[], error: string | null, actions: ActionData[]}} Details
  *
  * @typedef {{deed: string, run: string, activity: string | null, label: string,
- *   ask: string | null, form: string | null, name: string}} ActionData
+ *   ask: string | null, form: string | null, name: string, value: string}} ActionData
  *
- * What went wrong with an action; `word` is what may be accepted, to have it done all the same.
- * @typedef {{error: string, word: string | null}} Wrong
+ * What came of an action: an error, where `word` is what may be accepted, to have it done all the
+ * same; or it is durable, and `note` is what the person should know.
+ * @typedef {{error: string | null, word: string | null, note: string | null}} Outcome
  * @typedef {{name?: string, value?: string, accepted?: boolean}} Said
  *
  * @typedef {{run: string, activity: string, prompt: string, schema: string | null, since: number,

@@ -1,11 +1,13 @@
 // What the toolbar, the menu and the command palette can do with a notebook's run.
 
-import { confirmFork, confirmNewRun, confirmStop } from "./dialogs.js";
+import { chooseRun, confirmFork, confirmNewRun, confirmStop } from "./dialogs.js";
 import { showPreview } from "./preview.js";
-import { notebook } from "./shared.js";
+import { apputils, notebook } from "./shared.js";
 
 /** @typedef {import("@jupyterlab/notebook").NotebookPanel} NotebookPanel */
 /** @typedef {import("./channel.js").Channel} Channel */
+
+/** @typedef {import("./types").Run} Run */
 
 /** A notebook and the talk with its kernel.
  * @typedef {{panel: NotebookPanel, channel: Channel}} Target
@@ -37,6 +39,30 @@ export async function beginRun({ panel, channel }) {
 }
 
 /**
+ * Go on with an earlier run of this notebook.
+ * @param {Target} target
+ */
+export async function resumeEarlier({ panel, channel }) {
+  try {
+    const run = await chooseRun(otherRuns(await channel.ask("runs"), channel.run?.run_id));
+    if (run) await beginWith(panel, `%evercell resume ${run.run_id}`);
+  } catch (error) {
+    await apputils.showErrorMessage("The runs can't be listed", /** @type {Error} */ (error));
+  }
+}
+
+/**
+ * The notebook's other runs, of which the kernel could resume any: those with the same parameters.
+ * @param {Run[]} runs
+ * @param {string | undefined} current the run_id of the run that the kernel has
+ */
+export function otherRuns(runs, current) {
+  const here = runs.find((run) => run.run_id === current);
+  const kind = (/** @type {Run} */ run) => JSON.stringify([run.notebook, Object.entries(run.parameters).sort()]);
+  return here ? runs.filter((run) => run !== here && kind(run) === kind(here)) : [];
+}
+
+/**
  * Begin another run of this notebook that knows what this one has finished.
  * @param {Target} target
  */
@@ -55,6 +81,7 @@ async function beginWith(panel, magic) {
   // As a cell, so that it waits for the one that runs; the magic is no part of any run.
   const { done } = kernel.requestExecute({ code: magic, store_history: false });
   const { content } = await done;
+  if (content.status === "error") await apputils.showErrorMessage("The run did not change", content.evalue);
   if (content.status === "ok") await restartAndRun(panel);
 }
 

@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 import { apputils, widgets } from "./shared.js";
-import { spent } from "./words.js";
+import { facts, moment, spent } from "./words.js";
 
 /** @typedef {import("./channel.js").Channel} Channel */
 
@@ -43,6 +43,24 @@ export async function confirmFork() {
     buttons: [Dialog.cancelButton(), Dialog.okButton({ label: "Fork" })],
   });
   return button.accept;
+}
+
+/**
+ * @param {import("./types").Run[]} runs
+ * @returns {Promise<import("./types").Run | null>} the one that was chosen
+ */
+export async function chooseRun(runs) {
+  const { Dialog, InputDialog, showDialog } = apputils;
+  const title = "Resume an earlier run";
+  if (!runs.length) {
+    const body = text("This notebook has no other run: New Run or Fork begins one.");
+    await showDialog({ title, body, buttons: [Dialog.cancelButton({ label: "Close" })] });
+    return null;
+  }
+  const names = runs.map((run) => `${run.run_id.slice(0, 5)} · ${moment(run.started_at)} · ${facts(run)} · ${run.status}`);
+  const label = "The kernel restarts and all cells run: what that run had finished comes back. The run you leave stays as it is.";
+  const { button, value } = await InputDialog.getItem({ title, label, items: names, okLabel: "Resume" });
+  return button.accept ? runs[names.indexOf(value ?? "")] ?? null : null;
 }
 
 /** @param {string} words */

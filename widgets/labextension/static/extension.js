@@ -3,7 +3,7 @@
 import { Badges } from "./badges.js";
 import { Channel } from "./channel.js";
 import { application, apputils, notebook, settingregistry } from "./shared.js";
-import { beginRun, forkRun, preview, resume } from "./actions.js";
+import { beginRun, forkRun, preview, resume, resumeEarlier } from "./actions.js";
 import { Foresight } from "./foresight.js";
 import { RunsPanel } from "./runs.js";
 import { openRun } from "./viewer.js";
@@ -133,6 +133,7 @@ function addCommands(app, tracker, palette) {
   };
   add("resume", "Resume: Restart the Kernel and Run All Cells", resume);
   add("preview", "What Would Run?", preview);
+  add("resume-earlier", "Resume an Earlier Run…", resumeEarlier);
   add("new-run", "Begin a New Run…", beginRun);
   add("fork", "Fork This Run…", forkRun);
 }

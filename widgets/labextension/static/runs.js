@@ -3,7 +3,7 @@
 import { h } from "./dom.js";
 import { runIcon } from "./icons.js";
 import { ui, widgets } from "./shared.js";
-import { count, spent } from "./words.js";
+import { facts, moment } from "./words.js";
 
 /** @typedef {import("./channel.js").Channel} Channel */
 /** @typedef {import("./types").Run} Run */
@@ -24,6 +24,8 @@ export class RunsPanel extends widgets.Widget {
     this.runs = [];
     this.nothing = "";
     this.asked = 0;
+    /** @type {Channel | null} whose runs are listed */
+    this.asker = null;
     this.search = /** @type {HTMLInputElement} */ (h("input", "jp-mod-styled"));
     this.search.type = "search";
     this.search.placeholder = "Search runs";
@@ -45,7 +47,11 @@ export class RunsPanel extends widgets.Widget {
   async refresh() {
     const channel = this.current();
     const asked = ++this.asked;
-    if (!channel?.isOpen) return this.list([], "Open a notebook with an Evercell kernel to see the runs of its folder.");
+    if (!channel?.isOpen) {
+      if (channel?.isEvercell && channel === this.asker) return; // it restarts: what was known stays
+      return this.list([], "Open a notebook with an Evercell kernel to see the runs of its folder.");
+    }
+    this.asker = channel;
     try {
       const runs = await channel.ask("runs");
       if (asked === this.asked) this.list(runs, "No cell was run in this folder yet.");
@@ -84,12 +90,12 @@ export class RunsPanel extends widgets.Widget {
   item(run) {
     const status = h("span", "evercell-Runs-status", run.status);
     const title = h("span", "evercell-Runs-title", h("span", "evercell-Runs-name", run.name), status);
-    const facts = [count(run.cells, "cell"), run.steps ? count(run.steps, "step") : "", spent(run)];
+    const origin = run.forked_from ? `fork of ${run.forked_from.slice(0, 5)} · ` : "";
     const button = h(
       "button",
       "evercell-Runs-run",
       title,
-      h("span", "evercell-Runs-facts", `${moment(run.started_at)} · ${facts.filter(Boolean).join(" · ")}`),
+      h("span", "evercell-Runs-facts", `${moment(run.started_at)} · ${run.run_id.slice(0, 5)} · ${origin}${facts(run)}`),
     );
     const parameters = parametersOf(run);
     if (parameters) button.append(h("span", "evercell-Runs-facts", parameters));
@@ -106,12 +112,4 @@ const parametersOf = (run) =>
   Object.entries(run.parameters).map(([name, value]) => `${name}=${JSON.stringify(value)}`).join(", ");
 
 /** @param {Run} run what a search looks at */
-const textOf = (run) => `${run.name} ${run.run_id} ${run.status} ${parametersOf(run)} ${moment(run.started_at)}`.toLowerCase();
-
-/** @param {number} ns since the epoch */
-export function moment(ns) {
-  const date = new Date(ns / 1e6);
-  const isToday = date.toDateString() === new Date().toDateString();
-  const time = date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
-  return isToday ? time : `${date.toLocaleDateString([], { day: "numeric", month: "short", year: "numeric" })} ${time}`;
-}
+const textOf = (run) => [run.name, run.run_id, run.forked_from ?? "", run.status, parametersOf(run), moment(run.started_at)].join(" ").toLowerCase();

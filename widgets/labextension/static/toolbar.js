@@ -1,6 +1,6 @@
 // The notebook's toolbar: Resume, what would run, and which run this is.
 
-import { beginRun, forkRun, preview, resume } from "./actions.js";
+import { beginRun, forkRun, preview, resume, resumeEarlier } from "./actions.js";
 import { h } from "./dom.js";
 import { previewIcon, resumeIcon } from "./icons.js";
 import { commands, ui, widgets } from "./shared.js";
@@ -72,6 +72,7 @@ function runMenu(target, showRuns) {
   };
   add("resume", "Resume (Restart Kernel, Run All)", () => void resume(target));
   add("preview", "What Would Run?", () => void preview(target));
+  add("earlier", "Resume Earlier Run…", () => void resumeEarlier(target));
   add("new", "New Run…", () => void beginRun(target));
   add("fork", "Fork This Run…", () => void forkRun(target));
   menu.addItem({ type: "separator" });

@@ -17,7 +17,7 @@ export interface RunFacts {
 export interface Run {
   run_id: string; notebook: string; name: string; parameters: Record<string, any>; status: string;
   started_at: number; last_activity: number; cells: number; steps: number; tokens: number;
-  cost: number;
+  cost: number; forked_from: string | null;
 }
 
 /** What Restart and Run All would do to a cell, as kernel/evercell/engine/preview.py makes it. */

@@ -53,3 +53,18 @@ export function amount(cost) {
     cost: cost.money ?? 0,
   };
 }
+
+/**
+ * What a run amounts to.
+ * @param {import("./types").Run} run
+ */
+export const facts = (run) =>
+  [count(run.cells, "cell"), run.steps ? count(run.steps, "step") : "", spent(run)].filter(Boolean).join(" · ");
+
+/** @param {number} ns since the epoch */
+export function moment(ns) {
+  const date = new Date(ns / 1e6);
+  const isToday = date.toDateString() === new Date().toDateString();
+  const time = date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  return isToday ? time : `${date.toLocaleDateString([], { day: "numeric", month: "short", year: "numeric" })} ${time}`;
+}
