@@ -65,7 +65,7 @@ def test_what_a_step_changes_in_place_comes_back_with_its_cell(tmp_path: Path) -
             assert (notebook.live["items"], notebook.live["count"]) == ([1], 1)
 
 
-def test_a_replay_gives_the_result_and_nothing_else(tmp_path: Path) -> None:
+def test_a_replay_gives_the_result_and_what_became_of_the_arguments(tmp_path: Path) -> None:
     """As docs/steps.md says."""
     with Watched(tmp_path) as notebook:
         notebook.cell(ADD)
@@ -73,4 +73,4 @@ def test_a_replay_gives_the_result_and_nothing_else(tmp_path: Path) -> None:
     with Watched(tmp_path) as notebook:
         notebook.cell(ADD)
         assert notebook.cell(CALL + "\nedited = True").ran
-        assert (notebook.live["items"], notebook.live["count"]) == ([], 1)
+        assert (notebook.live["items"], notebook.live["count"]) == ([1], 1)

@@ -158,6 +158,7 @@ def load(
     resolve: Callable[[str], Any] | None = None,
     *,
     owned: bool = False,
+    unpickler: Callable[..., Unpickler] = Unpickler,
 ) -> Any:
     """The value that `dump` stored. `resolve` finds what is stored by name (default: in `live`).
     Buffers that are bytearrays or private mappings become part of the value; others are copied,
@@ -171,7 +172,7 @@ def load(
         # Whole, for bytes are shared, not copied; the pickle says itself where it ends.
         file = io.BytesIO(stream)
         own = buffers if owned else [own_memory(buffer) for buffer in buffers]
-        return Unpickler(file, live, positions, resolve, own).load()
+        return unpickler(file, live, positions, resolve, own).load()
     except EvercellError:
         raise
     except Exception as error:

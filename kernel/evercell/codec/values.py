@@ -3,6 +3,7 @@
     exactly JSON-able and without aliases -> "json", compact
     what holds large arrays               -> "parts": a pickle, with their memory behind it
     everything else                       -> "pickle"
+    one of these, and what a call changed -> "changed" (changes.py)
     pickles are loaded once to see that they come back equal
 
 Reading JSON gives the same types, the same floats, the same order of keys: that is what "exactly"
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from evercell.codec import canonical
+from evercell.codec import canonical, changes
 from evercell.codec.buffers import PrivateMapping
 from evercell.codec.parts import joined, parted
 from evercell.codec.pickling import dump, load
@@ -81,6 +82,9 @@ def decode(codec: str, data: Buffer, live: dict[str, Any]) -> Any:
             raise RestoreError(
                 f"a recorded value is not the JSON it should be: {error}."
             ) from error
+    if codec == changes.CODEC:
+        changed = changes.unpack(data)
+        return decode(changed.codec, changed.result, live)
     if codec == "pickle":
         return load(data, (), live)
     if codec == "parts":

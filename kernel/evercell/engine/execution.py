@@ -159,7 +159,7 @@ class CellExecution:
         failed = ran.error is not None or ran.reply["status"] != "ok"
         running = still_running(self.namespace.ns)
         capture = before and self._capture(
-            before, ran, files, FAILED if failed else running or beside
+            before, ran, files, FAILED if failed else running or beside or scope.missed
         )
         if running is not None:
             self._guard(self.namespace.disturb)

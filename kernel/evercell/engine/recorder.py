@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from evercell.clock import Clock
     from evercell.codec.values import Encoded
+    from evercell.engine.arguments import Watched
     from evercell.engine.attempts import Effect
     from evercell.engine.control import Control
     from evercell.engine.scope import Call
@@ -76,9 +77,18 @@ class Recorded:
     recording = True
 
     def __init__(
-        self, scope: StepScope, call: Call, name: str, arguments: Callable[[], str], *, once: bool
+        self,
+        scope: StepScope,
+        call: Call,
+        name: str,
+        arguments: Callable[[], str],
+        *,
+        once: bool,
+        watched: Watched | None = None,
     ) -> None:
-        """`arguments`: JSON for people, made only when it is recorded; `once`: at most once."""
+        """`arguments`: JSON for people, made only when it is recorded; `once`: at most once;
+        `watched`: those that the body may change."""
+        self._watched = watched
         self.clock = scope.clock
         self.first = call.attempt
         self._scope = scope
@@ -92,11 +102,15 @@ class Recorded:
 
     def open(self, control: Control) -> None:
         """Commands may come from here on."""
+        if self._watched is not None:
+            self._watched.begin()
         self._scope.flush()  # keeps the log in the order of what happened
         self._scope.activities[control.activity_id] = control
 
     def close(self, control: Control) -> None:
         """Commands come too late from here on."""
+        if self._watched is not None:
+            self._watched.end()
         if self._scope.activities.get(control.activity_id) is control:
             del self._scope.activities[control.activity_id]
 
@@ -138,6 +152,8 @@ class Recorded:
         scope = self._scope
         try:
             encoded = _encode(value, scope.live)
+            if self._watched is not None:
+                encoded = self._watched.with_changes(encoded)
         except NotStorableError as why:
             error = NotStorableError(
                 f"step {self._name!r} returned a value that can't be recorded: {why.message} "

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import msgspec
 
 from evercell.codec import canonical, exceptions, values
+from evercell.codec.changes import CODEC, unpack
+from evercell.engine.arguments import InFlight
 from evercell.engine.decide import (
     Answer,
     Attempt,
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from evercell.clock import Clock
+    from evercell.codec.changes import Changed
     from evercell.engine.control import Control
     from evercell.engine.function import FunctionVersion, Reached
     from evercell.engine.waitlist import WaitList
@@ -67,6 +70,8 @@ class Answered(msgspec.Struct, frozen=True):  # made at each replayed call: five
     """The history's result, decoded."""
 
     value: Any
+    changed: Changed | None = None  # what the body had changed in its arguments
+    version: bytes = b""  # of what was called, where it had
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,7 @@ class Call(msgspec.Struct, frozen=True):
     attempt: int
     first: bool  # never made before: StepStarted is due
     details: Payload | None = None  # of the latest heartbeat of an earlier attempt
+    version: bytes = b""  # of what is called
 
 
 @dataclass(slots=True)
@@ -101,6 +107,8 @@ class Scope:
     load: Callable[[], StepTable]  # the slot's recorded calls; asked for at the first step only
     data_version: Callable[[str], bytes | None]
     notes: list[str] = field(default_factory=list)  # for the user, about recorded results
+    missed: str | None = None  # what the history could not give back, so that the cell is no hit
+    in_flight: InFlight = field(default_factory=InFlight)
     # Durable calls under way in the run, by activity_id: what commands reach.
     activities: dict[str, Control] = field(default_factory=dict)
     waits: WaitList | None = None  # what the run's cells wait for; None: commands don't reach it
@@ -139,41 +147,49 @@ class Scope:
             self._report(activity_id)
             entered = Answered(values.decode("json", data, self.live))
         else:
-            entered = self._decided(step, record, key, ordinal)
+            entered = self._decided(step, record, key, ordinal, reached.version)
         if again is None or self.resuming or not isinstance(entered, Answered):
             return entered
         if not again(entered.value):
             return entered
         attempt = another_attempt(record) if usual is None else Attempt(usual[0], 2)
-        return self._call(attempt, key, ordinal)
+        return self._call(attempt, key, ordinal, reached.version)
 
     def _decided(
-        self, step: StepIdentity, record: StepRecord | None, key: bytes, ordinal: int
+        self,
+        step: StepIdentity,
+        record: StepRecord | None,
+        key: bytes,
+        ordinal: int,
+        version: bytes,
     ) -> Answered | Raised | Call:
         decision = decide_step(record, resuming=self.resuming, at_most_once=step.at_most_once)
         match decision:
             case Answer(activity_id, _, result):
                 try:
-                    value = values.decode(result.encoding, self.history.fetch(result), self.live)
+                    data = self.history.fetch(result)
+                    value = values.decode(result.encoding, data, self.live)
+                    changed = unpack(data) if result.encoding == CODEC else None
                 except (PayloadError, RestoreError) as error:
                     self.notes.append(f"{step.name} runs again: {error}")
-                    return self._call(another_attempt(record), key, ordinal)
+                    return self._call(another_attempt(record), key, ordinal, version)
                 self._report(activity_id)
-                return Answered(value)
+                return Answered(value, changed, version)
             case RaiseAgain(activity_id, error):
                 self._report(activity_id)
                 return Raised(self.exception(step.name, error))
             case Refuse(_, attempt):
                 return Raised(_in_doubt(step.name, attempt))
             case Attempt():
-                return self._call(decision, key, ordinal)
+                return self._call(decision, key, ordinal, version)
 
-    def _call(self, attempt: Attempt, key: bytes, ordinal: int) -> Call:
-        known = attempt.activity_id
+    def _call(self, attempt: Attempt, key: bytes, ordinal: int, version: bytes) -> Call:
+        known, number = attempt.activity_id, attempt.attempt
         if known is None:
-            return Call(self.history.new_activity_id(), key, ordinal, attempt.attempt, first=True)
+            new = self.history.new_activity_id()
+            return Call(new, key, ordinal, number, first=True, version=version)
         details = self.table().heartbeats.get(known)
-        return Call(known, key, ordinal, attempt.attempt, first=False, details=details)
+        return Call(known, key, ordinal, number, first=False, details=details, version=version)
 
     def count(self, key: bytes) -> int:
         """The ordinal of one more call with this key."""
@@ -222,6 +238,11 @@ class Scope:
             f"step {name!r} failed for good with {error.type}: {error.message}. The exception "
             "itself can't be stored. Run the cell once more to try the step again."
         )
+
+    def miss(self, what: str, why: str) -> None:
+        """Tell the user, and take the cell for one that is not what it would have been."""
+        self.missed = f"{what}: {why}"
+        self.notes.append(f"{self.missed}. Have the step return it.")
 
     def flush(self) -> None:
         """Append what the history answered since the last flush."""

@@ -15,6 +15,8 @@ from types import MethodType
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from evercell.codec import values
+from evercell.codec.changes import may_change
+from evercell.engine.arguments import Answering, Watched
 from evercell.engine.attempts import Attempts, StepOptions, drive, drive_async
 from evercell.engine.control import Control
 from evercell.engine.current import calling_workflow
@@ -185,7 +187,8 @@ class Step(Generic[P, R]):
         """Look all calls up, and record how many will be made, for who waits for them."""
         __tracebackhide__ = True
         begun = [self._begin(item, {}) for item in items]
-        scope, calls = current_scope(), sum(not isinstance(each, Answered) for each in begun)
+        scope = current_scope()
+        calls = sum(not isinstance(each, Answered | Answering) for each in begun)
         if scope is not None and calls > 1:
             now = scope.clock.now()
             scope.history.append(MapStarted(scope.run_id, now, scope.cell, self.name, calls))
@@ -201,15 +204,25 @@ class Step(Generic[P, R]):
             attempts = self.attempts(Unrecorded(self.name), control, args, kwargs)
             return self._driven(attempts, args, kwargs, commit_nothing, commit_nothing_async)
         plain = len(args) == self._arity and not kwargs  # as most calls are: one call less
-        entered = scope.enter(self, args if plain else self.normal_form(args, kwargs))
+        arguments = args if plain else self.normal_form(args, kwargs)
+        entered = scope.enter(self, arguments)
         match entered:
-            case Answered():
-                return entered
+            case Answered(value, changed, version):
+                if changed is None:
+                    return entered
+                return Answering(
+                    scope, self.name, version, arguments, value, changed, self.is_async
+                )
             case Raised(error):
                 return functools.partial(_raise_async if self.is_async else _raise, error)
             case Call():
                 view = functools.partial(self.view, args, kwargs)
-                recorder = Recorded(scope, entered, self.name, view, once=self.at_most_once)
+                watched = None
+                if may_change(arguments):
+                    watched = Watched(scope, entered, self.name, arguments)
+                recorder = Recorded(
+                    scope, entered, self.name, view, once=self.at_most_once, watched=watched
+                )
                 attempts = self.attempts(recorder, Control(entered.activity_id), args, kwargs)
                 history = scope.history
                 return self._driven(attempts, args, kwargs, history.commit, history.commit_async)

@@ -172,7 +172,7 @@ COMMENT ON COLUMN steps.duration IS 'Sum of its attempts'' durations';
 COMMENT ON COLUMN steps.error IS 'Type and message of the latest exception, unless it completed';
 COMMENT ON COLUMN steps.reason IS 'Why it failed for good or was canceled, or who gave its result: "skipped by", or in a fork "overridden by"';
 COMMENT ON COLUMN steps.result_size IS 'Bytes of the stored result';
-COMMENT ON COLUMN steps.result_codec IS 'How the result is stored: json, pickle, or parts (a pickle with large arrays behind it)';
+COMMENT ON COLUMN steps.result_codec IS 'How the result is stored: json, pickle, parts (a pickle with large arrays behind it), or changed (with what the call changed in its arguments)';
 COMMENT ON COLUMN steps.result_id IS 'Payload id of the stored result, for evercell.load';
 COMMENT ON COLUMN steps.at_most_once IS 'Whether an attempt in doubt is never repeated';
 COMMENT ON COLUMN steps.activity_id IS 'Id of the step, over attempts and restarts';
