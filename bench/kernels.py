@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from queue import Empty
 from typing import TYPE_CHECKING, Any
 
@@ -44,9 +44,21 @@ class Kernel:
 
     def wait_for_ready(self) -> float:
         """Seconds from its start to its first answer. (The client's own method of this name polls,
-        and waits for quiet.)"""
+        and waits for quiet.) On return, what it publishes is heard."""
         self._reply(self._client.kernel_info())
-        return time.perf_counter() - self.begun
+        seconds = time.perf_counter() - self.begun
+        self._wait_for_publications()
+        return seconds
+
+    def _wait_for_publications(self) -> None:
+        """A subscription takes its time to reach the kernel, and what is published before is lost:
+        have it publish something until it is heard. Raises LaneError."""
+        for _ in range(10 * ANSWER_LIMIT):
+            self._reply(self._client.kernel_info())
+            with suppress(Empty):
+                self._client.get_iopub_msg(timeout=0.1)
+                return
+        raise LaneError("failed: nothing that the kernel publishes is heard")
 
     def execute(self, source: str, cell_id: str | None = None) -> float:
         """Seconds from the request to both the reply and the idle status."""
