@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +16,11 @@ from tests.unit.history_samples import Recorder
 
 from evercell import events as e
 from evercell.history import History, StepTable, seals, step_pages, steps
+from evercell.history.arrow import Chunk
+from evercell.history.columns import Items
+from evercell.history.keys import UserKey
+from evercell.history.proof import KeyProof
+from evercell.history.step_ends import Ends
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -65,6 +73,13 @@ def record(history: History, letters: str, completed: Iterable[str] = COMPLETED)
     history.fold()
 
 
+@contextmanager
+def looked_for_alone(calls: int) -> Iterator[None]:
+    """So many calls are looked for by themselves; then there is an index of all."""
+    with patch.object(steps, "_ASKED", calls), patch.object(step_pages, "_SEARCHES", calls):
+        yield
+
+
 def answers(table: StepTable, letters: str) -> list[tuple[int, str | None]]:
     """What each call gets: its ordinal and its result, or its status."""
     replay, got = table.replay(), []
@@ -104,15 +119,20 @@ def expected(
         "",
     ],
 )
-def test_each_call_gets_its_own_record(history: History, letters: str) -> None:
-    assert answers(history.step_table(RUN, SLOT), letters) == expected(letters)
+@pytest.mark.parametrize("alone", [0, 99])
+def test_each_call_gets_its_own_record(history: History, letters: str, alone: int) -> None:
+    with looked_for_alone(alone):
+        assert answers(history.step_table(RUN, SLOT), letters) == expected(letters)
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.lists(st.sampled_from(sorted({*RECORDED, "x", "y"})), max_size=40))
-def test_in_any_order(history: History, letters: list[str]) -> None:
+@given(
+    st.lists(st.sampled_from(sorted({*RECORDED, "x", "y"})), max_size=40),
+    st.sampled_from([0, 1, 3, 99]),
+)
+def test_in_any_order(history: History, letters: list[str], alone: int) -> None:
     asked = "".join(letters)
-    with history.reading():
+    with history.reading(), looked_for_alone(alone):
         table = history.step_table(RUN, SLOT)
         assert answers(table, asked) == expected(asked)
         assert answers(table, RECORDED) == expected(RECORDED)  # the cell is run once more
@@ -151,3 +171,35 @@ def test_what_this_process_records_is_found_and_nothing_of_it_read(tmp_path: Pat
     again[doubtful.key, 0] = new = structs.replace(doubtful, status="canceled", attempts=2)
     assert again.replay().find(doubtful.key) == (0, None, new)
     history.close()
+
+
+def test_a_new_call_behind_all_recorded_ones_needs_no_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a million steps, it would take as long as reading them, and 130 MB."""
+    monkeypatch.setattr(steps, "_ASKED", 3)
+    history = History(tmp_path)
+    letters = "abcdefghijklmnopqrst"
+    record(history, letters, letters)
+    table = history.step_table(RUN, SLOT)
+    new = letters + "xyz"
+    assert answers(table, new) == expected(new, letters, letters)
+    assert table._index is None
+    assert answers(table, new + "vw") == expected(new + "vw", letters, letters)
+    assert table._index is not None
+    history.close()
+
+
+def test_a_key_is_found_where_it_begins(tmp_path: Path) -> None:
+    """Not where the end of one and the beginning of the next look like it."""
+    keys = Items(array("q", (0, 2, 4, 6)), b"abcdab")
+    proof = KeyProof(tmp_path, UserKey(tmp_path / "key"), foreign=False, tell=print)
+    numbers, nothing = array("q", (0, 0, 0)), Items(array("q", (0, 0, 0, 0)), b"")
+    starts = Chunk(3, {
+        "key": keys, "ordinal": numbers, "seq": numbers, "once": numbers, "block": numbers,
+        "activity_id": nothing, "tag": nothing,
+    })  # fmt: skip
+    page = step_pages.Page(starts, Ends(RUN, proof), RUN, SLOT, proof)
+    assert [page.find(key, 0) for key in (b"ab", b"cd", b"bc", b"da", b"abcd")] == [
+        [0, 2], [1], [], [], [],
+    ]  # fmt: skip

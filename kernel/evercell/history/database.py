@@ -87,7 +87,7 @@ class Database:
             connection.close()
 
     @contextmanager
-    def attach(self) -> Iterator[duckdb.DuckDBPyConnection]:
+    def attach(self, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
         """`connect` for who does so again and again: DuckDB stays, and the file is attached to it
         for the time of the block. Making a DuckDB takes 20 ms, attaching a file 3. What is written
         stays in DuckDB's log while that is short: taking it in rewrites the last row group, up to
@@ -100,13 +100,15 @@ class Database:
         connection = self._kept
         path = str(self.path).replace("'", "''")
         try:
-            self._patiently(lambda: connection.execute(f"ATTACH '{path}' AS history"))
+            sql = f"ATTACH '{path}' AS history{' (READ_ONLY)' if read_only else ''}"
+            self._patiently(lambda: connection.execute(sql))
             with translated(self.path):
                 connection.execute("USE history")
-                self._migrate(connection)
+                if not read_only:
+                    self._migrate(connection)
             yield connection
             with translated(self.path):
-                if self._logged >= _LOG:
+                if not read_only and self._logged >= _LOG:
                     connection.execute("CHECKPOINT")
                 connection.execute("USE memory")
                 connection.execute("DETACH history")

@@ -99,7 +99,7 @@ class Reader:
                 return use(self._connection)
             with (
                 self.database.turn(),
-                self.database.connect(read_only=True) as connection,
+                self.database.attach(read_only=True) as connection,
                 translated(path),
             ):
                 return use(connection)

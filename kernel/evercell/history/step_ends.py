@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from functools import cached_property
-from itertools import chain, pairwise
+from itertools import chain, filterfalse, pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from evercell.events import ErrorInfo, Payload
@@ -69,7 +69,8 @@ class Ends:
 
     def unknown(self, activities: Iterable[str]) -> set[str]:
         """Those about which nothing was taken in."""
-        return set(activities).difference(self.usual, self._others)
+        there, others = self.usual.__contains__, self._others
+        return {it for it in filterfalse(there, activities) if it not in others}
 
     def _take_block(self, chunk: Chunk, first: int, end: int, tag: bytes | None) -> None:
         covered = [chunk.column(name) for name in COVERED["StepCompleted"]]

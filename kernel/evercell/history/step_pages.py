@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from array import array
 from bisect import bisect_left, bisect_right
+from contextlib import contextmanager
 from itertools import pairwise
 from operator import xor
 from typing import TYPE_CHECKING, Any
@@ -27,9 +28,10 @@ if TYPE_CHECKING:
     from evercell.history.arrow import Chunk
     from evercell.history.columns import Items
 
-__all__ = ["Answer", "Page", "Proof", "place_of", "places_of", "read_page"]
+__all__ = ["Answer", "Page", "Proof", "place_of", "places_of", "read_page", "single_thread"]
 
 PART = 256  # rows that are handed to a replay together, at least
+_SEARCHES = 64  # for a call that are made before it pays to make a table of all
 _KEY_SIZE = 16  # bytes of a step's key, as this release makes them
 
 Answer = tuple[str, bytes]
@@ -124,6 +126,7 @@ class Page:
         self._parts = _parts(self._blocks)
         self._looked_at = bytearray(self.parts)  # a flag a part
         self._proved = bytearray(self.rows)  # a flag a row
+        self._searches = 0
         self._places: dict[int, int] | None = None
         self._alike: dict[int, list[int]] = {}  # all rows of each place, where one has several
 
@@ -134,6 +137,10 @@ class Page:
 
     def find(self, key: bytes, ordinal: int) -> list[int]:
         """The rows of the call."""
+        if self._places is None and self._searches < _SEARCHES:
+            self._searches += 1
+            rows = self._search(key)
+            return [row for row in rows if self.ordinals[row] == ordinal]
         if self._places is None:
             places = list(places_of(self.keys, self.ordinals))
             self._places = dict(zip(places, range(self.rows), strict=True))
@@ -146,6 +153,17 @@ class Page:
             return []
         rows = self._alike.get(own, [row])
         return [row for row in rows if self.keys.at(row) == key and self.ordinals[row] == ordinal]
+
+    def _search(self, key: bytes) -> list[int]:
+        """The rows with this key."""
+        ends, data = self.keys
+        rows, place = [], data.find(key)
+        while place >= 0:
+            row = bisect_left(ends, place)
+            if ends[row] == place and self.keys.at(row) == key:
+                rows.append(row)
+            place = data.find(key, place + 1)
+        return rows
 
     def answer(self, row: int) -> Answer | None:
         """The row's step, if it is as nearly all are: completed at the first attempt, inline,
@@ -162,7 +180,7 @@ class Page:
         keys, activities = self._look_at(part)
         values = list(map(self._ends.usual.get, activities))
         proved = self._proved[first:end]
-        if all(proved) and None not in values and not any(self._once[first:end]):
+        if all(proved) and all(values) and not any(self._once[first:end]):  # no JSON is empty
             return keys, list(zip(activities, values, strict=True))  # type: ignore[arg-type]
         return keys, [self.answer(row) for row in range(first, end)]
 
@@ -209,6 +227,16 @@ def _parts(blocks: list[int]) -> list[int]:
     return [*parts, blocks[-1]]
 
 
+@contextmanager
+def single_thread(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Queries of a slot's steps: several threads take longer, all in all, and more memory."""
+    connection.execute("SET threads = 1")
+    try:
+        yield
+    finally:
+        connection.execute("RESET threads")
+
+
 def read_page(
     connection: duckdb.DuckDBPyConnection,
     run_id: str,
@@ -224,8 +252,7 @@ def read_page(
     they had at `top`; None if there are none. `plain`: no step of the run was tried again, failed
     or was cancelled."""
     calls = {"run_id": run_id, "slot": slot, "low": low, "high": high}
-    connection.execute("SET threads = 1")  # several take longer, all in all, and more memory
-    try:
+    with single_thread(connection):
         starts = _in_order(connection, _STARTS, calls)
         if starts is None:
             return None
@@ -245,8 +272,6 @@ def read_page(
             which = {"run_id": run_id, "blocks": blocks}
             ends.take(_in_order(connection, _COMPLETIONS + _LATER, which) if blocks else None)
         ends.add(others)
-    finally:
-        connection.execute("RESET threads")
     return Page(starts, ends, run_id, slot, proof)
 
 

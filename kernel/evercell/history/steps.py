@@ -9,8 +9,8 @@ the order in which it asked the first time. So the steps are read in stretches o
 `Replay` compares each call with the next recorded one, which takes neither an index nor a count of
 calls. Columns of a stretch that the cell is through with are dropped.
 
-A cell that asks in another order, or for something new, has the calls indexed (130 bytes each), and
-what it asks for out of order stays.
+Calls that come in another order, or are new, are looked for one by one. A cell with many of them
+has all calls indexed (calls.py), and what it asks for out of order stays.
 """
 
 from __future__ import annotations
@@ -18,20 +18,18 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass
 from functools import partial
-from itertools import accumulate, chain
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from evercell.events import HeartbeatRecorded, Payload, decode_event
 from evercell.history.arrow import read
-from evercell.history.step_pages import Answer, Page, place_of, places_of, read_page
+from evercell.history.calls import Calls, index_calls
+from evercell.history.step_pages import Answer, Page, read_page, single_thread
 
 if TYPE_CHECKING:
-    from array import array
     from collections.abc import Callable, Iterable, Iterator
 
     import duckdb
 
-    from evercell.history.columns import Items
     from evercell.history.queries import StepRecord
     from evercell.history.step_pages import Proof
 
@@ -41,6 +39,7 @@ T = TypeVar("T")
 
 _ROWS = 131_072  # in a stretch at most: opening DuckDB for the next one costs as much as 10,000
 _BYTES = 64 << 20  # of results in it, about
+_ASKED = 16  # calls that are looked for by themselves before all are indexed
 _WINDOW = 4096  # steps that are looked ahead for a call
 
 _BLOCKS = """
@@ -66,6 +65,13 @@ SELECT key, ordinal
 FROM store.event
 WHERE run_id = $run_id AND slot = $slot AND type = 'StepStarted' AND seq <= $top
 ORDER BY seq
+"""
+
+_CALL = """
+SELECT seq
+FROM store.event
+WHERE run_id = $run_id AND slot = $slot AND type = 'StepStarted' AND seq <= $top
+    AND key = $key AND ordinal = $ordinal
 """
 
 _REPEATED = """
@@ -117,55 +123,22 @@ class _Source:
             lambda it: read_page(it, run_id, slot, proof, low=low, high=high, top=top, plain=plain)
         )
 
-    def calls(self) -> _Calls:
+    def stretches(self, key: bytes, ordinal: int) -> set[int]:
+        """The numbers of the stretches in which a call was recorded."""
+        call = {"run_id": self.run_id, "slot": self.slot, "top": self.top}
+        call |= {"key": key, "ordinal": ordinal}
+        seqs = self.lend(lambda it: it.execute(_CALL, call).fetchall())
+        return {bisect_right(self.lows, seq) - 1 for (seq,) in seqs}
+
+    def calls(self) -> Calls:
         """The calls of all steps, in the order in which they were first made."""
         place = {"run_id": self.run_id, "slot": self.slot, "top": self.top}
         return self.lend(
-            lambda it: _calls(
+            lambda it: index_calls(
                 (chunk.items("key"), chunk.numbers("ordinal"))
                 for chunk in read(it.sql(_CALLS, params=place))
             )
         )
-
-
-class _Calls(NamedTuple):
-    """Where each call is among all."""
-
-    parts: list[tuple[Items, array[int]]]  # keys and ordinals
-    starts: list[int]
-    rows: dict[int, int]  # by place
-    alike: dict[int, list[int]]  # all rows of a place, where it has several
-
-    def at(self, row: int) -> tuple[bytes, int]:
-        """The key and the ordinal."""
-        number = bisect_right(self.starts, row) - 1
-        keys, ordinals = self.parts[number]
-        row -= self.starts[number]
-        return keys.at(row), ordinals[row]
-
-    def find(self, key: bytes, ordinal: int) -> list[int]:
-        """The rows of a call: several if a record did not hold and its step was made once more."""
-        place = place_of(key, ordinal)
-        row = self.rows.get(place)
-        if row is None:
-            return []
-        rows = self.alike.get(place, [row]) if self.alike else [row]
-        return [row for row in rows if self.at(row) == (key, ordinal)]
-
-
-def _calls(parts: Iterable[tuple[Items, array[int]]]) -> _Calls:
-    found = list(parts)
-    starts = list(accumulate((len(ordinals) for _, ordinals in found), initial=0))
-    places = chain.from_iterable(places_of(*part) for part in found)
-    rows = dict(zip(places, range(starts[-1]), strict=True))
-    alike: dict[int, list[int]] = {}
-    if len(rows) < starts[-1]:
-        for row, place in enumerate(chain.from_iterable(places_of(*part) for part in found)):
-            if rows[place] != row:
-                alike.setdefault(place, []).append(row)
-        for place, others in alike.items():
-            others.append(rows[place])
-    return _Calls(found, starts, rows, alike)
 
 
 class StepTable:
@@ -191,7 +164,8 @@ class StepTable:
         self._source = source
         self._pages: dict[int, Page | None] = {0: page}
         self._kept: set[int] = set()  # stretches that were read out of order
-        self._index: _Calls | None = None
+        self._asked: dict[tuple[bytes, int], list[int]] = {}  # where calls were found without it
+        self._index: Calls | None = None
 
     def __setitem__(self, call: tuple[bytes, int], record: StepRecord) -> None:
         self.new[call] = record
@@ -213,17 +187,30 @@ class StepTable:
 
     def stretches(self, key: bytes, ordinal: int) -> list[int]:
         """The numbers of the stretches in which the call was recorded."""
+        if self._source is None:
+            return []
+        call = key, ordinal
+        if self._index is None and (call in self._asked or len(self._asked) < _ASKED):
+            if call not in self._asked:
+                self._asked[call] = self._ask(key, ordinal)
+            return self._asked[call]
         rows = self.calls.find(key, ordinal)
         return sorted({bisect_right(self.starts, row) - 1 for row in rows})
 
+    def _ask(self, key: bytes, ordinal: int) -> list[int]:
+        assert self._source is not None  # noqa: S101 - the caller looked
+        if len(self.starts) == 2 and (page := self.page(0)) is not None:
+            return [0] if page.find(key, ordinal) else []
+        return sorted(self._source.stretches(key, ordinal))
+
     @property
-    def calls(self) -> _Calls:
+    def calls(self) -> Calls:
         """Where each call is; made when it is first needed."""
         if self._index is None:
             if self._source is None:
-                self._index = _calls(())
+                self._index = index_calls(())
             elif len(self.starts) == 2 and (page := self.page(0)) is not None:
-                self._index = _calls([(page.keys, page.ordinals)])
+                self._index = index_calls([(page.keys, page.ordinals)])
             else:
                 self._index = self._source.calls()
         return self._index
@@ -255,7 +242,7 @@ class StepTable:
 
     def records(self) -> Iterator[StepRecord]:
         """All that hold."""
-        calls = _calls(()) if self._source is None else self._source.calls()
+        calls = index_calls(()) if self._source is None else self._source.calls()
         known = map(calls.at, range(calls.starts[-1]))
         for call in dict.fromkeys((*known, *self.new)):
             record = self.get(call)
@@ -337,9 +324,11 @@ class Replay:
             self._stretch, self._passed = number, 0
         self._passed += len(keys)
         counts, repeated = self._counts, self._table.repeated
-        plain = not counts and not repeated
+        if not counts and not repeated and all(answers):
+            self._window.update(zip(keys, answers, strict=True))  # type: ignore[arg-type]
+            return True
         for key, answer in zip(keys, answers, strict=True):
-            if plain or (key not in counts and key not in repeated):  # else counted without it
+            if key not in counts and key not in repeated:  # else counted without it
                 if answer is not None:
                     self._window[key] = answer
                 else:
@@ -353,14 +342,15 @@ def step_table(
     """The latest state of each step in the slot; what comes later is read when `lend` gives a
     connection for it."""
     place = {"run_id": run_id, "slot": slot}
-    (sizes,) = connection.execute(_SIZES, {"run_id": run_id}).fetchall()
-    top, size, others, heartbeats = sizes
-    limit = int(max(1, min(_ROWS, _BYTES // (size or 1))))
-    lows, starts = _stretches(connection.execute(_BLOCKS, place).fetchall(), limit)
-    if not lows:
-        return StepTable()
+    with single_thread(connection):
+        (sizes,) = connection.execute(_SIZES, {"run_id": run_id}).fetchall()
+        top, size, others, heartbeats = sizes
+        limit = int(max(1, min(_ROWS, _BYTES // (size or 1))))
+        lows, starts = _stretches(connection.execute(_BLOCKS, place).fetchall(), limit)
+        if not lows:
+            return StepTable()
+        repeated = frozenset(key for (key,) in connection.execute(_REPEATED, place).fetchall())
     source = _Source(run_id, slot, proof, lows, starts, top, others == 0, lend)
-    repeated = frozenset(key for (key,) in connection.execute(_REPEATED, place).fetchall())
     table = StepTable(source, source.page(0, lambda use: use(connection)), repeated)
     if not heartbeats:
         return table
