@@ -1051,6 +1051,38 @@ EDITS = {
         ["a"],
         [],
     ),
+    "file written below": (
+        {
+            "a": "import pandas as pd\nwith open('fw.txt','w') as f: f.write('1')\ndel f\npd.DataFrame({'v':[1]}).to_parquet('fw.parquet')",
+            "b": "fwr=open('fw.txt').read(), pd.read_parquet('fw.parquet').v.tolist()",
+            "c": "with open('fw.txt','a') as f: f.write('2')\ndel f\npd.DataFrame({'v':[1,2]}).to_parquet('fw.parquet')",
+            "d": "fws=open('fw.txt').read(), pd.read_parquet('fw.parquet').v.tolist()",
+        },
+        {
+            "a": "import pandas as pd\nwith open('fw.txt','w') as f: f.write('1')\ndel f\npd.DataFrame({'v':[1]}).to_parquet('fw.parquet')",
+            "b": "fwr=open('fw.txt').read(), pd.read_parquet('fw.parquet').v.tolist()",
+            "c": "with open('fw.txt','a') as f: f.write('2')\ndel f\npd.DataFrame({'v':[1,2]}).to_parquet('fw.parquet')",
+            "d": "fws=open('fw.txt').read(), pd.read_parquet('fw.parquet').v.tolist()",
+        },
+        "(fwr,fws)",
+        ["a", "b", "c", "d"],
+        [],
+    ),
+    "file written above": (
+        {
+            "a": "with open('fa.txt','w') as f: f.write('1')\ndel f",
+            "b": "far=open('fa.txt').read()",
+            "c": "with open('fa.txt','w') as f: f.write('9')\ndel f",
+        },
+        {
+            "a": "with open('fa.txt','w') as f: f.write('2')\ndel f",
+            "b": "far=open('fa.txt').read()",
+            "c": "with open('fa.txt','w') as f: f.write('9')\ndel f",
+        },
+        "far",
+        ["c"],
+        [],
+    ),
     "env edit": (
         {"a": "import os\nos.environ['EDIT']='1'", "b": "ev=os.environ['EDIT']"},
         {"a": "import os\nos.environ['EDIT']='2'", "b": "ev=os.environ['EDIT']"},

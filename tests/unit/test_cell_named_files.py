@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,7 +41,7 @@ def names(source: str, **variables: object) -> set[str]:
         ("read(path='a.parquet')", {"a.parquet"}),
         ("read(join('data', 'a.parquet'))", {"a.parquet"}),
         ("con.execute(\"SELECT * FROM 'a.csv' JOIN 'b.csv' USING (id)\")", {"a.csv", "b.csv"}),
-        ("df.to_parquet('a.parquet')", set()),
+        ("df.to_parquet('a.parquet')", {"a.parquet"}),
         ("print('a.parquet')", set()),
         ("out = 'a.parquet'", set()),
         ("def later():\n    return read('a.parquet')", set()),
@@ -77,10 +78,23 @@ def test_a_file_that_stays_as_it_is_counts_as_read() -> None:
     assert inputs(lambda: None, "a.bin", "absent.bin") == {"a.bin": file_version("a.bin")}
 
 
-def test_a_file_that_the_cell_wrote_does_not() -> None:
-    Path("a.bin").write_bytes(b"1")
-    assert inputs(lambda: Path("a.bin").write_bytes(b"2"), "a.bin") == {}
-    assert inputs(lambda: Path("new.bin").write_bytes(b"2"), "new.bin") == {}
+def _write_in_c(name: str) -> Callable[[], object]:
+    return lambda: subprocess.run(["sh", "-c", f"echo written > {name}"], check=True)
+
+
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize(
+    "write", [lambda: Path("a.bin").write_bytes(b"2"), _write_in_c("a.bin")], ids=["python", "c"]
+)
+def test_a_file_that_the_cell_wrote_is_its_output(
+    write: Callable[[], object], *, there: bool
+) -> None:
+    if there:
+        Path("a.bin").write_bytes(b"1")
+    with watch_files(lambda: False, lambda: [os.path.abspath("a.bin")]) as watch:  # noqa: PTH100
+        write()
+    assert watch.inputs() == {}
+    assert watch.outputs() == {os.path.abspath("a.bin"): file_version("a.bin")}  # noqa: PTH100
 
 
 @pytest.mark.parametrize("older", [True, False])

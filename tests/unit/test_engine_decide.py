@@ -15,6 +15,7 @@ from evercell.engine.decide import (
     Restore,
     decide_cell,
     decide_step,
+    explained,
 )
 from evercell.events import CellCompleted, CellStarted, ErrorInfo, Payload, Product
 from evercell.history import StepRecord
@@ -150,3 +151,11 @@ def test_in_doubt_runs_again_unless_at_most_once(status: str, resuming: bool) ->
 
 def test_a_new_call_is_attempt_one() -> None:
     assert decide_step(None, resuming=True, at_most_once=True) == Attempt(None, 1)
+
+
+def test_a_file_is_explained_only_by_a_version_that_a_cell_below_left() -> None:
+    reads = {"x": b"1", "@file:a": b"1", "@file:b": b"1"}
+    now = {"x": b"2", "@file:a": b"2", "@file:b": b"2"}
+    left = {"@file:a": frozenset([b"2", b"3"]), "@file:b": frozenset([b"3"])}
+    assert explained(reads, left, now.get) == {"x": b"1", "@file:b": b"1"}
+    assert explained(reads, {}, now.get) is reads

@@ -254,3 +254,22 @@ def test_a_restore_points_to_what_it_came_from(tmp_path: Path) -> None:
     assert record is not None
     assert record.completed.activity_id == restored.origin
     notebook.session.close()
+
+
+def test_a_file_that_a_cell_further_down_rewrote_is_no_edit(tmp_path: Path) -> None:
+    file = tmp_path / "data.txt"
+    sources = [
+        f"import pathlib\nfile = pathlib.Path({str(file)!r})",
+        "written = file.write_text('1')",
+        "read = file.read_text()",
+        "written = file.write_text('2')",
+        "again = file.read_text()",
+    ]
+    run(tmp_path / "h", sources)
+    assert [p.action for p in foretell(tmp_path / "h", sources)] == ["restore"] * 5
+    assert run(tmp_path / "h", sources) == ["restored"] * 5
+    edited = [*sources[:1], "written = file.write_text('3')", *sources[2:]]
+    # What a cell above writes now is none of what a cell below left.
+    assert run(tmp_path / "h", edited)[1:3] == ["executed", "executed"]
+    file.write_text("by hand")
+    assert [p.action for p in foretell(tmp_path / "h", edited)][2] == "execute"

@@ -1,7 +1,8 @@
 """Files that a cell reads, as inputs by content.
 
     audit event "open" (PEP 578) -> the file and its state at that moment
-    after the run                -> "@file:NAME" and the content's version, among the cell's reads
+    after the run                -> "@file:NAME" and the content's version, among the cell's reads;
+                                    and those of what it wrote
     other audit events           -> `outside`: it did something that is no variable, such as to
                                     connect, to start a process, to rename a file
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["FileWatch", "file_version", "watch_files"]
 
 LARGE = 64 << 20  # bytes; above, size and time of change stand for the content
+_MOST = 256  # files that a cell wrote whose versions are kept
 _COARSE = 20_000_000  # nanoseconds by which a file system's clock may be behind
 _State = tuple[int, int, int]  # inode, size, time of change in nanoseconds
 
@@ -115,11 +117,21 @@ class FileWatch:
             versions[path] = file_version(path)
         return versions
 
+    def outputs(self) -> dict[str, bytes]:
+        """Version by absolute path of what the cell wrote, and left behind."""
+        named = {path for path in self._named_now() if _data_state(path)}
+        written = {path for path in self._written if _data_state(path)}
+        paths = sorted(written | (named - self._unchanged()))
+        return {path: file_version(path) for path in paths[:_MOST]}
+
+    def _named_now(self) -> set[str]:
+        return {*self._there, *self._named()}
+
     def _unchanged(self) -> set[str]:
         """What the cell names and did not write: as it was before, or older than the cell where
         that was not known yet."""
         found = set()
-        for path in {*self._there, *self._named()}:
+        for path in self._named_now():
             state = _data_state(path)
             old = self._there.get(path)
             if state is not None and (

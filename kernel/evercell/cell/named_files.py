@@ -7,7 +7,7 @@
 
 What is there before the cell runs and as it was when it has run counts as read: the library may not
 have opened it, but then an edit of it costs a run of the cell and nothing else. What changed
-meanwhile the cell wrote itself.
+meanwhile, or is new, the cell wrote itself.
 """
 
 from __future__ import annotations
@@ -33,15 +33,13 @@ __all__ = ["argument_texts", "files_named"]
 _FILE = re.compile(r"[^\n\0]{0,999}\.[A-Za-z]\w{0,9}\Z")
 _QUOTED = re.compile(r"'([^'\n]{1,1000}\.\w{1,10})'")
 _CODE = (".py", ".ipynb", ".pyi")
-_WRITES = re.compile(
-    r"to_\w+|(?:write|save|dump|export|print|log|sink)\w*|(?:un)?link|remove|rename"
-)
+_SAYS = frozenset({"print", "display", "log", "debug", "info", "warning", "error", "exception"})
 _MOST = 200  # combinations of a folder and a text
 _LONGEST = 1000  # characters of a path
 
 
 def argument_texts(tree: ast.Module) -> frozenset[str]:
-    """Texts among the arguments of calls, but for calls that write by their name, and for bodies of
+    """Texts among the arguments of calls, but for calls that only say something, and for bodies of
     functions: where one is called, its texts count."""
     found: set[str] = set()
     pending: list[ast.AST] = list(tree.body)
@@ -54,9 +52,7 @@ def argument_texts(tree: ast.Module) -> frozenset[str]:
                 continue
             case ast.Lambda():
                 continue
-            case ast.Call(func=ast.Attribute(attr=name) | ast.Name(id=name)) if _WRITES.fullmatch(
-                name
-            ):
+            case ast.Call(func=ast.Attribute(attr=name) | ast.Name(id=name)) if name in _SAYS:
                 pass
             case ast.Call():
                 inner = [each for argument in _arguments(node) for each in ast.walk(argument)]

@@ -53,7 +53,7 @@ class Project:
         return file_version(os.path.join(self._root or "", name.removeprefix(PREFIX)))  # noqa: PTH118
 
     def data(self, files: Mapping[str, bytes]) -> dict[str, bytes]:
-        """Files that a cell read as data, with their versions, by pseudo-name."""
+        """Files that a cell read or wrote as data, with their versions, by pseudo-name."""
         return {self._name(file): version for file, version in files.items()}
 
     def fingerprint(self, modules: Iterable[types.ModuleType]) -> dict[str, bytes]:

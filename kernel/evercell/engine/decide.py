@@ -45,6 +45,7 @@ __all__ = [
     "another_attempt",
     "decide_cell",
     "decide_step",
+    "explained",
 ]
 
 
@@ -202,6 +203,17 @@ def decide_cell(
         else:
             return _use(record, recompute=recompute, cut_off=last == "in doubt")
     return Execute(reason)
+
+
+def explained(
+    reads: Mapping[str, bytes],
+    left: Mapping[str, frozenset[bytes]],
+    version: Callable[[str], bytes | None],
+) -> Mapping[str, bytes]:
+    """`reads` without the files that are as cells further down `left` them. What such a cell wrote
+    in an earlier kernel is no edit: at this place an undisturbed run would find what was read."""
+    known = {name for name in reads.keys() & left.keys() if version(name) in left[name]}
+    return {n: v for n, v in reads.items() if n not in known} if known else reads
 
 
 def _use(

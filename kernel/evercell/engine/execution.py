@@ -175,7 +175,10 @@ class CellExecution:
         waits = may_wait(
             self.source, self.request.transformed, capture, self.namespace, files.outside
         )
-        completed = self._completed(scope.cell, ran, capture, kept, duration, waits=waits)
+        written = self.namespace.project.data(files.outputs())
+        completed = self._completed(
+            scope.cell, ran, capture, kept, duration, waits=waits, written=written
+        )
         self._commit(completed)
         if capture.unverified is not None:
             self.verifying.begin(completed, capture.unverified)
@@ -323,6 +326,7 @@ class CellExecution:
         duration: int,
         *,
         waits: bool,
+        written: dict[str, bytes],
     ) -> CellCompleted:
         history = self.run.history
         recorded = {product.names: product for product in kept}
@@ -347,6 +351,7 @@ class CellExecution:
             restorable=capture.restorable and volatile is None,
             reason=volatile or clear.reason(capture.reason),
             waits=waits and volatile is None,
+            writes=written,
         )
 
     def _failed(self, activity_id: str, ran: Ran, duration: int) -> CellFailed:

@@ -74,7 +74,9 @@ def explain_cell(
             previewer.take(looked)
             continue
         record = _compared(run.state, looked)
-        inputs = () if record is None else _inputs(run.state, previewer.forecast, record)
+        inputs = (
+            () if record is None else _inputs(run.state, previewer.forecast, record, looked.left)
+        )
         edited = record is not None and record.started.source_digest != looked.source.digest
         slot = looked.place.slot
         event = next((e for e in run.state.cells() if e.slot == slot), None)
@@ -96,7 +98,12 @@ def _compared(state: RunState, looked: Looked) -> CellRecord | None:
     return next((r for r in same if r.started.ordinal == looked.place.ordinal), looked.former)
 
 
-def _inputs(state: RunState, forecast: Forecast, record: CellRecord) -> list[Input]:
+def _inputs(
+    state: RunState,
+    forecast: Forecast,
+    record: CellRecord,
+    left: Mapping[str, frozenset[bytes]],
+) -> list[Input]:
     unsure = {doubt.name: doubt for doubt in forecast.doubts(record.completed.reads)}
     found = []
     for name, version in record.completed.reads.items():
@@ -111,7 +118,7 @@ def _inputs(state: RunState, forecast: Forecast, record: CellRecord) -> list[Inp
             verb = "makes" if doubt.makes else "could change"
             detail = f"cell {doubt.index + 1} {verb} it by running"
             found.append(Input(name, kind, "unsure", doubt.index, detail))
-        elif now == version:
+        elif now == version or now in left.get(name, ()):
             found.append(Input(name, kind, "same", forecast.maker(name)))
         else:
             change: Change = "gone" if not now else "changed" if version else "new"

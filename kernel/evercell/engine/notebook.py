@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 
 from evercell.cell.namespace import Namespace
 from evercell.cell.source import parse_source
+from evercell.engine import parts
 from evercell.engine.accept import accept_cells, forget_cells
-from evercell.engine.decide import Execute, Postpone, Recompute, Restore, decide_cell
+from evercell.engine.decide import Execute, Postpone, Recompute, Restore, decide_cell, explained
 from evercell.engine.execution import CellExecution
 from evercell.engine.explain import explain_cell
 from evercell.engine.postponed import PostponedCells
@@ -60,6 +61,7 @@ class NotebookRun:
         place = self.run.state.places.resolve(request, source.digest)
         marks = source.marks(request.tags)
         volatile = "volatile" in marks
+        left = self.run.state.left_below(parts.cell_index(request, place), self.run.state.places)
         decision = decide_cell(
             self.run.state.records(source.digest),
             ordinal=place.ordinal,
@@ -67,7 +69,9 @@ class NotebookRun:
             seen=place.seen,
             volatile=volatile,
             recompute="recompute" in marks,
-            differs=self.namespace.lookup,
+            differs=lambda reads: self.namespace.lookup(
+                explained(reads, left, self.namespace.version)
+            ),
         )
         self.postponed.host = host
         self.run.tell = lambda line: host.note(f"evercell: {line}\n")

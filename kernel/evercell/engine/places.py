@@ -65,6 +65,10 @@ class Places:
         self._unfinished.discard(slot)
         self._effective.add(slot)
 
+    def took_effect(self, slot: str) -> bool:
+        """Whether the cell ran to its end or was restored in this kernel."""
+        return slot in self._effective
+
     def _slot(self, request: CellRequest, digest: bytes) -> str:
         if request.cell_id is not None:
             if request.cell_id in self.by_id:

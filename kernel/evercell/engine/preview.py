@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from evercell.cell.project import Project
 from evercell.cell.source import parse_source
 from evercell.cell.versions import LINEAGE
-from evercell.engine.decide import Execute, Postpone, Recompute, Restore, decide_cell
+from evercell.engine.decide import Execute, Postpone, Recompute, Restore, decide_cell, explained
 from evercell.engine.forecast import Forecast
 from evercell.engine.host import CellRequest
 from evercell.engine.places import Places
@@ -74,6 +74,7 @@ class Looked:
     decision: Restore | Postpone | Recompute | Execute
     former: CellRecord | None  # the finished execution that its place in the run had last
     volatile: bool
+    left: Mapping[str, frozenset[bytes]]  # versions of files as cells further down left them
 
 
 def preview_cells(
@@ -117,6 +118,7 @@ class Previewer:
         place = self._places.resolve(request, source.digest)
         self._places.finished(place.slot)
         marks = source.marks(cell.tags)
+        left = self.state.left_below(cell.index, self._places)
         decision = decide_cell(
             self.state.records(source.digest),
             ordinal=place.ordinal,
@@ -124,10 +126,12 @@ class Previewer:
             seen=False,
             volatile="volatile" in marks,
             recompute="recompute" in marks,
-            differs=self.forecast.differs,
+            differs=lambda reads: self.forecast.differs(
+                explained(reads, left, self.forecast.version)
+            ),
         )
         volatile = "volatile" in marks
-        return Looked(cell, source, place, decision, self.state.latest(place.slot), volatile)
+        return Looked(cell, source, place, decision, self.state.latest(place.slot), volatile, left)
 
     def take(self, looked: Looked) -> CellPreview:
         """The cell's preview; it counts as carried out."""

@@ -127,6 +127,19 @@ class RunState:
         """Every finished execution, in order."""
         return tuple(self._finished.values())
 
+    def left_below(self, index: int | None, places: Places) -> dict[str, frozenset[bytes]]:
+        """Versions of files, by pseudo-name, that cells further down than `index` left when they
+        ran in an earlier kernel, and that have not taken effect in this one: a run from the top
+        would not have come to them yet."""
+        found: dict[str, frozenset[bytes]] = {}
+        for slot, record in self._latest.items():
+            at = self._cells[slot].cell_index
+            if index is None or at is None or at <= index or places.took_effect(slot):
+                continue
+            for name, version in record.completed.writes.items():
+                found[name] = found.get(name, frozenset()) | {version}
+        return found
+
     def status(self, slot: str) -> SlotStatus | None:
         """How the slot's last execution ended; None if it was never run."""
         return self._status.get(slot)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec import field
+
 from evercell.events.parts import (
     AmbientChange,
     Decision,
@@ -111,6 +113,8 @@ class CellCompleted(Event, frozen=True):
     restorable: bool
     reason: str | None = None  # why it is not restorable, or must be recomputed
     waits: bool = False  # recomputing it may wait until another cell needs what can't be stored
+    # "@file:NAME" -> version of each file that it wrote, as it was when the cell had run
+    writes: dict[str, bytes] = field(default_factory=dict)
 
 
 class CellVerified(Event, frozen=True):
