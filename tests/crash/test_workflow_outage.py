@@ -28,15 +28,18 @@ RESULTS = {
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("outage")
-    done = subprocess.run(
-        [sys.executable, str(WORKER), str(folder / "history")],
-        capture_output=True,
-        text=True,
-        timeout=600,
-        env={**os.environ, "EVERCELL_KEY_FILE": str(folder / "key")},
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    log = folder / "log"  # as in `evercell run ... 2> log`: there is no room for it, either
+    with log.open("w") as stderr:
+        done = subprocess.run(
+            [sys.executable, str(WORKER), str(folder / "history")],
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            timeout=600,
+            env={**os.environ, "EVERCELL_KEY_FILE": str(folder / "key")},
+            check=False,
+        )
+    assert done.returncode == 0, log.read_text()
     return dict(json.loads(line) for line in done.stdout.splitlines())
 
 

@@ -315,7 +315,8 @@ class Session:
 
 
 def _to_stderr(line: str) -> None:
-    print(f"evercell: {line}", file=sys.stderr)  # noqa: T201 - no cell's output
+    with suppress(OSError, ValueError):  # a log on the disk that is full, or closed
+        print(f"evercell: {line}", file=sys.stderr)  # noqa: T201 - no cell's output
 
 
 def current_session() -> Session:
