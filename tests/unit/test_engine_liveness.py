@@ -8,10 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sessions import Notebook
 
 from evercell.engine.liveness import still_running
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import FrameType
 
 
@@ -97,3 +99,39 @@ def test_a_pending_task_counts_also_when_it_waits_in_a_library() -> None:
         return during, still_running(live)
 
     assert asyncio.run(main()) == ("the task 'nap' still runs", None)
+
+
+ENTERED, RELEASE = threading.Event(), threading.Event()
+WORKFLOW = """
+from evercell import step, workflow
+@step
+def wait():
+    events = __import__("test_engine_liveness")
+    events.ENTERED.set()
+    events.RELEASE.wait()
+    return 1
+@workflow
+async def waits():
+    return await wait()
+"""
+STARTED = """
+handle = waits.start(id='w')
+__import__("test_engine_liveness").ENTERED.wait()
+seen = len(handle.history())
+"""
+
+
+def test_what_a_workflow_does_is_no_cells(tmp_path: Path) -> None:
+    notebook = Notebook(tmp_path / "visible")
+    notebook.cell(WORKFLOW)
+    notebook.cell(STARTED)
+    notebook.cell("value = 6 * 7")  # beside its step
+    RELEASE.set()
+    notebook.cell("result = await handle")
+    ends = notebook.session.history.query(
+        "SELECT detail->>'$.restorable', detail->>'$.reason', detail->>'$.reads' FROM store.event "
+        "WHERE type = 'CellCompleted' ORDER BY rowid"
+    ).rows[1:]
+    notebook.stop()
+    assert [(restorable, reason) for restorable, reason, _ in ends] == [("true", None)] * 3
+    assert not any("journal" in reads for _, _, reads in ends)  # the history is no input

@@ -8,9 +8,10 @@
 
 Not inputs: what the cell wrote itself, installed packages and the system's own files, hidden files
 and folders (caches, settings), what steps' bodies open (the history answers for them), what
-Evercell's own threads do meanwhile. Of files that a library opens in C, such as pyarrow, HDF5 and
-DuckDB, those count that the cell names (named_files.py). Not seen: what other processes read, and
-questions that open nothing, such as whether a file exists and what a folder holds.
+Evercell's own threads do meanwhile, and the history that is recorded in, which grows. Of files that
+a library opens in C, such as pyarrow, HDF5 and DuckDB, those count that the cell names
+(named_files.py). Not seen: what other processes read, and questions that open nothing, such as
+whether a file exists and what a folder holds.
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ from evercell.threads import is_own
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
-__all__ = ["FileWatch", "file_version", "watch_files"]
+__all__ = ["FileWatch", "file_version", "leave_out", "watch_files"]
 
 LARGE = 64 << 20  # bytes; above, size and time of change stand for the content
 _MOST = 256  # files that a cell wrote whose versions are kept
@@ -143,6 +145,15 @@ class FileWatch:
 
 _active: FileWatch | None = None
 _hooked = False
+_left_out: tuple[str, ...] = ()
+
+
+def leave_out(folder: Path) -> None:
+    """From here on, what is in `folder` is none of the cells' files."""
+    global _left_out  # noqa: PLW0603 - as the hook, for the process
+    name = f"{os.path.abspath(folder)}{os.sep}"  # noqa: PTH100 - as in `opened`
+    if name not in _left_out:
+        _left_out = (*_left_out, name)
 
 
 @contextmanager
@@ -192,7 +203,9 @@ def _by_import() -> bool:
 
 
 def _is_data(path: str) -> bool:
-    return f"{os.sep}." not in path and not path.startswith(_SYSTEM)
+    if f"{os.sep}." in path or path.startswith(_SYSTEM):
+        return False
+    return not path.startswith(_left_out)
 
 
 def _data_state(path: str) -> _State | None:

@@ -21,6 +21,7 @@ import msgspec
 from evercell.engine.context import AttemptContext, current_attempt, current_step
 from evercell.engine.interceptors import around_step, has_interceptors
 from evercell.errors import StepTimeoutError
+from evercell.threads import carries_runs, carry_runs
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -151,8 +152,11 @@ def _supervise(body: Callable[[], Any], limits: TimeLimits, context: AttemptCont
     outcome: Future[Any] = Future()
     variables = copy_context()
     wake = threading.Event()
+    of_run = carries_runs(threading.current_thread())
 
     def work() -> None:
+        if of_run:
+            carry_runs()
         try:
             outcome.set_result(variables.run(body))
         except BaseException as error:  # noqa: BLE001 - raised again in the caller

@@ -8,6 +8,8 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
+from evercell.threads import carries_runs
+
 if TYPE_CHECKING:
     from types import FrameType
 
@@ -16,7 +18,8 @@ __all__ = ["still_running"]
 
 def still_running(live: dict[str, Any]) -> str | None:
     """The thread or task that is executing code of the notebook at this moment, in words; None when
-    nothing is. Threads that idle inside a library (pools, progress bars) don't count.
+    nothing is. Threads that idle inside a library (pools, progress bars) don't count, nor do those
+    that carry workflows: what these do is no cell's.
 
     Must be called on the thread of the running event loop.
     """
@@ -24,6 +27,8 @@ def still_running(live: dict[str, Any]) -> str | None:
     current = threading.current_thread()
     for thread in threading.enumerate():
         if thread is current or thread.ident is None:
+            continue
+        if carries_runs(thread):
             continue
         if _in_notebook(frames.get(thread.ident), live):
             return f"the thread {thread.name!r} still runs"

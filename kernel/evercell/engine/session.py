@@ -7,6 +7,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
+from evercell.cell.files import leave_out
 from evercell.cell.trial import LIMIT
 from evercell.cell.words import words_in
 from evercell.clock import SystemClock
@@ -92,6 +93,7 @@ class Session:
         global _current  # noqa: PLW0603 - a process has one kernel
         clock = clock or SystemClock()
         history = History(folder, clock=clock)
+        leave_out(history.folder)
         try:
             session = cls(history, request, live, project, clock, on_first_call=on_first_call)
         except BaseException:

@@ -33,10 +33,12 @@ from evercell.errors import (
     StepCanceledError,
     UsageError,
 )
+from evercell.threads import carry_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from evercell.engine.attempts import Attempts
     from evercell.engine.control import Control
     from evercell.engine.workflow.job import Job
     from evercell.engine.workflow.worker import WorkflowWorker
@@ -153,7 +155,7 @@ class StepRunner:
                 self._free.job = job
             else:
                 if self._pool is None:
-                    self._pool = ThreadPoolExecutor(_THREADS, "evercell-step")
+                    self._pool = ThreadPoolExecutor(_THREADS, "evercell-step", carry_runs)
                 self._pool.submit(self._run_sync, job)
         if not self._queue:
             return
@@ -170,6 +172,8 @@ class StepRunner:
             self._loop.call_soon_threadsafe(self._begin)
 
     def _run_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        carry_runs()
+        loop.set_default_executor(ThreadPoolExecutor(None, "evercell-to-thread", carry_runs))
         asyncio.set_event_loop(loop)
         leave_scope()
         self._context = copy_context()

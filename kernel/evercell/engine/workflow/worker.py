@@ -38,6 +38,7 @@ from evercell.errors import (
     HistoryWriteError,
     WorkflowClosedError,
 )
+from evercell.threads import carry_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -196,6 +197,7 @@ class WorkflowWorker(Runs):
     # -- the thread -----------------------------------------------------------------------------
 
     def _run(self) -> None:
+        carry_runs()
         while True:
             if not self._queue and not self._closing:
                 self._sleep()
