@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pydantic
 import pytest
@@ -13,7 +13,7 @@ import evercell
 from evercell import step, workflow
 from evercell.engine import commands
 from evercell.errors import StepCanceledError, UsageError, WorkflowClosedError
-from evercell.events import ApprovalRequested, StepStarted
+from evercell.events import ApprovalRequested, CommandReceived, StepStarted
 
 if TYPE_CHECKING:
     from evercell.engine.workflow.handle import WorkflowHandle
@@ -140,9 +140,13 @@ def test_a_step_is_skipped_and_cancelled(env: WorkflowEnvironment) -> None:
     receiver = env.worker.receiver
     _await_step(env, handle, 1)
     value, view = commands.enclosed(env.history, 10, {})
-    receiver.receive("c1", commands.Skip(handle.run_id, under_way(handle), value, view, "me"))
+    skip = commands.Skip(handle.run_id, under_way(handle), value, view, "me")
+    receiver.receive("c1", skip)
     _await_step(env, handle, 2)
-    receiver.receive("c2", commands.CancelActivity(handle.run_id, under_way(handle), "enough"))
+    receiver.receive("c1", skip)  # delivered twice
+    cancel = commands.CancelActivity(handle.run_id, under_way(handle), "enough")
+    receiver.receive("c2", cancel)
+    receiver.receive("c2", cancel)
     assert handle.result(30) == [10, "cancelled"]
     release.set()
     (row,) = env.history.query("select reason from steps where status = 'completed'").rows
@@ -171,9 +175,37 @@ def test_cancel_and_terminate_by_command(env: WorkflowEnvironment) -> None:
 
     first, second = wait.start(), wait.start()
     env.worker.receiver.receive("c1", commands.CancelRun(first.run_id, "enough"))
-    env.worker.receiver.receive("c2", commands.Terminate(second.run_id, "enough"))
+    terminate = commands.Terminate(second.run_id, "enough", "me")
+    env.worker.receiver.receive("c2", terminate)
     assert first.result(30) == "cleaned up"
     assert second.status == "terminated"
+    env.worker.receiver.receive("c2", terminate)  # delivered twice
+    told = [event for event in second.history() if isinstance(event, CommandReceived)]
+    assert [(event.command_id, event.command, event.by) for event in told] == [
+        ("c2", "terminate", "me")
+    ]
+
+
+def test_an_answer_to_a_run_that_ends_meanwhile_is_refused(
+    env: WorkflowEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @workflow
+    async def ask() -> bool:
+        return await workflow.approval("Go?")
+
+    handle = ask.start()
+    env.sleep(1)
+    worker, call = env.worker, env.worker.call
+
+    def call_and_end(function: Any) -> Any:
+        monkeypatch.undo()
+        answered = call(function)
+        handle.terminate()
+        return answered
+
+    monkeypatch.setattr(worker, "call", call_and_end)
+    with pytest.raises(WorkflowClosedError):
+        handle.answer()
 
 
 def test_workflow_code_waits_by_the_same_names(env: WorkflowEnvironment) -> None:

@@ -6,7 +6,7 @@ result, and no step that was finished may run again.
 
 from __future__ import annotations
 
-from behaviours_of_runs import CANCEL, CONTINUE, FAMILY_ENDED, FORK, SCHEDULE, child
+from behaviours_of_runs import CANCEL, COMMANDS, CONTINUE, FAMILY_ENDED, FORK, SCHEDULE, child
 
 __all__ = ["AT_ONCE", "BEHAVIOURS"]
 
@@ -242,6 +242,7 @@ BEHAVIOURS: dict[str, tuple[str, ...]] = {
         "child, abandoned": child("abandon", "completed"),
         "family, ended from outside": FAMILY_ENDED,
         "cancellation": CANCEL,
+        "commands": COMMANDS,
         "continue-as-new": CONTINUE,
         "schedule": SCHEDULE,
         "fork": FORK,

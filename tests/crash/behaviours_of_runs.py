@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["CANCEL", "CONTINUE", "FAMILY_ENDED", "FORK", "SCHEDULE", "child"]
+__all__ = ["CANCEL", "COMMANDS", "CONTINUE", "FAMILY_ENDED", "FORK", "SCHEDULE", "child"]
 
 
 def child(policy: str, status: str) -> tuple[str, ...]:
@@ -173,4 +173,39 @@ async def agent(topic):
     "original = await first",
     "second = first.fork(at='pay#1', override={'pay': 'BETTER'})",
     "result = [original, await second]",
+)
+
+COMMANDS = (
+    """
+import time
+import evercell
+from evercell.engine.session import current_session
+
+@step(retry=RetryPolicy(initial_interval=3600))
+async def stuck(label):
+    act(label)
+    raise ValueError(label)
+
+@workflow
+async def waits():
+    return [await stuck("a"), await pay("end")]
+
+@workflow
+async def stays():
+    await workflow.wait_signal("never")
+
+def settled(handle):
+    # Until its step waits for its next attempt, or is over.
+    controls = current_session().workflows.runner.controls
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        waiting = any(control._in_backoff for control in list(controls.values()))
+        if waiting or "StepCompleted" in [type(event).__name__ for event in handle.history()]:
+            return
+        time.sleep(0.01)
+""",
+    "first, second = waits.start(id='first'), stays.start(id='second')",
+    "settled(first)\nevercell.skip('first', 'stuck', 'given')",
+    "evercell.terminate('second')",
+    "result = [await first, second.status]",
 )

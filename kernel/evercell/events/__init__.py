@@ -26,7 +26,7 @@ A cell waits as it calls steps, and people step in:
     TimerStarted ─ TimerFired
     SignalAwaited ─ SignalTaken             a wait may also end as TimerFired (its time limit
     ApprovalRequested ─ ApprovalAnswered    came) or TimerCanceled
-    SignalReceived  CancelRequested  CommandReceived (retry now, skip)
+    SignalReceived  CancelRequested  CommandReceived (retry now, skip, terminate)
 
 Events are facts in the past tense; a status is always computed from them. `at` is the wall clock
 in nanoseconds since the epoch (UTC) and only informs: the order of a run is (generation of the

@@ -25,7 +25,7 @@ __all__ = [
 Decision = Literal["executed", "restored", "recomputed", "volatile"]
 RunEnd = Literal["completed", "failed", "canceled", "terminated", "timed out", "continued as new"]
 ParentClosePolicy = Literal["terminate", "abandon", "request_cancel"]
-CommandKind = Literal["retry now", "skip"]
+CommandKind = Literal["retry now", "skip", "terminate"]
 MarkerKind = Literal["side effect", "patched", "deprecate patch"]
 
 

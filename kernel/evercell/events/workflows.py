@@ -190,7 +190,7 @@ class CommandReceived(Event, frozen=True):
 
     command_id: str
     command: CommandKind
-    activity_id: str
+    activity_id: str | None  # None: the run
     by: str | None = None
 
 

@@ -263,16 +263,19 @@ class Carrier(Messenger):
             events = []
         worker.commit_then(events, done)
 
-    def impose_end(self, run_id: str, status: e.RunEnd, reason: str | None) -> None:
-        """End a run without asking its code. Runs that are not loaded are ended as well."""
+    def impose_end(
+        self, run_id: str, status: e.RunEnd, reason: str | None, *because: Event
+    ) -> None:
+        """End a run without asking its code, `because` of what is recorded in the same moment. Runs
+        that are not loaded are ended as well."""
         worker = self._worker
         end = e.RunFinished(run_id, worker.clock.now(), status, reason=reason)
         instance = worker.instances.get(run_id)
         started = worker.open.get(run_id)
         if instance is not None:
-            self.close_run(instance.started, end, [end])
+            self.close_run(instance.started, end, [*because, end])
         elif started is not None:
-            self.close_run(started, end, [*worker.ensure_attached(run_id), end])
+            self.close_run(started, end, [*worker.ensure_attached(run_id), *because, end])
 
     def _time_out(self, run_id: str) -> None:
         self.impose_end(run_id, "timed out", "execution_timeout")

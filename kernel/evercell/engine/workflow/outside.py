@@ -105,15 +105,19 @@ def answer(
     worker: WorkflowWorker, run_id: str, value: Any, activity_id: str | None, by: str | None
 ) -> None:
     """Answer an approval; durable on return."""
-    target = worker.call(partial(worker.carrier.target, run_id)).result()
-    if activity_id is None:
-        activity_id = worker.call(partial(_only_approval, worker, target)).result()
+    target, activity_id = worker.call(partial(_asked, worker, run_id, activity_id)).result()
     approved = value is not False
     payload, view = None, None
     if not isinstance(value, bool):
         payload, view = commands.enclosed(worker.history, value, worker.live)
     told = commands.Answer(target, activity_id, approved, payload, view, by or commands.user())
     worker.receiver.receive(worker.new_activity_id(), told)
+
+
+def _asked(worker: WorkflowWorker, run_id: str, activity_id: str | None) -> tuple[str, str]:
+    """The run, and its approval: the only one, unless `activity_id` says which."""
+    target = worker.carrier.target(run_id)
+    return target, activity_id or _only_approval(worker, target)
 
 
 def _only_approval(worker: WorkflowWorker, run_id: str) -> str:

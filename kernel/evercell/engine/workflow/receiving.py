@@ -40,6 +40,8 @@ class WorkflowReceiver:
     def _receive(self, command_id: str, command: commands.Command) -> None:
         run_id = command.run_id
         if not self._worker.knows(run_id):
+            if self._worker.history.workflows.message(command_id) is not None:
+                return  # it ended the run
             raise WorkflowClosedError(f"run {run_id} is closed: nothing can reach it any more.")
         if command_id in self._taken(run_id):
             return
@@ -53,9 +55,11 @@ class WorkflowReceiver:
                 event = e.CancelRequested(run_id, now, command_id, None, reason, by)
                 self._worker.carrier.record_message(run_id, event)
             case commands.Terminate(reason=reason):
-                self._worker.carrier.impose_end(run_id, "terminated", reason)
+                received = self._received(command_id, "terminate", None, command)
+                self._worker.carrier.impose_end(run_id, "terminated", reason, received)
             case commands.CancelActivity() | commands.RetryNow() | commands.Skip():
                 self._step(command_id, command)
+                self._take(command_id, run_id)
             case _:
                 raise UsageError(f"a workflow takes no {type(command).__name__}.")
 
@@ -67,6 +71,11 @@ class WorkflowReceiver:
         events = self._worker.history.workflows.events([run_id])[run_id]
         ids = (getattr(event, name, "") for event in events for name in ("signal_id", "command_id"))
         return set(ids)
+
+    def _take(self, command_id: str, run_id: str) -> None:
+        instance = self._worker.instances.get(run_id)
+        if instance is not None:
+            instance.messages.taken.add(command_id)
 
     def _signal(self, command_id: str, command: commands.Signal) -> None:
         worker, run_id = self._worker, command.run_id
@@ -99,8 +108,7 @@ class WorkflowReceiver:
             run_id, worker.clock.now(), command.activity_id, command.approved, payload,
             command.view, command.by, command_id,
         )  # fmt: skip
-        if instance is not None:
-            instance.messages.taken.add(command_id)
+        self._take(command_id, run_id)
         worker.record_input(run_id, event)
 
     def _step(
@@ -115,23 +123,34 @@ class WorkflowReceiver:
             result = self._opened(command.value)
             reason = f"skipped by {command.by}" if command.by else "skipped"
 
+            skipped = self._received(command_id, "skip", activity_id, command)
+
             def complete(attempt: int) -> None:
                 done = e.StepCompleted(
                     run_id, now, activity_id, attempt, result, command.view, reason=reason
                 )
-                worker.record_input(run_id, done)
+                worker.record_input(run_id, skipped, done)
 
             control.skip(result, complete)
             return
-        kind: e.CommandKind = "retry now"
         if isinstance(command, commands.CancelActivity):
             event: Event = e.CancelRequested(
                 run_id, now, command_id, activity_id, command.reason, command.by
             )
             control.cancel(command.reason or "canceled", lambda: worker.append([event]))
         else:
-            received = e.CommandReceived(run_id, now, command_id, kind, activity_id, command.by)
+            received = self._received(command_id, "retry now", activity_id, command)
             control.retry_now(lambda: worker.append([received]))
+
+    def _received(
+        self,
+        command_id: str,
+        kind: e.CommandKind,
+        activity_id: str | None,
+        command: commands.RetryNow | commands.Skip | commands.Terminate,
+    ) -> Event:
+        now = self._worker.clock.now()
+        return e.CommandReceived(command.run_id, now, command_id, kind, activity_id, command.by)
 
     def _opened(self, payload: Payload) -> Payload:
         return commands.opened(self._worker.history, payload)
