@@ -9,7 +9,7 @@ import pytest
 from conformance_kit import LIMIT, edit, error_of, settle
 
 from evercell import step, workflow
-from evercell.errors import HistoryLockedError, WorkflowBlockedError
+from evercell.errors import HistoryLockedError, HistoryWriteError, WorkflowBlockedError
 from evercell.history.workflows import WorkflowHistory
 
 if TYPE_CHECKING:
@@ -117,3 +117,33 @@ def test_a_definition_whose_runs_could_not_be_read_is_asked_again(
     edit(world, flow)
     handle.signal("word", "heard")
     assert handle.result(LIMIT) == "heard"
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_at_most_once_begins_once_there_is_room(
+    world: WorkflowEnvironment, monkeypatch: pytest.MonkeyPatch, *, asynchronous: bool
+) -> None:
+    """Its start could not be made durable, so its body was not called: nothing is in doubt."""
+    calls: list[int] = []
+
+    @step(at_most_once=True, version=1)
+    def pay(amount: int) -> str:
+        calls.append(amount)
+        return "paid"
+
+    @step(at_most_once=True, version=1)
+    async def pay_later(amount: int) -> str:
+        return pay.__wrapped__(amount)
+
+    @workflow(name="pays")
+    async def flow() -> str:
+        return await (pay_later if asynchronous else pay)(5)
+
+    name = "commit_async" if asynchronous else "commit"
+    refused = HistoryWriteError("no room")
+    monkeypatch.setattr(world.history, name, once(refused, getattr(world.history, name)))
+    handle = flow.start()
+    with suppress(HistoryWriteError):
+        handle.result(LIMIT)
+    assert handle.result(LIMIT) == "paid"
+    assert calls == [5]

@@ -13,6 +13,7 @@ from evercell.engine.retry import RetryPolicy
 from evercell.engine.scope import current_scope
 from evercell.engine.step import step
 from evercell.errors import (
+    HistoryWriteError,
     InDoubtError,
     NotStorableError,
     StepFailedError,
@@ -168,6 +169,43 @@ def test_at_most_once_is_durable_before_the_body(kernel: Kernel) -> None:
     with kernel.cell():
         pay(5)
     assert seen == [1]
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+@pytest.mark.parametrize("why", [HistoryWriteError("no room"), KeyboardInterrupt()])
+def test_at_most_once_whose_start_was_not_waited_for_is_not_in_doubt(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch, *, asynchronous: bool, why: BaseException
+) -> None:
+    @step(at_most_once=True, version=1)
+    def pay(amount: int) -> str:
+        calls.append(amount)
+        return "paid"
+
+    @step(at_most_once=True, version=1, name="pay")
+    async def pay_later(amount: int) -> str:
+        return pay.__wrapped__(amount)
+
+    def called() -> str:
+        return asyncio.run(pay_later(5)) if asynchronous else pay(5)
+
+    def refuse(*_events: object) -> None:
+        raise why
+
+    def cut_off() -> None:
+        with kernel.cell() as scope, monkeypatch.context() as patch:
+            patch.setattr(scope.history, "commit_async" if asynchronous else "commit", refuse)
+            called()
+
+    with pytest.raises(type(why)):
+        cut_off()
+    assert calls == []
+    with kernel.cell(resuming=True):
+        assert called() == "paid"
+    assert calls == [5]
+    assert kernel.query("SELECT attempt, status FROM attempts ORDER BY attempt") == [
+        (1, "failed"),
+        (2, "completed"),
+    ]
 
 
 def test_a_started_step_of_a_dead_process_is_in_doubt_and_runs_again(kernel: Kernel) -> None:

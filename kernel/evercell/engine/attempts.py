@@ -17,6 +17,7 @@ sees is the round-tripped value, so that the first run equals the replay.
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
@@ -35,7 +36,7 @@ from evercell.engine.body import (
 from evercell.engine.control import Canceled, Skipped
 from evercell.engine.retry import Retry, next_attempt
 from evercell.engine.usage import usage_of
-from evercell.errors import StepCanceledError, StepTimeoutError
+from evercell.errors import HistoryWriteError, StepCanceledError, StepTimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
@@ -139,6 +140,10 @@ class Recorder(Protocol):
         """An attempt begins; what has to be durable before its body runs."""
         ...
 
+    def not_begun(self, attempt: int, why: BaseException) -> None:
+        """What had to be durable is not, or nobody waited for it: the body was not run."""
+        ...
+
     def completed(self, attempt: int, value: object, duration: int) -> Generator[Effect, Any, Any]:
         """The body returned; what the caller gets. Raises NotStorableError."""
         ...
@@ -175,6 +180,7 @@ class Attempts:
     options: StepOptions
     control: Control
     priority: int = 0
+    entered: bool = field(default=False, init=False)  # the latest attempt's body was called
     _begun: float = field(default=0.0, init=False)
 
     def run(self) -> Generator[Effect, Any, Any]:
@@ -205,10 +211,16 @@ class Attempts:
         ticket = None if options.gate is None else (yield from self._admit(options.gate, attempt))
         context = recorder.context(control, attempt, options.heartbeat_timeout)
         raised = None
+        self.entered = False
         try:
             if (begun := recorder.started(attempt)) is not None:
-                yield begun
+                try:
+                    yield begun
+                except (HistoryWriteError, KeyboardInterrupt, CancelledError) as why:
+                    recorder.not_begun(attempt, why)
+                    raise
             begin = monotonic()
+            self.entered = True
             try:
                 value = yield RunBody(context, self._limits())
             except Exception as error:  # noqa: BLE001 - whatever it is, it is recorded

@@ -48,6 +48,9 @@ class Unrecorded:
     def started(self, attempt: int) -> None:
         """Nothing."""
 
+    def not_begun(self, attempt: int, why: BaseException) -> None:
+        """Nothing."""
+
     def completed(self, attempt: int, value: object, duration: int) -> Generator[Effect, Any, Any]:
         """The value itself."""
         yield from ()

@@ -142,10 +142,13 @@ class Recorded:
             )
         else:
             event = AttemptStarted(scope.run_id, now, call.activity_id, scope.cell, attempt)
-        if self.once:
-            return Commit((event,))  # whether it was started must be known for certain
         scope.history.append(event)
-        return None
+        return Commit(()) if self.once else None  # whether it was started must be known for certain
+
+    def not_begun(self, attempt: int, why: BaseException) -> None:
+        """AttemptFailed: nothing is in doubt. It is queued behind the start, also in an outage."""
+        self._scope.history.commit_then((self._attempt_failed(attempt, why, 0.0),), _tell_nobody)
+        self._remember("retrying", attempt)
 
     def completed(self, attempt: int, value: object, duration: int) -> Generator[Effect, Any, Any]:
         """StepCompleted; the value as a replay gives it."""
@@ -216,16 +219,17 @@ class Recorded:
 
     def retried(self, attempt: int, error: Exception, delay: float) -> None:
         """AttemptFailed."""
+        self._scope.history.append(self._attempt_failed(attempt, error, delay))
+
+    def _attempt_failed(self, attempt: int, error: BaseException, delay: float) -> AttemptFailed:
         scope = self._scope
-        scope.history.append(
-            AttemptFailed(
-                run_id=scope.run_id,
-                at=self.clock.now(),
-                activity_id=self._call.activity_id,
-                attempt=attempt,
-                error=recorded_error(error, scope.history, scope.live, storable=False),
-                retry_delay=int(delay * _SECOND),
-            )
+        return AttemptFailed(
+            run_id=scope.run_id,
+            at=self.clock.now(),
+            activity_id=self._call.activity_id,
+            attempt=attempt,
+            error=recorded_error(error, scope.history, scope.live, storable=False),
+            retry_delay=int(delay * _SECOND),
         )
 
     def canceled(self, attempt: int, reason: str) -> None:
@@ -310,6 +314,10 @@ class Recorded:
                 error=error,
             )
         )
+
+
+def _tell_nobody(_failure: str | None) -> None:
+    """Who waits for what was started knows."""
 
 
 def _encode(value: object, live: dict[str, Any]) -> Encoded:

@@ -68,6 +68,9 @@ class _Recorded(Recorded):
             return super().started(attempt)
         return Commit(()) if self.once else None  # that it was asked for must be known for certain
 
+    def not_begun(self, attempt: int, why: BaseException) -> None:
+        pass  # the runner begins it once there is room
+
     def canceled(self, attempt: int, reason: str) -> None:
         pass
 

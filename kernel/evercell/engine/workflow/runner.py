@@ -225,7 +225,7 @@ class StepRunner:
         except (_HandedOn, asyncio.CancelledError):
             pass
         except Exception as end:  # noqa: BLE001 - who waits for the step is to know of it
-            self._end_otherwise(job, attempts.control.attempt, end)
+            self._end_otherwise(job, attempts, end)
         finally:
             self._tasks.pop(job.activity_id, None)
         if self._alone:
@@ -290,7 +290,7 @@ class StepRunner:
             except _HandedOn:
                 pass
             except Exception as ended:  # noqa: BLE001 - as above
-                self._end_otherwise(job, attempts.control.attempt, ended)
+                self._end_otherwise(job, attempts, ended)
         return alone
 
     # -- both -----------------------------------------------------------------------------------
@@ -310,11 +310,15 @@ class StepRunner:
             return False
         raise _HandedOn
 
-    def _end_otherwise(self, job: Job, attempt: int, end: Exception) -> None:
+    def _end_otherwise(self, job: Job, attempts: Attempts, end: Exception) -> None:
         """The step ended by an order: skipped, which is recorded, or cancelled; or the history
-        can't be written, and what came of the attempt is in doubt, as after a kill."""
+        can't be written, and what came of the attempt is in doubt, as after a kill, unless its body
+        was not called."""
         if isinstance(end, HistoryError):
-            self._worker.stalled(end.message, functools.partial(self._again, job, attempt))
+            again = functools.partial(
+                self._again, job, attempts.control.attempt, in_doubt=attempts.entered
+            )
+            self._worker.stalled(end.message, again)
         elif not isinstance(end, StepCanceledError):
             self._jobs.discard(job.activity_id)
             self._worker.broke(job.scope.run_id, end)
@@ -326,12 +330,13 @@ class StepRunner:
             )
             self._commit_one(job, (failed,))
 
-    def _again(self, job: Job, attempt: int) -> None:
+    def _again(self, job: Job, attempt: int, *, in_doubt: bool) -> None:
         """The history can be written again. For the worker's thread."""
         if job.activity_id not in self._jobs:
             return  # nobody wants it any more
-        job = msgspec.structs.replace(job, attempt=attempt + 1)
-        if job.work.step.at_most_once:
+        if in_doubt or attempt > 1:  # the first one's start is recorded by the run
+            job = msgspec.structs.replace(job, attempt=attempt + 1)
+        if in_doubt and job.work.step.at_most_once:
             self.refuse(job)
         else:
             self.start(job)
