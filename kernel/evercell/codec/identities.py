@@ -95,31 +95,33 @@ def walk(root: object, kinds: AbstractSet[type]) -> Met:
     level = [root]
     while level:
         found = gc.get_referents(*level)
-        met = list(map(type, found))
-        present = set(met)
+        present = set(map(type, found))
         if present.isdisjoint(wanted):
             break
         if not present <= wanted:
-            found = list(compress(found, map(wanted.__contains__, met)))
-        level, numbers = _take_new(found, seen)
+            found = list(compress(found, map(wanted.__contains__, map(type, found))))
+        level, numbers, seen = _take_new(found, seen)
         if not _WITHOUT_IDENTITY.isdisjoint(present & wanted):
             left_out += compress(numbers, map(_WITHOUT_IDENTITY.__contains__, map(type, level)))
     seen.difference_update(left_out)
     return Met(frozenset(seen), kinds=bool(kinds))
 
 
-def _take_new(found: list[Any], seen: set[int]) -> tuple[list[Any], Iterable[int]]:
-    """Those of `found` that are not in `seen`, each once, and their numbers, which are added."""
+def _take_new(found: list[Any], seen: set[int]) -> tuple[list[Any], Iterable[int], set[int]]:
+    """Those of `found` that are not in `seen`, each once, their numbers, and `seen` with these,
+    which is used up: the smaller set is added to the larger."""
     numbers = list(map(number_of, found))
     different = set(numbers)
-    if len(different) == len(found) and seen.isdisjoint(different):
-        seen |= different
-        return found, numbers
-    fresh = dict(zip(numbers, found, strict=True))
-    for number in seen & different:
-        del fresh[number]
-    seen |= different
-    return list(fresh.values()), fresh
+    fresh: dict[int, Any] | None = None
+    if len(different) < len(found) or not seen.isdisjoint(different):
+        fresh = dict(zip(numbers, found, strict=True))
+        for number in seen & different:
+            del fresh[number]
+    small, large = (seen, different) if len(seen) < len(different) else (different, seen)
+    large |= small
+    if fresh is None:
+        return found, numbers, large
+    return list(fresh.values()), fresh, large
 
 
 def look_at(
