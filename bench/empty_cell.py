@@ -67,7 +67,7 @@ LANES = (
 
 def measure(settings: Settings) -> Section:
     """Milliseconds: the median of a round's cells."""
-    cells = settings.choose(quick=15, full=30)
+    cells = settings.choose(quick=10, full=20)
     kernels: dict[str, Kernel] = {}
     with ExitStack() as stack:
 

@@ -1,6 +1,7 @@
 """The race: lanes measured in interleaved rounds, whatever a measurement is.
 
-    race(lanes, rounds, measure) -> a section: warm-up, then every lane once a round, order rotated
+    race(lanes, rounds, measure) -> a section: warm-up, then every lane once a round, order rotated,
+                                    as many rounds as the subject's share of the time allows
 
 A lane whose package is not installed, or that fails, stays in the table and says so.
 """
@@ -13,7 +14,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench.results import Line, Section, judge
-from bench.stats import rotated
+from bench.stats import another_round, rotated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,6 +38,8 @@ class Settings:
     quick: bool
     folder: Path  # temporary, on the disk that is measured
     say: Callable[[str], None]  # progress, for people
+    seconds: float  # that the subject should take, its preparations included
+    began: float = field(default_factory=perf_counter)
 
     def choose(self, quick: int, full: int) -> int:
         """The count for this mode."""
@@ -65,6 +68,7 @@ class Subject:
     unit: str
     baseline: str | None = None
     compare: Literal["ratio", "difference"] = "ratio"
+    least: int = 3  # rounds, whatever time they take
 
 
 def race(
@@ -76,14 +80,14 @@ def race(
     *,
     warm_up: bool = True,
 ) -> Section:
-    """Measure `lanes` in `rounds` rounds; `measure(lane, round)` returns a figure in the subject's
-    unit or raises LaneError."""
-    begin = perf_counter()
+    """Measure `lanes` in at most `rounds` rounds; `measure(lane, round)` returns a figure in the
+    subject's unit or raises LaneError."""
     figures: dict[str, list[float]] = {lane.label: [] for lane in lanes}
     problems = {
         lane.label: "not installed" for lane in lanes if lane.needs and not _installed(lane.needs)
     }
     for number in range(WARM_UP if warm_up else 0, rounds):
+        begin = perf_counter()
         for lane in rotated(lanes, max(number, 0)):
             if lane.label in problems:
                 continue
@@ -95,6 +99,10 @@ def race(
             else:
                 if number != WARM_UP:
                     figures[lane.label].append(figure)
+        now = perf_counter()
+        spent = now - settings.began
+        if not another_round(number + 1, subject.least, spent, settings.seconds, now - begin):
+            break
 
     def against(lane: Lane) -> list[float] | None:
         name = lane.baseline or subject.baseline
@@ -110,7 +118,7 @@ def race(
         subject.baseline,
         subject.compare,
         lines,
-        round(perf_counter() - begin, 1),
+        round(perf_counter() - settings.began, 1),
     )
 
 

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Spread", "Target", "differences", "ratios", "rotated", "spread", "steady"]
+__all__ = [
+    "Spread",
+    "Target",
+    "another_round",
+    "differences",
+    "ratios",
+    "rotated",
+    "spread",
+    "steady",
+]
 
 T = TypeVar("T")
 
@@ -73,6 +82,12 @@ def ratios(figures: Sequence[float], baseline: Sequence[float]) -> Spread:
 def differences(figures: Sequence[float], baseline: Sequence[float]) -> Spread:
     """How much more than the baseline a contender needs, compared round by round."""
     return spread([a - b for a, b in zip(figures, baseline, strict=True)])
+
+
+def another_round(done: int, least: int, spent: float, allowed: float, last: float) -> bool:
+    """Whether there is time for a round like the last one, which took `last` seconds; at least
+    `least` are made in any case."""
+    return done < least or spent + last <= allowed
 
 
 def rotated(items: Sequence[T], round_number: int) -> list[T]:

@@ -28,7 +28,9 @@ def show(report: Report, console: Console) -> None:
 
 
 def _table(section: Section) -> Table:
-    table = Table(title=section.title, title_justify="left", title_style="bold", expand=False)
+    rounds = max((len(line.rounds) for line in section.lines), default=0)
+    title = f"{section.title} ({rounds} rounds, {section.seconds:.0f} s)"
+    table = Table(title=title, title_justify="left", title_style="bold", expand=False)
     table.add_column("", no_wrap=True)
     table.add_column("value", justify="right", no_wrap=True)
     compares = any(line.ratio or line.difference for line in section.lines)

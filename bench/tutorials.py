@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from bench.results import Section
 
-SUBJECT = Subject("tutorials", "Real notebooks, all cells", "s", baseline="ipykernel")
+SUBJECT = Subject("tutorials", "Real notebooks, all cells", "s", baseline="ipykernel", least=2)
 QUICK = ("networkx: plot_subgraphs", "xarray: groupby")
 # Those in which no cell fails, for a failed cell ends a measurement.
 FULL = (

@@ -115,7 +115,7 @@ def _ask(client: Any, code: str) -> Any:
 def measure(settings: Settings) -> Section:
     """Per cent of a core, seconds, milliseconds."""
     began = time.perf_counter()
-    rounds, seconds = settings.choose(quick=3, full=7), settings.choose(quick=2, full=4)
+    rounds, seconds = settings.choose(quick=3, full=5), settings.choose(quick=2, full=4)
     settings.say("widget: kernel")
     lines = [
         judge(COST, "%", _costs(rounds, seconds), baseline=None, target=Target(1, "value", "%"),

@@ -67,6 +67,8 @@ class Contender:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._folded: History | None = None
+        self._rates: dict[int, dict[bool, float]] = {}  # by round: events a second, of CPU or not
+        self._live: dict[int, dict[str, float]] = {}  # by round: what was seen while recording
 
     def prepare(self, events: int) -> float:
         """Seconds to record a journal of so many events that nobody has folded."""
@@ -78,16 +80,18 @@ class Contender:
         shutil.copytree(self._folder / "recorded", self._folder / "prepared")
         return perf_counter() - begin
 
-    def fold(self, events: int, *, cpu: bool) -> float:
-        """Events a second, of the wall's time or of the processors'."""
-        place = self._folder / "folded"
-        shutil.rmtree(place, ignore_errors=True)
-        shutil.copytree(self._folder / "prepared", place)
-        clock = process_time if cpu else perf_counter
-        self._folded = History(place)
-        begin = clock()
-        self._folded.fold()
-        return events / (clock() - begin)
+    def fold(self, events: int, number: int, *, cpu: bool) -> float:
+        """Events a second, of the wall's time or of the processors', in this round."""
+        if number not in self._rates:
+            place = self._folder / "folded"
+            shutil.rmtree(place, ignore_errors=True)
+            shutil.copytree(self._folder / "prepared", place)
+            self._folded = History(place)
+            begin, spent = perf_counter(), process_time()
+            self._folded.fold()
+            wall, processors = perf_counter() - begin, process_time() - spent
+            self._rates[number] = {False: events / wall, True: events / processors}
+        return self._rates[number][cpu]
 
     def query(self, of: str) -> float:
         """Milliseconds for an aggregate over all events, in an open connection."""
@@ -102,13 +106,18 @@ class Contender:
         """Bytes of an event in `history.duckdb`."""
         return (self._folder / "folded" / "history.duckdb").stat().st_size / events
 
-    def held(self, rate: int, seconds: int) -> float:
+    def held(self, rate: int, seconds: int, number: int) -> float:
         """Per cent of the time that the database file is held, while steps are recorded."""
-        return self._recording(rate, seconds)["held"]
+        return self._seen(rate, seconds, number)["held"]
 
-    def age(self, rate: int, seconds: int) -> float:
+    def age(self, rate: int, seconds: int, number: int) -> float:
         """How old the newest event is that another process sees, at the worst, in seconds."""
-        return self._recording(rate, seconds)["age"]
+        return self._seen(rate, seconds, number)["age"]
+
+    def _seen(self, rate: int, seconds: int, number: int) -> dict[str, float]:
+        if number not in self._live:
+            self._live[number] = self._recording(rate, seconds)
+        return self._live[number]
 
     def _recording(self, rate: int, seconds: int) -> dict[str, float]:
         """Record `rate` steps a second, another process reading all the time."""

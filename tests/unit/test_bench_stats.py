@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from bench.stats import Spread, Target, differences, ratios, rotated, spread, steady
+from bench.stats import (
+    Spread,
+    Target,
+    another_round,
+    differences,
+    ratios,
+    rotated,
+    spread,
+    steady,
+)
 
 
 def test_spread_is_median_and_quartiles() -> None:
@@ -66,3 +75,9 @@ def test_target_reads_as_it_judges(target: Target, text: str, good: float, bad: 
     assert str(target) == text
     assert target.met(good)
     assert not target.met(bad)
+
+
+def test_rounds_end_where_the_next_would_take_too_long() -> None:
+    assert another_round(3, 3, spent=60, allowed=100, last=40)
+    assert not another_round(3, 3, spent=61, allowed=100, last=40)
+    assert another_round(2, 3, spent=500, allowed=100, last=250)  # fewer tell nothing
