@@ -131,7 +131,7 @@ class Scope:
         its result, where its user runs the cell again. Raises NotStorableError for arguments
         without identity."""
         reached = self._versions.get(step.function_version)
-        if reached is None or not reached.holds():
+        if reached is None or (reached.references and not reached.holds()):
             reached = step.function_version.compute(self.data_version)
             self._versions[step.function_version] = reached
         key = canonical.call_digest(reached.version, arguments, self.live)
@@ -144,8 +144,12 @@ class Scope:
         entered: Answered | Raised | Call
         if usual is not None:  # what deciding would come to: a replay is here a million times
             activity_id, data = usual
-            self._report(activity_id)
+            self._answered.append(activity_id)
+            if len(self._answered) >= _FLUSH_ANSWERED:
+                self.flush()
             entered = Answered(values.decode("json", data, self.live))
+            if again is None:
+                return entered
         else:
             entered = self._decided(step, record, key, ordinal, reached.version)
         if again is None or self.resuming or not isinstance(entered, Answered):

@@ -206,10 +206,11 @@ class Step(Generic[P, R]):
         plain = len(args) == self._arity and not kwargs  # as most calls are: one call less
         arguments = args if plain else self.normal_form(args, kwargs)
         entered = scope.enter(self, arguments)
+        if isinstance(entered, Answered) and entered.changed is None:  # a million times
+            return entered
         match entered:
             case Answered(value, changed, version):
-                if changed is None:
-                    return entered
+                assert changed is not None  # noqa: S101 - see above
                 return Answering(
                     scope, self.name, version, arguments, value, changed, self.is_async
                 )
