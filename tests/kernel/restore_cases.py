@@ -55,6 +55,11 @@ STATE = {
         "(xr.get_options()['display_style'],"
         " get_ipython().display_formatter.formatters['text/plain'](sqrt(2)))",
     ),
+    "nan": Case(
+        ("nans={np.nan:1}; nan_=float('nan')", "nan_in=[nan_]; nan_at=[np.nan, np.nan]"),
+        "RR",
+        "(nans[np.nan], np.nan in nan_at, len(set(nan_at)), nan_ in nan_in)",
+    ),
     "alias": Case(
         ("a1=[1]; a2={'k':a1}", "a3=a1", "a3.append(2)", "a2['k'].append(3)"),
         "RRRR",

@@ -81,7 +81,8 @@ def observe(values: Mapping[str, object], live: dict[str, Any]) -> Observation:
     """Look at a group of variables without touching them."""
     if len(values) == 1:
         ((_, value),) = values.items()
-        if type(value) in SCALARS:
+        # A NaN is told by its identity, which variables can share.
+        if type(value) in SCALARS and value == value:  # noqa: PLR0124
             return _scalar(values)
     # Names of their own: whether a value holds the very string that is its name, says nothing.
     content = {f"{name[:1]}{name[1:]}": values[name] for name in sorted(values)}

@@ -12,6 +12,7 @@ What differs from cloudpickle, and why:
 - Closure cells are objects: two functions that share one go on sharing it.
 - A numpy view is a view of its base again.
 - What would come back as something else (an open file, a memoryview, a weak reference) is refused.
+- A NaN is the same object again: see nans.py.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import sys
 import types
 import typing
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,8 @@ from evercell.codec.blame import full_name, summary, why_not_pickled
 from evercell.codec.buffers import own_memory
 from evercell.codec.code import Positions, marshal_code, positions_of
 from evercell.codec.definitions import check_class, function_state, importable
-from evercell.codec.identities import Met, is_plain, look_at, walk
+from evercell.codec.identities import Met, is_plain, look_at, number_of, walk
+from evercell.codec.nans import NanIds, holds_nan
 from evercell.codec.reducers import (
     REDUCERS,
     REFUSED,
@@ -116,6 +118,23 @@ def dump(
 ) -> Dumped:
     """Pickle `value`. `own` holds the variables that are being stored themselves: their functions
     and classes are written by definition. Raises NotStorableError."""
+    make = pickler or Pickler
+    found = _write(make, value, live, own, out_of_band=out_of_band)
+    # Pickle writes floats by value, and asking for each object which one it is would take longer
+    # than writing it. So this is done a second time where it matters.
+    if make is Pickler and holds_nan(found.main):
+        return _write(NanPickler, value, live, own, out_of_band=out_of_band)
+    return found
+
+
+def _write(
+    make: Callable[..., Pickler],
+    value: object,
+    live: dict[str, Any],
+    own: Mapping[str, object],
+    *,
+    out_of_band: bool,
+) -> Dumped:
     buffers: list[memoryview] = []
 
     def beside(buffer: pickle.PickleBuffer) -> bool:
@@ -126,7 +145,7 @@ def dump(
         return False
 
     file = io.BytesIO()
-    writer = (pickler or Pickler)(file, live, own, beside if out_of_band else None)
+    writer = make(file, live, own, beside if out_of_band else None)
     try:
         # Each look of the collector at a million objects costs as much as pickling them.
         with _uncollected():
@@ -353,3 +372,19 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             # No tracking of classes: a tracked one gets its recorded state again with every load.
             arguments = (*arguments[:3], arguments[3] | extra, None, None)
         return (maker, arguments, (attributes, state[1]), *rest)
+
+
+class NanPickler(Pickler):
+    """Writes a value that holds NaNs."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._nans = NanIds()
+
+    def persistent_id(self, obj: Any) -> Any:
+        return self._nans.of(obj) if type(obj) is float and obj != obj else None  # noqa: PLR0124 - NaN
+
+    def met(self, value: object) -> Met:
+        """Also the NaNs, which variables may share as they share lists."""
+        met, nans = super().met(value), self._nans.own
+        return replace(met, ids=met.ids.union(map(number_of, nans)), pins=(*met.pins, *nans))

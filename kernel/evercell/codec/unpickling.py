@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from evercell.codec import rebuild
 from evercell.codec.code import unmarshal_code
+from evercell.codec.nans import NanObjects
 from evercell.errors import RestoreError
 
 if TYPE_CHECKING:
@@ -37,6 +38,10 @@ class Unpickler(pickle.Unpickler):
         self._live = live
         self._positions = positions
         self._resolve = resolve or self._live_name
+        self._nans = NanObjects()
+
+    def persistent_load(self, pid: Any) -> Any:
+        return self._nans.of(pid)
 
     def find_class(self, module: str, name: str) -> Any:
         if module == rebuild.__name__:
