@@ -74,7 +74,7 @@ CALLS: dict[str, tuple[Callable[[], Any], str, str]] = {
     "uuid4": (uuid.uuid4, "uuid.uuid4", "workflow.uuid4"),
     "open": (lambda: Path(__file__).open(), "open", "@step"),  # noqa: SIM115
     "read": (Path(__file__).read_text, "open", "@step"),
-    "listdir": (lambda: list(Path().iterdir()), "os.listdir", "@step"),
+    "listdir": (os.listdir, "os.listdir", "@step"),
     "thread": (lambda: threading.Thread(target=len).start(), "thread", "@step"),
     "pool": (lambda: ThreadPoolExecutor().submit(len), "ThreadPoolExecutor", "@step"),
     "socket": (lambda: socket.create_connection(("127.0.0.1", 9)), "socket", "@step"),

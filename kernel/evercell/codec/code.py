@@ -13,10 +13,19 @@ import re
 import tempfile
 from functools import lru_cache
 from types import CodeType
+from typing import Any
 
 from blake3 import blake3
 
-__all__ = ["Positions", "code_digest", "marshal_code", "positions_of", "unmarshal_code"]
+__all__ = [
+    "Positions",
+    "code_constant",
+    "code_digest",
+    "marshal_code",
+    "plain_constant",
+    "positions_of",
+    "unmarshal_code",
+]
 
 # (file name, first line, line table, positions of the nested code objects in constant order)
 Positions = tuple[str, int, bytes, tuple["Positions", ...]]
@@ -60,8 +69,31 @@ def _strip(code: CodeType) -> CodeType:
         co_filename="",
         co_firstlineno=1,
         co_linetable=b"",
-        co_consts=tuple(_strip(c) if type(c) is CodeType else c for c in code.co_consts),
+        co_consts=tuple(
+            _strip(c) if type(c) is CodeType else plain_constant(c) for c in code.co_consts
+        ),
     )
+
+
+def plain_constant(constant: Any) -> Any:
+    """A constant as marshal's version 2 can write it: it knows no slices, which CPython 3.14 makes
+    constants of. They become tuples that begin with an Ellipsis, and those that do so, others."""
+    if type(constant) is slice:
+        return (..., "slice", constant.start, constant.stop, constant.step)
+    if type(constant) is tuple:
+        inner = tuple(map(plain_constant, constant))
+        return (..., "tuple", inner) if inner and inner[0] is ... else inner
+    return constant
+
+
+def code_constant(plain: Any) -> Any:
+    """What `plain_constant` was given."""
+    if type(plain) is not tuple:
+        return plain
+    if plain and plain[0] is ...:
+        _, kind, *rest = plain
+        return slice(*rest) if kind == "slice" else tuple(map(code_constant, rest[0]))
+    return tuple(map(code_constant, plain))
 
 
 def _place(code: CodeType, positions: Positions) -> CodeType:
@@ -74,6 +106,7 @@ def _place(code: CodeType, positions: Positions) -> CodeType:
         co_firstlineno=line,
         co_linetable=table,
         co_consts=tuple(
-            _place(c, next(inner)) if type(c) is CodeType else c for c in code.co_consts
+            _place(c, next(inner)) if type(c) is CodeType else code_constant(c)
+            for c in code.co_consts
         ),
     )
