@@ -45,20 +45,21 @@ def pack_frame(batch: int, events: Sequence[bytes], salt: int, seal: blake3 | No
     parts[0::2] = [_LENGTH.pack(len(event)) for event in events]
     parts[1::2] = events
     body = b"".join(parts)
-    tag = _NO_TAG if seal is None else _tag(batch, body, seal)
-    checksum = _checksum(batch, tag, body, salt)
-    return _HEADER.pack(MAGIC, len(body), batch, checksum, tag) + body
+    numbers = _NUMBERS.pack(len(body), batch)
+    tag = _NO_TAG if seal is None else _tag(numbers, body, seal)
+    checksum = _checksum(numbers, tag, body, salt)
+    return b"".join((_HEADER.pack(MAGIC, len(body), batch, checksum, tag), body))
 
 
-def _tag(batch: int, body: bytes | memoryview, seal: blake3) -> bytes:
+def _tag(numbers: bytes, body: bytes | memoryview, seal: blake3) -> bytes:
     hasher = seal.copy()
-    hasher.update(_NUMBERS.pack(len(body), batch))
+    hasher.update(numbers)
     hasher.update(body)
     return hasher.digest(TAG_SIZE)
 
 
-def _checksum(batch: int, tag: bytes, body: bytes | memoryview, salt: int) -> int:
-    return zlib.crc32(body, zlib.crc32(_NUMBERS.pack(len(body), batch) + tag, salt))
+def _checksum(numbers: bytes, tag: bytes, body: bytes | memoryview, salt: int) -> int:
+    return zlib.crc32(body, zlib.crc32(numbers + tag, salt))
 
 
 class Frame(NamedTuple):
@@ -75,7 +76,9 @@ class Frame(NamedTuple):
 
     def holds(self, seal: blake3 | None) -> bool:
         """Whether it was written under the key of `seal`; without one, nobody asks."""
-        return seal is None or self.tag == _tag(self.batch, self.body, seal)
+        if seal is None:
+            return True
+        return self.tag == _tag(_NUMBERS.pack(len(self.body), self.batch), self.body, seal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +139,7 @@ def _frame_at(view: memoryview, offset: int, salt: int) -> Frame | None:
     body = view[offset + FRAME_OVERHEAD : offset + FRAME_OVERHEAD + length]
     if magic != MAGIC or len(body) != length:
         return None
-    if _checksum(batch, tag, body, salt) != checksum:
+    if _checksum(_NUMBERS.pack(length, batch), tag, body, salt) != checksum:
         return None
     return Frame(batch, body, tag)
 

@@ -172,17 +172,19 @@ class Journal:
             self._submit(())
 
     def _submit(self, events: Sequence[bytes]) -> None:
-        waiter = Blocked()
         entry = Entry(events, None)
+        waiter: Blocked | None = None
         last: Entry | None = None  # what is waited for
         interrupted: KeyboardInterrupt | None = None
         tried = False
-        while not waiter.done:
+        while waiter is None or not waiter.done:
             try:
                 if not tried:
                     tried = True
                     if self._write_alone(entry):
                         break
+                if waiter is None:
+                    waiter = Blocked()
                 if last is None:
                     last = Entry((), waiter) if entry.queued else entry
                     last.waiter = waiter
@@ -194,7 +196,7 @@ class Journal:
                 interrupted = interrupt
         if interrupted is not None:
             raise interrupted
-        if waiter.failure is not None:
+        if waiter is not None and waiter.failure is not None:
             raise HistoryWriteError(waiter.failure)
 
     def _write_alone(self, entry: Entry) -> bool:

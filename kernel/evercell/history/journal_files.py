@@ -74,7 +74,7 @@ class JournalFiles:
         if segment is None or not segment.fits(length):
             segment = self._segment = self._next_segment(length)
             self._seal = segment.header.seal(self._key)
-        frame = pack_frame(self._number + 1, events, segment.header.salt, self._seal)
+        frame = pack_frame(self._number + 1, events, segment.salt, self._seal)
         end = segment.offset + length
         failpoints.reach("append")
         begin = monotonic()

@@ -98,6 +98,7 @@ class SegmentWriter:
         create_file(self.path, _pack_header(header), zeros, temporary=f".{self.path.name}.new")
         self._fd = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC)
         self._size = size
+        self.salt = header.salt
         self.offset = HEADER_SIZE  # where the next frame goes; moved on by who knows its number
 
     def fits(self, length: int) -> bool:
