@@ -11,6 +11,8 @@
                             │                        └─ GiveUp ─────────> failed
                             └─ an order came (control.py) ──────────────> canceled | skipped
 
+A call without limits goes the way at the top without these effects (straight.py).
+
 The order is append, then act: the result is durable before the caller sees it, and what the caller
 sees is the round-tripped value, so that the first run equals the replay.
 """
@@ -18,7 +20,7 @@ sees is the round-tripped value, so that the first run equals the replay.
 from __future__ import annotations
 
 from asyncio import CancelledError
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 import msgspec
@@ -54,6 +56,7 @@ __all__ = [
     "Attempts",
     "Commit",
     "Effect",
+    "Ended",
     "Recorder",
     "RunBody",
     "StepOptions",
@@ -75,6 +78,11 @@ class StepOptions:
     schedule_to_start_timeout: float | None = None
     heartbeat_timeout: float | None = None
     gate: Gate | None = None
+
+    @property
+    def limitless(self) -> bool:
+        """Whether neither time nor place limits its attempts."""
+        return self.gate is None and not self.limits_attempts
 
     @property
     def limits_attempts(self) -> bool:
@@ -167,12 +175,20 @@ class Recorder(Protocol):
         ...
 
 
+class Ended(msgspec.Struct, frozen=True):
+    """How the body of an attempt ended."""
+
+    context: AttemptContext
+    duration: int  # nanoseconds
+    value: Any
+    raised: Exception | None
+
+
 class _Done(msgspec.Struct, frozen=True):
     value: Any
 
 
-@dataclass(slots=True)
-class Attempts:
+class Attempts(msgspec.Struct):
     """The life of one durable call whose body has to run."""
 
     name: str
@@ -180,23 +196,28 @@ class Attempts:
     options: StepOptions
     control: Control
     priority: int = 0
-    entered: bool = field(default=False, init=False)  # the latest attempt's body was called
-    _begun: float = field(default=0.0, init=False)
+    entered: bool = False  # the latest attempt's body was called
+    begun: float = 0.0
 
-    def run(self) -> Generator[Effect, Any, Any]:
-        """Yield effects until the step has a result; return it or raise its final error."""
+    def run(self, ended: Ended | None = None) -> Generator[Effect, Any, Any]:
+        """Yield effects until the step has a result; return it or raise its final error. `ended`:
+        how the body of the first attempt did, which has run already."""
         __tracebackhide__ = True
         recorder, control = self.recorder, self.control
-        self._begun = recorder.clock.monotonic()
-        recorder.open(control)
+        if ended is None:
+            self.begun = recorder.clock.monotonic()
+            recorder.open(control)
         try:
             tried = 0
             while True:
                 control.attempt = recorder.first + tried
                 tried += 1
-                outcome = yield from self._attempt(control.attempt, tried)
+                if ended is None:
+                    ended = yield from self._attempt(control.attempt)
+                outcome = yield from self._settle(ended, tried)
                 if isinstance(outcome, _Done):
                     return outcome.value
+                ended = None
                 yield Wait(outcome.delay)
                 if control.order is not None:
                     return self._obey(control.attempt, control.order)
@@ -204,13 +225,13 @@ class Attempts:
             control.close()
             recorder.close(control)
 
-    def _attempt(self, attempt: int, tried: int) -> Generator[Effect, Any, _Done | Retry]:
+    def _attempt(self, attempt: int) -> Generator[Effect, Any, Ended]:
         __tracebackhide__ = True
         recorder, control = self.recorder, self.control
         options, monotonic = self.options, recorder.clock.monotonic
         ticket = None if options.gate is None else (yield from self._admit(options.gate, attempt))
         context = recorder.context(control, attempt, options.heartbeat_timeout)
-        raised = None
+        value, raised = None, None
         self.entered = False
         try:
             if (begun := recorder.started(attempt)) is not None:
@@ -226,20 +247,26 @@ class Attempts:
             except Exception as error:  # noqa: BLE001 - whatever it is, it is recorded
                 raised = error
             except BaseException as stop:
-                self._stopped(context, stop)
+                self.stopped(context, stop)
                 raise
             context.close(flush=raised is not None)
         finally:
             if ticket is not None and options.gate is not None:
                 options.gate.leave(ticket)
-        duration = int((monotonic() - begin) * _SECOND)
-        if raised is not None:
-            return (yield from self._after(raised, attempt, tried, duration))
+        return Ended(context, int((monotonic() - begin) * _SECOND), value, raised)
+
+    def _settle(self, ended: Ended, tried: int) -> Generator[Effect, Any, _Done | Retry]:
+        """What follows the body's end."""
+        __tracebackhide__ = True
+        recorder, control, context = self.recorder, self.control, ended.context
+        attempt, value = context.attempt, ended.value
+        if ended.raised is not None:
+            return (yield from self._after(ended.raised, attempt, tried, ended.duration))
         if isinstance(order := control.close(), Skipped):
             return _Done(recorder.skipped(attempt, order.result))
         if not context.reported and (usage := usage_of(value)):
             context.book.usage(attempt, usage)
-        return _Done((yield from recorder.completed(attempt, value, duration)))
+        return _Done((yield from recorder.completed(attempt, value, ended.duration)))
 
     def _limits(self) -> TimeLimits:
         options = self.options
@@ -249,7 +276,7 @@ class Attempts:
             options.start_to_close_timeout, self._remaining(), options.heartbeat_timeout
         )
 
-    def _stopped(self, context: AttemptContext, stop: BaseException) -> None:
+    def stopped(self, context: AttemptContext, stop: BaseException) -> None:
         """The body was cancelled or interrupted from outside."""
         context.close(flush=True)
         if isinstance(order := self.control.close(), Skipped):
@@ -305,7 +332,7 @@ class Attempts:
         limit = self.options.schedule_to_close_timeout
         if limit is None:
             return None
-        return limit - (self.recorder.clock.monotonic() - self._begun)
+        return limit - (self.recorder.clock.monotonic() - self.begun)
 
     def _start_limit(self) -> tuple[float, TimeoutKind] | None:
         limits: list[tuple[float, TimeoutKind]] = []
@@ -316,11 +343,16 @@ class Attempts:
         return min(limits, default=None)
 
 
-def drive(attempts: Attempts, body: Callable[[], Any], commit: Callable[..., None]) -> Any:
-    """Perform a sync step's effects on the calling thread."""
+def drive(
+    attempts: Attempts,
+    body: Callable[[], Any],
+    commit: Callable[..., None],
+    ended: Ended | None = None,
+) -> Any:
+    """Perform a sync step's effects on the calling thread; `ended` as in `Attempts.run`."""
     __tracebackhide__ = True
     control, clock = attempts.control, attempts.recorder.clock
-    steps = attempts.run()
+    steps = attempts.run(ended)
     try:
         effect = next(steps)
         while True:
@@ -347,11 +379,12 @@ async def drive_async(
     attempts: Attempts,
     body: Callable[[], Awaitable[Any]],
     commit: Callable[..., Awaitable[None]],
+    ended: Ended | None = None,
 ) -> Any:
-    """Perform an async step's effects on the running event loop."""
+    """Perform an async step's effects on the running event loop; `ended` as in `Attempts.run`."""
     __tracebackhide__ = True
     control, clock = attempts.control, attempts.recorder.clock
-    steps = attempts.run()
+    steps = attempts.run(ended)
     try:
         effect = next(steps)
         while True:

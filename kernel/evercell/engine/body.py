@@ -142,7 +142,7 @@ def call(body: Callable[[], Any], limits: TimeLimits, context: AttemptContext) -
     """Run `body` within `limits`. Raises StepTimeoutError, Interrupted."""
     __tracebackhide__ = True
     with _Attempt(context):
-        if limits == UNLIMITED:
+        if limits is UNLIMITED:
             return body()
         return _supervise(body, limits, context)
 
@@ -269,7 +269,7 @@ async def call_async(
     """Await `body()` within `limits`. Raises StepTimeoutError, Interrupted."""
     __tracebackhide__ = True
     block = Interruptible(context.control)
-    watch = None if limits == UNLIMITED else _Watch(limits, context, block)
+    watch = None if limits is UNLIMITED else _Watch(limits, context, block)
     with _Attempt(context):
         try:
             with block:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+import msgspec
+
 from evercell.codec import values
 from evercell.engine import clear
 from evercell.engine.attempts import Commit
@@ -17,6 +19,7 @@ from evercell.events import (
     ErrorInfo,
     Event,
     HeartbeatRecorded,
+    Payload,
     StepCanceled,
     StepCompleted,
     StepFailed,
@@ -35,10 +38,9 @@ if TYPE_CHECKING:
     from evercell.engine.control import Control
     from evercell.engine.scope import Call
     from evercell.engine.usage import Usage
-    from evercell.events import Payload
     from evercell.history import History, StepStatus
 
-__all__ = ["Recorded", "StepScope"]
+__all__ = ["Recorded", "StepScope", "Stored"]
 
 _SECOND = 1_000_000_000
 
@@ -69,6 +71,13 @@ class StepScope(Protocol):
     def exception(self, name: str, error: ErrorInfo) -> BaseException:
         """The exception that a recorded failure raises."""
         ...
+
+
+class Stored(msgspec.Struct):
+    """A result that is stored, and what it was encoded to, until that is given up."""
+
+    payload: Payload
+    encoded: Encoded | None
 
 
 class Recorded:
@@ -152,9 +161,8 @@ class Recorded:
 
     def completed(self, attempt: int, value: object, duration: int) -> Generator[Effect, Any, Any]:
         """StepCompleted; the value as a replay gives it."""
-        scope = self._scope
         try:
-            encoded = _encode(value, scope.live)
+            encoded = _encode(value, self._scope.live)
             if self._watched is not None:
                 encoded = self._watched.with_changes(encoded)
         except NotStorableError as why:
@@ -164,24 +172,40 @@ class Recorded:
             )
             raise (yield from self.failed(attempt, error, "not storable", duration)) from None
         try:
-            payload = scope.history.put(encoded.data, encoded.codec)
+            payload = self._scope.history.put(encoded.data, encoded.codec)
         except HistoryWriteError as no_room:
             payload = yield from self.put_later(encoded, no_room)
-        done = StepCompleted(
-            run_id=scope.run_id,
-            at=self.clock.now(),
-            activity_id=self._call.activity_id,
-            attempt=attempt,
-            result=payload,
-            view=clear.view(value, encoded, payload),
-            duration=duration,
-        )
-        yield Commit((done,))
-        self._remember("completed", attempt, result=payload)
-        if payload.data is None and encoded.codec == "parts":
+        stored = Stored(payload, encoded)
+        del encoded
+        yield Commit((self.completion(attempt, value, stored, duration),))
+        return self.give(attempt, stored)
+
+    def store(self, value: object) -> Stored:
+        """The value, stored, of a call whose arguments can't change. Raises NotStorableError,
+        HistoryWriteError."""
+        encoded = _encode(value, self._scope.live)
+        return Stored(self._scope.history.put(encoded.data, encoded.codec), encoded)
+
+    def completion(
+        self, attempt: int, value: object, stored: Stored, duration: int
+    ) -> StepCompleted:
+        """The event of what the body returned."""
+        payload, encoded = stored.payload, stored.encoded
+        assert encoded is not None  # noqa: S101 - `give` comes later
+        view = clear.view(value, encoded, payload)
+        now, activity_id = self.clock.now(), self._call.activity_id
+        return StepCompleted(self._scope.run_id, now, activity_id, attempt, payload, view, duration)
+
+    def give(self, attempt: int, stored: Stored) -> Any:
+        """The value as a replay gives it, once its event is durable."""
+        self._remember("completed", attempt, result=stored.payload)
+        encoded, live = stored.encoded, self._scope.live
+        assert encoded is not None  # noqa: S101 - it is asked for once
+        if stored.payload.data is None and encoded.codec == "parts":
             del encoded  # two copies are enough: what the body returned, and what was stored
-            return values.decode("parts", scope.history.fetch(payload), scope.live)
-        return values.decode(encoded.codec, encoded.data, scope.live)
+            stored.encoded = None
+            return values.decode("parts", self._scope.history.fetch(stored.payload), live)
+        return values.decode(encoded.codec, encoded.data, live)
 
     def put_later(
         self,

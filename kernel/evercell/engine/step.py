@@ -28,6 +28,7 @@ from evercell.engine.plain import Unrecorded, commit_nothing, commit_nothing_asy
 from evercell.engine.recorder import Recorded
 from evercell.engine.retry import ONCE, RetryPolicy
 from evercell.engine.scope import Answered, Call, Raised, current_scope
+from evercell.engine.straight import perform, perform_async
 from evercell.errors import UsageError
 from evercell.events import MapStarted
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
     from evercell.engine.attempts import Recorder
+    from evercell.engine.scope import Scope
 
 __all__ = ["Step", "step"]
 
@@ -88,6 +90,7 @@ class Step(Generic[P, R]):
             gate=_gate(function, max_concurrent, rate_limit),
         )
         self.at_most_once = at_most_once
+        self.straight = self.options.limitless and not at_most_once  # see straight.py
         self.key = key
         self.ignore = frozenset(ignore)
         self.version = None if version is None else str(version)
@@ -217,16 +220,28 @@ class Step(Generic[P, R]):
             case Raised(error):
                 return functools.partial(_raise_async if self.is_async else _raise, error)
             case Call():
-                view = functools.partial(self.view, args, kwargs)
-                watched = None
-                if may_change(arguments):
-                    watched = Watched(scope, entered, self.name, arguments)
-                recorder = Recorded(
-                    scope, entered, self.name, view, once=self.at_most_once, watched=watched
-                )
-                attempts = self.attempts(recorder, Control(entered.activity_id), args, kwargs)
-                history = scope.history
-                return self._driven(attempts, args, kwargs, history.commit, history.commit_async)
+                return self._calling(scope, entered, arguments, args, kwargs)
+
+    def _calling(
+        self,
+        scope: Scope,
+        call: Call,
+        arguments: tuple[object, ...],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Callable[[], Any]:
+        watched = Watched(scope, call, self.name, arguments) if may_change(arguments) else None
+        view = functools.partial(self.view, args, kwargs)
+        recorder = Recorded(scope, call, self.name, view, once=self.at_most_once, watched=watched)
+        attempts = self.attempts(recorder, Control(call.activity_id), args, kwargs)
+        history = scope.history
+        if watched is not None or not self.straight:
+            return self._driven(attempts, args, kwargs, history.commit, history.commit_async)
+        body: Any = functools.partial(self.__wrapped__, *args, **kwargs)
+        if self.is_async:
+            commit = history.commit_async
+            return functools.partial(perform_async, attempts, recorder, body, commit)
+        return functools.partial(perform, attempts, recorder, body, history.commit)
 
     def attempts(
         self, recorder: Recorder, control: Control, args: tuple[Any, ...], kwargs: dict[str, Any]
