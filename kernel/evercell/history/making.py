@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["Rows", "load_rows"]
 
 _PLACED = frozenset({RunStarted, RunAttached})  # they tell the generation of what follows
-_PART = 4096  # events that are worked on together: they stay in the processor's cache
+_PART = 1024  # events that are worked on together: they stay in a core's own cache
 _get_run_id, _get_at = attrgetter("run_id"), attrgetter("at")
 _shifted = GENERATION_SHIFT.__rlshift__  # the generation's part of a seq
 _get_result, _get_codec, _get_data = map(attrgetter, ("result", "codec", "data"))

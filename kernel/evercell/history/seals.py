@@ -1,4 +1,4 @@
-"""Steps' rows, of which there are many, are proved in blocks: one seal for up to 256 rows.
+"""Steps' rows, of which there are many, are proved in blocks: one seal for about 256 rows.
 
     fold      rows of one type, run and slot, in order ─ blocks ─ a seal of each, in its first row
     reading   the rows of a block, in order ─ the same message? ─ all of them hold, or none does
@@ -42,7 +42,7 @@ __all__ = [
     "sealed_message",
 ]
 
-SIZE = 256  # rows of a block at most
+SIZE = 256  # rows of a block, about
 _WINDOW_ROWS = 131_072  # that are looked at together, at about this many
 _WINDOW_BYTES = 64 << 20  # of results
 
@@ -148,8 +148,8 @@ def _seal(
     tags: list[bytes] = []
     seqs, batch = covered["seq"], packed or Batch(covered)
     columns = _packed(shared[0], batch, batch.rows - len(seqs))
-    for first in range(0, len(seqs), SIZE):
-        end = min(first + SIZE, len(seqs))
+    count = max(1, round(len(seqs) / SIZE))  # of blocks of nearly one size
+    for first, end in pairwise(len(seqs) * number // count for number in range(count + 1)):
         message = block_message(shared, columns, first, end)
         blocks += [seqs[first]] * (end - first)
         tags.append(key.tag(message))
