@@ -213,6 +213,10 @@ def _submitting(frame: Any) -> bool:
     return False
 
 
+@pytest.mark.skipif(
+    sys.version_info >= (3, 14),
+    reason="a lock that an interrupt meets may stay taken: CPython's issue 148874",
+)
 def test_an_interrupt_behind_any_call_neither_loses_nor_repeats(journal: Journal) -> None:
     expected, interrupted = [b"first"], True
     number = 0
