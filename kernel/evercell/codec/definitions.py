@@ -71,7 +71,7 @@ def function_state(function: FunctionType) -> dict[str, Any]:
     }
     if sys.version_info >= (3, 14):  # annotations are a function there; asking would evaluate it
         state["__annotate__"] = function.__annotate__
-    else:
+    if sys.version_info < (3, 14) or function.__annotate__ is None:  # there are none, or a dict
         state["__annotations__"] = function.__annotations__
     if sys.version_info >= (3, 12):
         state["__type_params__"] = function.__type_params__
