@@ -34,11 +34,12 @@ _VARYING = re.compile(
     r"|\b(?:id|href)=\"[^\"]*\"|url\(#\w+\)"
 )
 # That a cell was restored is written without waiting; that one ran is durable, and all before it.
-# What is being tried beside the kernel is known then, too.
+# What is being tried beside the kernel is known then, too. It must not look as if it could reach
+# any variable (`__import__` does): then cells that wait would run for it.
 _RECORDED = (
     "# evercell: volatile\n"
-    "__import__('evercell.engine.session', fromlist=['session'])"
-    ".current_session().cells.verifying.close(60)"
+    "from evercell.engine.session import current_session\n"
+    "current_session().cells.verifying.close(60)"
 )
 _UNVERIFIED = "its kernel ended before it was known whether what it made comes back"
 _LIMIT = 180  # seconds for a cell
