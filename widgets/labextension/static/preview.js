@@ -63,7 +63,11 @@ async function fill(el, target) {
   } catch (error) {
     message.textContent = /** @type {Error} */ (error).message;
     const again = h("button", "evercell-Preview-again", "Try again");
-    again.addEventListener("click", () => void fill(el, target));
+    again.addEventListener("click", () => {
+      el.tabIndex = -1;
+      el.focus(); // the button goes, and with it the keys would leave the dialog
+      void fill(el, target);
+    });
     el.append(again);
   }
 }
