@@ -156,6 +156,12 @@ def test_people_act_while_a_cell_blocks_or_waits(
     expect(fork).to_have_attribute("data-status", "canceled")
     expect(widget.details.get_by_role("button", name="Cancel run")).to_have_count(0)
     lab.screenshot(f"canceled-{app}")
+    widget.search("fox")
+    widget.inspect("step", "fox")  # of a cell: while another one blocks
+    widget.press("Override and fork…")
+    expect(widget.details.get_by_label("Result (JSON)")).to_have_value('"got fox"')
+    widget.confirm()
+    widget.details.get_by_text("Saved as run").wait_for()
     widget.search("")
 
     widget.inspect("cell", "threading.Event().wait()")

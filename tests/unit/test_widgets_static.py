@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 
+import nbformat
+import pytest
 import view_events as e
 
 from evercell import events as ev
@@ -67,6 +69,23 @@ def test_everything_from_a_run_is_escaped() -> None:
     assert reader.attributes <= {"style", "scope", "title", "colspan"}
     assert reader.text.count(HOSTILE) >= 3
     assert "<b>no</b>" in reader.text
+
+
+def test_nbconvert_shows_the_table() -> None:
+    exporters = pytest.importorskip("nbconvert.exporters", reason="nbconvert is not installed")
+    done = picture(*e.killed_at_step(2), e.cell_started("c2"), e.answered("c2", "s0", "s1"))
+    data = {"text/plain": text_table(done), "text/html": html_table(done)}
+    output = nbformat.v4.new_output("display_data", data)
+    cell = nbformat.v4.new_code_cell("evercell.progress()", outputs=[output])
+    notebook = nbformat.v4.new_notebook(cells=[cell])
+    for exporter in (exporters.HTMLExporter(template_name="basic"), exporters.MarkdownExporter()):
+        shown, _ = exporter.from_notebook_node(notebook)
+        assert shown.count("<table") == 1
+        assert _words(data["text/html"]) in _words(shown)
+
+
+def _words(html: str) -> str:
+    return " ".join(re.sub(r"<[^>]+>", " ", html).split())
 
 
 def test_the_table_says_what_was_restored_and_what_it_saved() -> None:
