@@ -39,6 +39,11 @@ _SHAPES: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = tuple(
     )
 )
 _BY_NEEDLE = tuple((needle, pattern) for needles, pattern in _SHAPES for needle in needles)
+# A search for one character is many times faster again, and most texts lack most of these.
+_BY_CHARACTER = tuple(
+    (character, tuple(needle for needle, _ in _BY_NEEDLE if character in needle))
+    for character in "-_:JA x"
+)
 _LITERAL = re.compile(
     r"(?P<shown>\b(?:Secret|AesGcm)\(\s*[bru]{0,2})"
     r"(?:'''[\s\S]*?'''|\"\"\"[\s\S]*?\"\"\"|'(?:\\.|[^'\\\n])*'|\"(?:\\.|[^\"\\\n])*\")"
@@ -47,7 +52,16 @@ _LITERAL = re.compile(
 
 def mask_keys(text: str) -> str:
     """`text` with `***` in place of what looks like an API key, a token or a password in a URL."""
-    for needle, pattern in _BY_NEEDLE:  # a plain loop: this runs for each step
+    for character, needles in _BY_CHARACTER:  # plain loops: this runs for each step
+        if character in text:
+            for needle in needles:
+                if needle in text:
+                    return _masked(text)
+    return text
+
+
+def _masked(text: str) -> str:
+    for needle, pattern in _BY_NEEDLE:
         if needle in text:
             text = pattern.sub(r"\g<shown>***", text)
     return text
