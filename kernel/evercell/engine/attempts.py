@@ -11,8 +11,6 @@
                             │                        └─ GiveUp ─────────> failed
                             └─ an order came (control.py) ──────────────> canceled | skipped
 
-A call without limits goes the way at the top without these effects (straight.py).
-
 The order is append, then act: the result is durable before the caller sees it, and what the caller
 sees is the round-tripped value, so that the first run equals the replay.
 """
@@ -78,11 +76,6 @@ class StepOptions:
     schedule_to_start_timeout: float | None = None
     heartbeat_timeout: float | None = None
     gate: Gate | None = None
-
-    @property
-    def limitless(self) -> bool:
-        """Whether neither time nor place limits its attempts."""
-        return self.gate is None and not self.limits_attempts
 
     @property
     def limits_attempts(self) -> bool:

@@ -90,7 +90,8 @@ class Step(Generic[P, R]):
             gate=_gate(function, max_concurrent, rate_limit),
         )
         self.at_most_once = at_most_once
-        self.straight = self.options.limitless and not at_most_once  # see straight.py
+        limited = self.options.limits_attempts or self.options.gate is not None
+        self.straight = not (limited or at_most_once)  # see straight.py
         self.key = key
         self.ignore = frozenset(ignore)
         self.version = None if version is None else str(version)
