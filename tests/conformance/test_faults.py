@@ -69,7 +69,7 @@ def test_a_fault_of_a_steps_thread_stops_its_run(
         return await look()
 
     monkeypatch.setattr(
-        "evercell.engine.workflow.job.Recorded.completed", once(RuntimeError("ours"), None)
+        "evercell.engine.workflow.job.Recorded.completion", once(RuntimeError("ours"), None)
     )
     error = error_of(flow.start())
     assert isinstance(error, WorkflowBlockedError)

@@ -259,3 +259,88 @@ def test_a_body_that_blocks_its_loop_keeps_nobody_waiting(
     assert one_after_another.start(0).result(60) == []
     _gates["gate"].set()
     assert handle.result(60) == "gate"
+
+
+_told: list[Any] = []
+
+
+@step
+async def tells(number: int) -> str:
+    """Sets a variable of its context, on both sides of a wait."""
+    before = _colour.get()
+    _colour.set(f"step {number}")
+    if number % 2:
+        await asyncio.sleep(0)
+    _told.append((before, _colour.get(), asyncio.current_task()))
+    return _colour.get()
+
+
+@workflow
+async def in_a_row(steps: int) -> list[str]:
+    return [await tells(number) for number in range(steps)]
+
+
+def test_a_task_that_goes_from_step_to_step_gives_each_a_context_of_its_own(
+    environment: WorkflowEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evercell.engine.workflow.runner._STRETCH", 3600.0)
+    _told.clear()
+    assert in_a_row.start(20).result(60) == [f"step {number}" for number in range(20)]
+    assert [told[:2] for told in _told] == [("none", f"step {number}") for number in range(20)]
+    if sys.version_info < (3, 14):
+        assert len({told[2] for told in _told}) < 20
+
+
+@step
+async def ends_its_task(number: int) -> int:
+    """Cancels the task that it is in, and does not wait for that."""
+    task = asyncio.current_task()
+    assert task is not None
+    if number % 2:
+        task.cancel()
+    _told.append(task)
+    return number
+
+
+@workflow
+async def through_cancelled_tasks(steps: int) -> list[int]:
+    return [await ends_its_task(number) for number in range(steps)]
+
+
+def test_a_task_that_a_body_cancelled_does_not_go_on_with_another_step(
+    environment: WorkflowEnvironment,
+) -> None:
+    _told.clear()
+    assert through_cancelled_tasks.start(8).result(60) == list(range(8))
+    assert all(_told[number] is not _told[number + 1] for number in (1, 3, 5))
+
+
+@step
+async def leaves_a_task_behind() -> None:
+    async def later() -> None:
+        await asyncio.sleep(0)
+        _told.append("the task's turn")
+
+    _told.append(asyncio.ensure_future(later()))
+
+
+@step
+async def waits_for_it(number: int) -> int:
+    return sum(isinstance(told, str) for told in _told)
+
+
+@workflow
+async def beside_a_task() -> int:
+    await leaves_a_task_behind()
+    number = 0
+    while not await waits_for_it(number):
+        number += 1
+    return number
+
+
+def test_what_a_body_left_on_the_loop_has_its_turn(
+    environment: WorkflowEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evercell.engine.workflow.runner._STRETCH", 3600.0)
+    _told.clear()
+    assert beside_a_task.start().result(60) < 20

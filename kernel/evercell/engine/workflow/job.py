@@ -100,7 +100,8 @@ class Job(msgspec.Struct, frozen=True, gc=False):  # nothing that it holds knows
     work: StepWork
     details: Payload | None = None  # of the latest heartbeat of an earlier attempt
 
-    def attempts(self) -> Attempts:
+    def attempts(self) -> tuple[Attempts, Recorded]:
+        """What is to be driven, and the recorder that it has."""
         step = self.work.step
         call = Call(
             self.activity_id, self.key, self.ordinal, self.attempt, first=True, details=self.details
@@ -108,4 +109,4 @@ class Job(msgspec.Struct, frozen=True, gc=False):  # nothing that it holds knows
         recorder = _Recorded(self.scope, call, step.name, lambda: "", once=step.at_most_once)
         control = Control(self.activity_id)
         attempts: Attempts = step.attempts(recorder, control, self.work.args, self.work.kwargs)
-        return attempts
+        return attempts, recorder

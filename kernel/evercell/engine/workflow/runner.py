@@ -6,7 +6,7 @@ on a pool of threads. Attempts and retries are those of every step (engine/attem
 The final event is handed to the workflow in the order of the journal, which is what a replay sees.
 Async steps that end in one round of their loop are recorded, and delivered, at once. The thread of
 a step that is the only one records its end, carries its run on and begins the next step, by itself
-(turn.py).
+(turn.py); an async one's task goes on with that, where nothing else waits for the loop.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import Context, copy_context
-from typing import TYPE_CHECKING, Any
+from time import monotonic
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -27,6 +28,8 @@ from evercell import events as e
 from evercell.engine.attempts import drive, drive_async
 from evercell.engine.failures import recorded_error
 from evercell.engine.scope import leave_scope
+from evercell.engine.straight import perform, perform_async
+from evercell.engine.workflow.within import Within, abandon
 from evercell.errors import (
     HistoryError,
     InDoubtError,
@@ -36,7 +39,7 @@ from evercell.errors import (
 from evercell.threads import carry_runs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from evercell.engine.attempts import Attempts
     from evercell.engine.control import Control
@@ -51,6 +54,7 @@ __all__ = ["StepRunner"]
 _THREADS = 64
 _FINAL = (e.StepCompleted, e.StepFailed)
 _ONE_TASK = sys.version_info >= (3, 14)  # of a thread, not of a loop, can be running
+_STRETCH = 0.005  # seconds in which a task may go from step to step without a round of the loop
 
 
 class _HandedOn(BaseException):
@@ -74,6 +78,8 @@ class StepRunner:
         self._free = threading.local()  # `job`: the next one of a pool's thread; None: any
         self._pool: ThreadPoolExecutor | None = None
         self._woken = False
+        self._stretch = 0.0  # when the loop's latest task began
+        self._goes_on = False  # it is about to take the next step itself
         self._alone = False  # the loop's thread recorded the end of its only step by itself
         self._closed = False
         self._jobs: set[str] = set()  # activities whose final event is not delivered
@@ -97,15 +103,10 @@ class StepRunner:
         )
         scope = job.scope
         info = recorded_error(error, scope.history, scope.live)
-        self._commit_one(
-            job,
-            (
-                e.StepFailed(
-                    scope.run_id, scope.clock.now(), job.activity_id, job.attempt - 1, info,
-                    "in doubt",
-                ),
-            ),
-        )  # fmt: skip
+        failed = e.StepFailed(
+            scope.run_id, scope.clock.now(), job.activity_id, job.attempt - 1, info, "in doubt"
+        )
+        self._commit([(job, (failed,))])
 
     def cancel(self, activity_id: str) -> None:
         """The workflow no longer wants the step; a thread's result is dropped."""
@@ -166,7 +167,8 @@ class StepRunner:
             )
             self._thread.start()
         if threading.current_thread() is self._thread:
-            self._begin()
+            if not self._goes_on:
+                self._begin()
         elif not self._woken:
             self._woken = True
             self._loop.call_soon_threadsafe(self._begin)
@@ -180,24 +182,13 @@ class StepRunner:
         try:
             loop.run_forever()
         finally:
-            self._abandon(asyncio.all_tasks(loop))
+            abandon(asyncio.all_tasks(loop), dict(self._tasks.values()))
+            self._tasks.clear()
             loop.close()
-
-    def _abandon(self, left: set[asyncio.Task[Any]]) -> None:
-        """End the bodies, and the tasks that they made, where they stand, each in its own context,
-        where what they entered can be left: the garbage collector would do it in another one."""
-        contexts = dict(self._tasks.values())
-        for task in left:
-            task._log_destroy_pending = False  # type: ignore[attr-defined] # in doubt, as said
-            context = contexts.get(task) or getattr(task, "get_context", copy_context)()
-            coroutine = task.get_coro()
-            if coroutine is not None:
-                with suppress(BaseException):  # of a body that is over
-                    context.run(coroutine.close)
-        self._tasks.clear()
 
     def _begin(self) -> None:
         self._woken = False
+        self._stretch = monotonic()
         loop = asyncio.get_running_loop()
         while self._queue:
             job = self._queue.popleft()
@@ -213,27 +204,60 @@ class StepRunner:
             known[0].cancel()
 
     async def _run_async(self, job: Job) -> None:
+        """Carry `job` out, and then what comes of it, if that is one async step: a task of its own,
+        and the round of the loop in which it would begin, take as long as the step."""
+        known = self._tasks[job.activity_id]
+        moves: Awaitable[None] = self._perform_async(job)
+        following: Job | None = job
+        while following is not None:
+            try:
+                await moves
+            finally:
+                self._tasks.pop(following.activity_id, None)
+            following = self._next_here(known[0])
+            if following is not None:
+                self._tasks[following.activity_id] = known
+                moves = Within(self._context.copy(), self._perform_async(following))
+
+    def _next_here(self, task: asyncio.Task[None]) -> Job | None:
+        """Carry the run on whose step `task` recorded alone; the step that `task` is to go on
+        with."""
+        if not self._alone:
+            return None
+        self._alone = False
+        loop = asyncio.get_running_loop()
+        if _ONE_TASK:
+            loop.call_soon(self._worker.go_on_here)
+            return None
+        self._goes_on = True
+        try:
+            self._worker.go_on_here()
+        finally:
+            self._goes_on = False
+        busy = getattr(loop, "_ready", True) or monotonic() > self._stretch + _STRETCH
+        if busy or len(self._queue) != 1 or task.cancelling():
+            self._begin()
+            return None
+        job = self._queue.popleft()
+        return None if job.activity_id in self._canceled else job
+
+    async def _perform_async(self, job: Job) -> None:
         async def commit(*events: Event) -> None:
             if not self._handed_on(job, events, self._collect):
                 await job.scope.history.commit_async(*events)
 
         work = job.work
         body = functools.partial(work.step.__wrapped__, *work.args, **work.kwargs)
-        attempts = job.attempts()
+        attempts, recorder = job.attempts()
         try:
-            await drive_async(attempts, body, commit)
+            if work.step.straight:
+                await perform_async(attempts, recorder, body, commit)
+            else:
+                await drive_async(attempts, body, commit)
         except (_HandedOn, asyncio.CancelledError):
             pass
         except Exception as end:  # noqa: BLE001 - who waits for the step is to know of it
             self._end_otherwise(job, attempts, end)
-        finally:
-            self._tasks.pop(job.activity_id, None)
-        if self._alone:
-            self._alone = False
-            if _ONE_TASK:
-                asyncio.get_running_loop().call_soon(self._worker.go_on_here)
-            else:  # at once: a round of the loop less
-                self._worker.go_on_here()
 
     def _collect(self, job: Job, events: Sequence[Event]) -> None:
         """Record the step's end with those of the others that end in this round."""
@@ -284,9 +308,12 @@ class StepRunner:
         work = job.work
         body = functools.partial(work.step.__wrapped__, *work.args, **work.kwargs)
         if job.activity_id not in self._canceled:
-            attempts = job.attempts()
+            attempts, recorder = job.attempts()
             try:
-                drive(attempts, body, commit)
+                if work.step.straight:
+                    perform(attempts, recorder, body, commit)
+                else:
+                    drive(attempts, body, commit)
             except _HandedOn:
                 pass
             except Exception as ended:  # noqa: BLE001 - as above
@@ -328,7 +355,7 @@ class StepRunner:
             failed = e.StepFailed(
                 scope.run_id, scope.clock.now(), job.activity_id, job.attempt, info, "canceled"
             )
-            self._commit_one(job, (failed,))
+            self._commit([(job, (failed,))])
 
     def _again(self, job: Job, attempt: int, *, in_doubt: bool) -> None:
         """The history can be written again. For the worker's thread."""
@@ -340,9 +367,6 @@ class StepRunner:
             self.refuse(job)
         else:
             self.start(job)
-
-    def _commit_one(self, job: Job, events: Sequence[Event]) -> None:
-        self._commit([(job, events)])
 
     def _commit_alone(self, job: Job, events: Sequence[Event]) -> bool:
         """Record the end of the only step that is under way; whether it was done here: then what
