@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from evercell.errors import UsageError
 from evercell.events import Event, Payload, decode_event
 from evercell.history.database import query_errors, quiet
-from evercell.history.interrupts import interruptible
+from evercell.history.interrupts import held_interrupts, interruptible
 from evercell.history.trust import payloads_of
 
 if TYPE_CHECKING:
@@ -104,7 +104,8 @@ def relation_of(
     """A query's result as a relation of its own, in memory, which holds no lock on the history."""
     import duckdb  # noqa: PLC0415 - costs tens of milliseconds
 
-    own = quiet(duckdb.connect())
+    with held_interrupts():  # DuckDB would make a RuntimeError of one
+        own = quiet(duckdb.connect())
 
     def run(_: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyRelation:
         with query_errors():
