@@ -15,11 +15,13 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from blake3 import blake3
 
 from evercell.cell.components import PROCESS, Component
+from evercell.cell.contexts import CONTEXTS
+from evercell.cell.interpreter import INTERPRETER
 from evercell.cell.libraries import LIBRARIES
 from evercell.codec.canonical import digest
 from evercell.codec.pickling import dump, load
@@ -30,10 +32,19 @@ if TYPE_CHECKING:
 
     from evercell.codec.buffers import Buffer
 
-__all__ = ["COMPONENTS", "AmbientState"]
+__all__ = ["COMPONENTS", "AmbientState", "Change"]
 
-COMPONENTS: tuple[Component, ...] = (*PROCESS, *LIBRARIES)
+COMPONENTS: tuple[Component, ...] = (*PROCESS, *INTERPRETER, *CONTEXTS, *LIBRARIES)
 _ABSENT = object()
+
+
+class Change(NamedTuple):
+    """A component that a cell changed."""
+
+    name: str
+    version: bytes
+    data: bytes | None  # the change as it is stored; None: it can't be put back
+    words: str  # what changed
 
 
 class AmbientState:
@@ -60,8 +71,8 @@ class AmbientState:
         self._known = now
         return now
 
-    def changes(self, before: Mapping[str, Any]) -> list[tuple[Component, bytes, bytes | None]]:
-        """(component, new version, stored change) of what differs from the snapshot `before`."""
+    def changes(self, before: Mapping[str, Any]) -> list[Change]:
+        """What differs from the snapshot `before`."""
         found = []
         self._known = self.take()
         for component in COMPONENTS:
@@ -80,7 +91,9 @@ class AmbientState:
                 content = digest(component.essence(new), self._live)
             # A whole state is its own version; a change depends on what it changed.
             previous = b"" if component.change is None else self.versions.get(component.name, b"")
-            found.append((component, blake3(b"ambient" + previous + content).digest(16), data))
+            version = blake3(b"ambient" + previous + content).digest(16)
+            words = component.name[1:] if component.words is None else component.words(old, new)
+            found.append(Change(component.name, version, data, words))
         return found
 
     def read(self, changed: set[str], *, seeds: bool = False) -> dict[str, bytes]:

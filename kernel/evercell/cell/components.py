@@ -46,6 +46,7 @@ class Component:
     same: Callable[[Any, Any], bool] = operator.eq
     first: Callable[[], Any] | None = None
     essence: Callable[[Any], Any] | None = None  # of a whole state: what its version covers
+    words: Callable[[Any, Any], str] | None = None  # what of it changed, if it can't be put back
 
 
 def _cwd() -> str | None:

@@ -82,7 +82,7 @@ class Recording:
         changed, result_name, extra = self._place_result(changed)
         observations = join_circles({g: self._observe(g) for g in changed}, self._observe)
         changes = space.ambient.changes(self._before.ambient)
-        reads = self._reads(reach, {c.name for c, _, _ in changes}, changed, result_name)
+        reads = self._reads(reach, {c.name for c in changes}, changed, result_name)
         key = self._key if isinstance(self._key, bytes) else self._key(reads)
         values = {g: self._values(g) for g in observations}
         trusted = self._untracked is None
@@ -94,11 +94,11 @@ class Recording:
             CapturedAmbient(
                 c.name,
                 # What can't be put back is known by the cell that makes it, whenever it runs.
-                version if data else blake3(b"by cell" + key + c.name.encode()).digest(16),
-                data,
-                None if data else f"{c.name[1:]} can't be put back",
+                c.version if c.data else blake3(b"by cell" + key + c.name.encode()).digest(16),
+                c.data,
+                None if c.data else f"{c.words} can't be put back",
             )
-            for c, version, data in changes
+            for c in changes
         ]
         ambient += self._unrestorable_effects(reach, key)
         self._commit(groups, products, ambient, key)
