@@ -136,9 +136,7 @@ _GETTERS = tuple(get for get, _ in _SETTINGS.values())
 # How a setting's change is stored, where it is not the new value.
 _CHANGES: dict[str, Callable[[Any, Any], Any]] = {
     "csv dialects": _dialects_change,
-    "limits": lambda old, new: {
-        n: b for n, a, b in zip(_LIMITS, old, new, strict=True) if a != b
-    },
+    "limits": lambda old, new: {n: b for n, a, b in zip(_LIMITS, old, new, strict=True) if a != b},
 }
 
 
@@ -263,7 +261,7 @@ def _is_librarys(logger: str) -> bool:
 
 
 def _numpy_errors() -> Any:
-    numpy = sys.modules.get("numpy")
+    numpy: Any = sys.modules.get("numpy")
     return numpy.geterrcall() if hasattr(numpy, "geterrcall") else None
 
 

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import os
 import sys
-import types
 from typing import TYPE_CHECKING
 
+from evercell.cell.contents import fingerprints
 from evercell.cell.files import file_version
-from evercell.codec.canonical import digest
-from evercell.errors import NotStorableError
 
 if TYPE_CHECKING:
+    import types
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
@@ -58,7 +57,7 @@ class Project:
 
     def fingerprint(self, modules: Iterable[types.ModuleType]) -> dict[str, bytes]:
         """What the modules' variables hold, as far as it can be told."""
-        return {f"{m.__name__}.{n}": _content(v) for m in modules for n, v in _variables(m)}
+        return fingerprints(modules)
 
     def _name(self, file: str) -> str:
         return PREFIX + file.removeprefix(self._root or "")
@@ -89,19 +88,3 @@ class Project:
         return "site-packages" not in inside and not file.startswith(
             (f"{sys.prefix}{os.sep}", f"{sys.base_prefix}{os.sep}")
         )
-
-
-def _variables(module: types.ModuleType) -> list[tuple[str, object]]:
-    return [
-        (n, v) for n, v in vars(module).items() if not (n.startswith("__") and n.endswith("__"))
-    ]
-
-
-def _content(value: object) -> bytes:
-    kind = type(value)
-    if kind in (types.FunctionType, types.ModuleType) or isinstance(value, type):
-        return id(value).to_bytes(8, "big")
-    try:
-        return digest(value)
-    except NotStorableError:
-        return id(value).to_bytes(8, "big")
