@@ -13,10 +13,15 @@ from functools import lru_cache
 from types import CodeType
 from typing import TYPE_CHECKING
 
+from evercell.cell.database import DEFAULT_CONNECTION
+from evercell.cell.paths import uses_in
 from evercell.cell.quiet import is_quiet
+from evercell.cell.setups import setups_among
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from evercell.cell.paths import Path
 
 __all__ = [
     "NO_FACTS",
@@ -26,6 +31,7 @@ __all__ = [
     "CodeFacts",
     "code_facts",
     "merge",
+    "own_paths",
     "own_reads",
     "touches_anything",
 ]
@@ -110,10 +116,13 @@ class CodeFacts:
     anywhere: bool = False  # it may touch names that stand nowhere in it
     shell: bool = False  # it may change the shell
     quiet: bool = True  # it changes no array and no table, see quiet.py
-    looks_up: bool = False  # it may look up names that stand in texts, see `LOOKS_UP`
+    looks_up: bool = False  # it may look up names that stand in texts, see `_LOOKUPS`
+    setups: frozenset[Path] = frozenset()  # what may set up a library, see setups.py
+    databases: frozenset[Path] = frozenset()  # what may use duckdb's default connection
 
 
 _NONE: frozenset[str] = frozenset()
+_NONE_OF_THEM: frozenset[Path] = frozenset()
 NO_FACTS = CodeFacts(_NONE, _NONE, _NONE, _NONE, _NONE, (), indirect_sets=False)
 
 
@@ -133,6 +142,8 @@ def merge(one: CodeFacts, *others: CodeFacts) -> CodeFacts:
         shell=any(facts.shell for facts in every),
         quiet=all(facts.quiet for facts in every),
         looks_up=any(facts.looks_up for facts in every),
+        setups=_NONE_OF_THEM.union(*(facts.setups for facts in every)),
+        databases=_NONE_OF_THEM.union(*(facts.databases for facts in every)),
     )
 
 
@@ -211,6 +222,7 @@ def _own_facts(code: CodeType) -> CodeFacts:
     attributes = names["attribute"] | {
         c for c in code.co_consts if type(c) is str and c in _ESCAPE_ATTRIBUTES
     }
+    uses = list(uses_in(instructions))
     sets = names["set"]
     indirect = bool(_INDIRECT & (names["read"] | attributes))
     if indirect:  # setattr(module, "name", ...)
@@ -233,6 +245,8 @@ def _own_facts(code: CodeType) -> CodeFacts:
             _LOOKUPS.isdisjoint(code.co_names)
             and QUERIES.isdisjoint(name.partition(".")[0] for name in names["import"])
         ),
+        setups=frozenset(setups_among(uses)),
+        databases=frozenset(use.path for use in uses if use.path[-1] in DEFAULT_CONNECTION),
     )
 
 
@@ -258,6 +272,15 @@ def _uses_shell(instructions: list[dis.Instruction]) -> bool:
         if not runs and method not in ("system", "getoutput"):
             return True
     return False
+
+
+def own_paths(code: CodeType) -> tuple[frozenset[Path], frozenset[Path]]:
+    """(setups, uses of duckdb's default connection) of `code` itself, without the functions that
+    it defines."""
+    inner = [c for c in code.co_consts if isinstance(c, CodeType) and c.co_name.startswith("<")]
+    own = [_own_facts(code), *map(code_facts, inner)]
+    setups = _NONE_OF_THEM.union(*(facts.setups for facts in own))
+    return setups, _NONE_OF_THEM.union(*(facts.databases for facts in own))
 
 
 def own_reads(code: CodeType) -> frozenset[str]:

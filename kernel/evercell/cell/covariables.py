@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from types import CodeType
 
+    from evercell.cell.paths import Path
+
 __all__ = ["Observation", "conflicts", "connect", "observe", "together"]
 
 _NONE: frozenset[Any] = frozenset()
@@ -56,6 +58,8 @@ class Observation:
     shell: bool = False  # their code may change the shell
     quiet: bool = True  # their code changes no array and no table
     looks_up: bool = False  # their code may look up names that stand in texts
+    setups: frozenset[Path] = _NONE  # what their code may set up
+    databases: frozenset[Path] = _NONE  # what of it may use duckdb's default connection
     modules: frozenset[str] = _NONE
     ids: frozenset[int] = _NONE
     spans: tuple[Span, ...] = ()
@@ -220,6 +224,8 @@ def _observation(
         shell=facts.shell,
         quiet=facts.quiet,
         looks_up=facts.looks_up or not QUERIES.isdisjoint(modules),
+        setups=facts.setups,
+        databases=facts.databases,
         modules=frozenset(modules),
         ids=found.met.ids,
         spans=tuple(found.arrays.spans),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from evercell.cell.covariables import Observation
+    from evercell.cell.paths import Path
     from evercell.cell.source import Source
 
 __all__ = ["Reach", "follow", "reach_of", "texts_of"]
@@ -40,6 +41,8 @@ class Reach:
     quiet: bool = True  # no code changes an array or a table
     direct_modules: frozenset[str] = frozenset()  # of `modules`: not only by the bodies of steps
     looks_up: bool = False  # some code may look up names that stand in texts
+    setups: frozenset[Path] = frozenset()  # what code, but for the bodies of steps, may set up
+    databases: frozenset[Path] = frozenset()  # and where it may use duckdb's default connection
 
 
 def reach_of(
@@ -129,4 +132,6 @@ def _sum(found: dict[str, bool], met: dict[str, Observation]) -> Reach:
         quiet=all(seen.quiet for seen in every),
         direct_modules=_NONE.union(*(seen.modules for seen in at_hand)),
         looks_up=any(seen.looks_up for seen in every),
+        setups=frozenset().union(*(seen.setups for seen in at_hand)),
+        databases=frozenset().union(*(seen.databases for seen in at_hand)),
     )

@@ -16,11 +16,11 @@ from blake3 import blake3
 
 from evercell.cell.capture import NOTHING, RESULT, Capture, CapturedAmbient, CapturedGroup
 from evercell.cell.covariables import Observation, connect, observe, together
-from evercell.cell.patches import patched
+from evercell.cell.database import uses_duckdb
+from evercell.cell.effects import DUCKDB, MODULES, unrestorable_effects
 from evercell.cell.products import join_circles, make_products, unknowable
 from evercell.cell.quiet import untouched
 from evercell.cell.reach import Reach
-from evercell.cell.setups import setups
 from evercell.codec.canonical import SCALARS
 
 if TYPE_CHECKING:
@@ -30,9 +30,8 @@ if TYPE_CHECKING:
     from evercell.cell.namespace import Namespace
     from evercell.cell.source import Source
 
-__all__ = ["FAILED", "MODULES", "Recording"]
+__all__ = ["FAILED", "Recording"]
 
-MODULES = "@modules"  # what cells changed in modules; every cell after them depends on it
 FAILED = "it failed"  # such a cell may have left nothing behind
 _ABSENT = object()
 Group = frozenset[str]
@@ -100,7 +99,7 @@ class Recording:
             )
             for c in changes
         ]
-        ambient += self._unrestorable_effects(reach, key)
+        ambient += unrestorable_effects(space, self._before, self._source, reach, key)
         self._commit(groups, products, ambient, key)
         capture = self._capture(key, reads, products, ambient, result_name, reach)
         return capture if unverified is None else replace(capture, unverified=unverified)
@@ -139,6 +138,8 @@ class Recording:
             old.quiet and reach.quiet,
             old.direct_modules | reach.direct_modules,
             old.looks_up or reach.looks_up,
+            old.setups | reach.setups,
+            old.databases | reach.databases,
         )
 
     def _groups_now(self, reach: Reach) -> list[Group]:
@@ -297,37 +298,11 @@ class Recording:
         reads.update(space.project.data(self._files))
         reads.update(space.project.reads(space.project.reached(modules)))
         reads[MODULES] = space.ambient.versions.get(MODULES, b"")
+        if uses_duckdb(reach.databases | self._source.databases, space.ns):
+            reads[DUCKDB] = space.ambient.versions.get(DUCKDB, b"")
         if self._source.escapes or reach.escapes:
             reads["@lineage"] = self._before.lineage
         return reads
-
-    def _unrestorable_effects(self, reach: Reach, key: bytes) -> list[CapturedAmbient]:
-        """Effects outside the namespace that nothing can put back: the cell has to run again."""
-        found, space = [], self._space
-        shell = self._source.shell or (("a function that it uses",) if reach.shell else ())
-        if shell:
-            version = blake3(b"shell" + self._source.digest).digest(16)
-            ways = ", ".join(f"%{n}" if n.isidentifier() else n for n in shell)
-            found.append(CapturedAmbient("@shell", version, None, f"{ways} may change the shell"))
-        if "recompute" in self._source.directives:
-            version = space.ambient.versions.get("@asked", b"")
-            found.append(CapturedAmbient("@asked", version, None, "its author asked for it"))
-        modules = space.project.reached(self._before.reach.modules)
-        now = space.project.fingerprint(modules.values())
-        old = self._before.modules
-        names = sorted(n for n in now if n in old and now[n] != old[n])
-        names += patched(
-            self._before.attributes,
-            reach.modules | self._source.facts.imports,
-            self._before.reach.attributes_set | self._source.facts.attributes_set,
-        )
-        names += [name for name in space.watch.end(self._before.count) if name not in names]
-        names += setups(self._source.setups, space.ns)
-        if names:
-            reason = f"it changed {', '.join(names[:3])}"
-            version = blake3(b"by cell" + key + MODULES.encode()).digest(16)
-            found.append(CapturedAmbient(MODULES, version, None, reason))
-        return found
 
     def _commit(
         self,

@@ -10,6 +10,8 @@ the code: a statement at the top that calls, and uses no result, or that assigns
     module.templates.default = x    what belongs to an object inside it
 
 The settings of libraries that have a component in libraries.py are stored and put back instead.
+In functions of the notebook that the cell can reach, the same is read off their bytecode. Of the
+standard library, what nobody can see from outside counts wherever it stands: `codecs.register`.
 """
 
 from __future__ import annotations
@@ -23,9 +25,11 @@ from typing import TYPE_CHECKING
 from evercell.codec.definitions import is_users_module
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["setups", "setups_in"]
+    from evercell.cell.paths import Path, Use
+
+__all__ = ["is_hidden_setup", "setups", "setups_among", "setups_in"]
 
 _VERBS = re.compile(
     r"(?:un|re)?set(?:_\w+|up)?|(?:un)?register(?:_\w+)?|(?:de)?activate|(?:en|dis)able(?:_\w+)?"
@@ -45,7 +49,57 @@ _KEPT_CALLS = frozenset({
     *(("seaborn", f"reset_{name}") for name in ("defaults", "orig")),
 })  # fmt: skip
 _REGISTERS = re.compile(r"(?:un)?register(?:_\w+)?")
-Path = tuple[str, ...]
+# Module and function of the standard library, whose effect can neither be seen nor put back.
+_HIDDEN = {
+    "register": ("codecs", "atexit", "webbrowser"),
+    "unregister": ("codecs", "atexit"),
+    "register_error": ("codecs",),
+    "addaudithook": ("sys",),
+    "set_asyncgen_hooks": ("sys",),
+    "nice": ("os",),
+    "setpriority": ("os",),
+    "sched_setaffinity": ("os",),
+    "register_at_fork": ("os",),
+    "alarm": ("signal",),
+    "setitimer": ("signal",),
+    "siginterrupt": ("signal",),
+    "set_wakeup_fd": ("signal",),
+    "set_start_method": ("multiprocessing",),
+    "set_executable": ("multiprocessing",),
+    "set_event_loop": ("asyncio",),
+    "set_event_loop_policy": ("asyncio",),
+    "register_archive_format": ("shutil",),
+    "register_unpack_format": ("shutil",),
+    "unregister_archive_format": ("shutil",),
+    "unregister_unpack_format": ("shutil",),
+    "reset_tzpath": ("zoneinfo",),
+    "setLoggerClass": ("logging",),
+    "setLogRecordFactory": ("logging",),
+    "addLevelName": ("logging",),
+    "register_namespace": ("xml",),
+    "install_opener": ("urllib",),
+    "freeze": ("gc",),
+}
+
+
+def setups_among(uses: Iterable[Use]) -> Iterator[Path]:
+    """Those of the paths that code uses which may set up a library."""
+    for use in uses:
+        path, last = use.path, use.path[-1]
+        if use.set:
+            if len(path) > 2:  # an attribute of the module itself is looked at anyway
+                yield (*path[:-1], "=") if last == "" else (*path, "=")
+        elif last in _HIDDEN or (use.dropped and _is_named_so(path)):
+            yield path
+
+
+def is_hidden_setup(path: Path) -> bool:
+    """Whether it is named like a function of the standard library that works unseen."""
+    return path[-1] in _HIDDEN
+
+
+def _is_named_so(path: Path) -> bool:
+    return bool(_VERBS.fullmatch(path[-1])) or not _HOLDERS.isdisjoint(path[1:-1])
 
 
 def setups_in(statements: list[ast.stmt]) -> tuple[Path, ...]:
@@ -57,7 +111,7 @@ def _paths(statement: ast.stmt) -> Iterator[Path]:
     match statement:
         case ast.Expr(value=ast.Call(func=function) | ast.Await(value=ast.Call(func=function))):
             path = _path(function)
-            if path and (_VERBS.fullmatch(path[-1]) or not _HOLDERS.isdisjoint(path[1:-1])):
+            if path and _is_named_so(path):
                 yield path
         case ast.Assign(targets=targets):
             yield from _assigned(targets)
@@ -94,30 +148,37 @@ def _path(node: ast.expr) -> Path:
     return (node.id, *reversed(names)) if isinstance(node, ast.Name) else ()
 
 
-def setups(paths: tuple[Path, ...], ns: Mapping[str, object]) -> list[str]:
+def setups(paths: Iterable[Path], ns: Mapping[str, object]) -> list[str]:
     """The settings of installed libraries that they change, in words."""
     found = []
     for path in paths:
-        package = _package(path, ns)
-        if package is not None and _is_lost(package, path):
-            found.append(f"the settings of {package} ({'.'.join(path).removesuffix('.=')})")
-    return found
+        words = ".".join(path).removesuffix(".=").replace(":", "")
+        module = _module(path, ns)
+        package = module.partition(".")[0]
+        if package in sys.stdlib_module_names:
+            if package in _HIDDEN.get(path[-1], ()):
+                found.append(f"what {words} does")
+        elif module and _is_installed(module) and _is_lost(package, path):
+            found.append(f"the settings of {package} ({words})")
+    return list(dict.fromkeys(found))
 
 
-def _package(path: Path, ns: Mapping[str, object]) -> str | None:
-    """The installed package that it belongs to; None for what is the user's own."""
+def _module(path: Path, ns: Mapping[str, object]) -> str:
+    """The module that it belongs to, by name; "" for what is known not to belong to one."""
+    if path[0].endswith(":"):
+        return path[0].removesuffix(":") if len(path) > 1 else ""
     value = ns.get(path[0])
     if isinstance(value, ModuleType):
-        module = value.__name__
-    elif len(path) == 1 and isinstance(value, FunctionType | BuiltinFunctionType):
-        module = value.__module__ or ""
-    elif len(path) == 2 and isinstance(value, type):
-        module = value.__module__
-    else:
-        return None
-    package = module.partition(".")[0]
-    own = package in sys.stdlib_module_names or package == "__main__" or is_users_module(module)
-    return None if own else package
+        return value.__name__
+    if len(path) == 1 and isinstance(value, FunctionType | BuiltinFunctionType):
+        return value.__module__ or ""
+    if len(path) == 2 and isinstance(value, type):
+        return value.__module__
+    return ""
+
+
+def _is_installed(module: str) -> bool:
+    return module.partition(".")[0] != "__main__" and not is_users_module(module)
 
 
 def _is_lost(package: str, path: Path) -> bool:

@@ -35,15 +35,18 @@ from evercell.cell.bytecode import (
     CodeFacts,
     code_facts,
     merge,
+    own_paths,
     own_reads,
     touches_anything,
 )
 from evercell.cell.magics import Magic, read_magic, without_magics
 from evercell.cell.named_files import argument_texts
-from evercell.cell.setups import setups_in
+from evercell.cell.setups import is_hidden_setup, setups_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from evercell.cell.paths import Path
 
 __all__ = ["Directive", "Source", "linked_names", "parse_source"]
 
@@ -77,7 +80,8 @@ class Source:
     # the decorator made a step of them.
     decorated: tuple[tuple[str, frozenset[str]], ...] = ()
     submodules: tuple[str, ...] = ()  # "a.b" that it imports itself, which sets an attribute of a
-    setups: tuple[tuple[str, ...], ...] = ()  # dotted paths that may set up a library
+    setups: tuple[Path, ...] = ()  # dotted paths that may set up a library
+    databases: frozenset[Path] = frozenset()  # those that may use duckdb's default connection
     texts: frozenset[str] = frozenset()  # among the arguments of its calls
 
     @property
@@ -140,6 +144,7 @@ def parse_source(source: str, transformed: str) -> Source:
     shell = [name for name in names if name not in RESTORABLE and name != "evercell"]
     shell += ["get_ipython()"] if otherwise else []
     shell += [f"import {name}" for name in sorted(facts.imports) if _reaches_shell(name)]
+    unseen, databases = _own_paths(code, magics)
     trees = [tree, *(part for magic in magics for part in magic.code or ())]
     return Source(
         _normal_digest(tree, transformed),
@@ -153,7 +158,8 @@ def parse_source(source: str, transformed: str) -> Source:
         direct | extra,
         decorated,
         _submodules(trees) if facts.imports else (),
-        setups_in([statement for each in trees for statement in each.body]),
+        setups_in([statement for each in trees for statement in each.body]) + unseen,
+        databases,
         argument_texts(tree),
     )
 
@@ -181,6 +187,15 @@ def _with_magics(
     )
     names = frozenset().union(*(f.reads | f.deletes for f in inside), *(m.reads for m in magics))
     return merge(own, *inside), names
+
+
+def _own_paths(code: CodeType, magics: list[Magic]) -> tuple[tuple[Path, ...], frozenset[Path]]:
+    """Of the cell and what its magics run: what works unseen, and uses of duckdb."""
+    texts = [part for magic in magics for part in magic.code or ()]
+    codes = [code, *(compile(part, "<magic>", "exec", _FLAGS, dont_inherit=True) for part in texts)]
+    found = [own_paths(each) for each in codes]
+    hidden = {path for setups, _ in found for path in setups if is_hidden_setup(path)}
+    return tuple(sorted(hidden)), frozenset().union(*(databases for _, databases in found))
 
 
 def _submodules(trees: list[ast.Module]) -> tuple[str, ...]:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from evercell.cell.bonds import Bonds
 from evercell.cell.capture import RESULT
+from evercell.cell.effects import MODULES
 from evercell.cell.project import PREFIX
-from evercell.cell.recording import MODULES
 from evercell.cell.source import linked_names
 from evercell.cell.versions import LINEAGE, NO_LINEAGE, advanced, difference
 
