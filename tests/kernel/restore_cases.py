@@ -76,6 +76,28 @@ STATE = {
         "RRCCCCCCCR",
         "(adlib.Meta.level, adlib.Client.made, adlib._cv.get(), adlib._tl.v, adlib.HELD['n'], adlib.counter(), adlib.cached.cache_info().currsize, adlib_seen)",
     ),
+    "imported and changed": Case(
+        (
+            "open('adlib4.py','w').write('SET=dict()\\ndef configure(**k): SET.update(k)\\ndef load(): return [1]\\n')\nopen('adlib5.py','w').write('import adlib4\\nadlib4.SET[1]=2\\n');",
+            "from adlib5 import adlib4\nimc_l=adlib4.load()",
+            "open('adlib6.py','w').write('S=set()\\ndef add(x): S.add(x)\\n');",
+            "import adlib6\nadlib6.add(3)",
+        ),
+        "RRRC",
+        "(imc_l, adlib4.SET, adlib6.S)",
+    ),
+    "handler set up": Case(
+        (
+            "import logging\nhsl=logging.getLogger('hs')\nhsh=logging.NullHandler()\nhsl.addHandler(hsh)",
+            "hsh.setFormatter(logging.Formatter('%(message)s'))",
+            "import io, contextlib\nhsb=io.StringIO(); hsr=contextlib.redirect_stdout(hsb); hsr.__enter__();",
+            "print('captured')",
+            "hsr.__exit__(None,None,None)",
+            "hs_z=1",
+        ),
+        "CCCCCR",
+        "(len(hsl.handlers), hsl.handlers[0].formatter._fmt, hsb.getvalue())",
+    ),
     "duckdb's default connection": Case(
         (
             "import duckdb, pandas as pd\ndk_csv=open('dk.csv','w').write('a\\n1\\n2\\n')",
@@ -93,14 +115,14 @@ STATE = {
     "interpreter settings": Case(
         (
             "import os, sys, time, csv, mimetypes, resource, faulthandler, asyncio",
-            "sys.setswitchinterval(0.01)\nsys.set_int_max_str_digits(9000)\nfaulthandler.enable()",
+            "sys.setswitchinterval(0.01)\nsys.set_int_max_str_digits(9000)\nfaulthandler.enable()\nthreading.stack_size(262144)",
             "os.umask(0o027)\nresource.setrlimit(resource.RLIMIT_NOFILE,(999,resource.getrlimit(resource.RLIMIT_NOFILE)[1]))",
             "os.environ['TZ']='Asia/Tokyo'; time.tzset()",
             "asyncio.get_running_loop().slow_callback_duration=0.7",
             "csv.register_dialect('ev', delimiter='|')\nmimetypes.add_type('a/b','.evx')",
         ),
         "RRRRRR",
-        "(round(sys.getswitchinterval(),3), sys.get_int_max_str_digits(), faulthandler.is_enabled(), os.umask(0o027), resource.getrlimit(resource.RLIMIT_NOFILE)[0], time.tzname[0], asyncio.get_running_loop().slow_callback_duration, csv.get_dialect('ev').delimiter, mimetypes.guess_type('q.evx')[0])",
+        "(threading.stack_size(), round(sys.getswitchinterval(),3), sys.get_int_max_str_digits(), faulthandler.is_enabled(), os.umask(0o027), resource.getrlimit(resource.RLIMIT_NOFILE)[0], time.tzname[0], asyncio.get_running_loop().slow_callback_duration, csv.get_dialect('ev').delimiter, mimetypes.guess_type('q.evx')[0])",
     ),
     "interpreter hooks": Case(
         (

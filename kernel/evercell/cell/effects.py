@@ -51,9 +51,9 @@ def _by_cell(name: str, key: bytes, reason: str) -> CapturedAmbient:
 
 def _changed(space: Namespace, before: Before, source: Source, reach: Reach) -> list[str]:
     """What the cell changed in modules, in words."""
-    modules = space.project.reached(before.reach.modules)
+    modules = space.project.reached(before.reach.modules | reach.modules | source.facts.imports)
     now = space.project.fingerprint(modules.values())
-    old = before.modules
+    old = before.modules | space.project.imported()
     names = sorted(n for n in now if n in old and now[n] != old[n])
     names += patched(
         before.attributes,

@@ -21,6 +21,7 @@ import threading
 import time
 import tracemalloc
 from asyncio.events import _get_running_loop
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from evercell.cell.components import Component
@@ -49,6 +50,13 @@ def _umask() -> int:
     mask = os.umask(0o077)  # there is no way to read it; a file made meanwhile is closed to others
     os.umask(mask)
     return mask
+
+
+def _stack_size() -> int:
+    size = threading.stack_size()  # which sets it to the default
+    if size:
+        threading.stack_size(size)
+    return size
 
 
 def _restore_limits(limits: dict[int, tuple[int, int]]) -> None:
@@ -117,7 +125,7 @@ def _restore_dialects(change: dict[str, dict[str, Any] | None]) -> None:
 _SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
     "switch interval": (sys.getswitchinterval, sys.setswitchinterval),
     "digits of integers": (sys.get_int_max_str_digits, sys.set_int_max_str_digits),
-    "stack of threads": (threading.stack_size, threading.stack_size),
+    "stack of threads": (_stack_size, threading.stack_size),
     "umask": (_umask, os.umask),
     "faults": (faulthandler.is_enabled, _restore_faults),
     "tracing": (
@@ -229,8 +237,8 @@ def _sqlite() -> Iterable[Any]:
 
 
 class _Handlers:
-    """Handlers of loggers, but for the root's, and for those that a library gave its own logger
-    when it made it."""
+    """Handlers of loggers, but for the root's and for those that a library gave its own logger when
+    it made it; and how all of these are set up."""
 
     def __init__(self) -> None:
         self._loggers = 0
@@ -244,6 +252,7 @@ class _Handlers:
             for name, logger in list(loggers.items())
             for handler in getattr(logger, "handlers", ())
         ]
+        roots = logging.root.handlers
         if len(loggers) != self._loggers:
             self._librarys.update({
                 id(handler): handler
@@ -252,7 +261,9 @@ class _Handlers:
             })  # fmt: skip
             self._loggers = len(loggers)
             self._known = set(loggers)
-        return tuple([h for _, h in found if id(h) not in self._librarys])
+        own = [h for _, h in found if id(h) not in self._librarys]
+        parts = [(h.formatter, h.level, *h.filters) for h in (*own, *roots)]
+        return (*own, *chain.from_iterable(parts))
 
 
 def _is_librarys(logger: str) -> bool:

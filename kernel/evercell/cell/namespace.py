@@ -104,6 +104,7 @@ class Namespace:
     def before(self, source: Source) -> Before:
         """Look at what the cell may touch. The namespace is not changed."""
         ambient = self._notice()
+        self.project.begin()
         reach = self.reach(source)
         prints = {group: self.joint(group).digest for group in self.groups_of(reach.names)}
         modules = self.project.reached(reach.modules)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from evercell.cell.contents import fingerprints
 from evercell.cell.files import file_version
+from evercell.cell.imports import watch_imports
 
 if TYPE_CHECKING:
     import types
@@ -32,6 +33,7 @@ class Project:
         self._root = None if root is None else f"{root.resolve()}{os.sep}"
         self._seen: dict[str, tuple[int, bytes]] = {}  # file -> (id of the module, its digest)
         self._known: tuple[int, dict[str, types.ModuleType]] = (0, {})
+        self._imports = watch_imports()
 
     def reached(self, modules: Iterable[str]) -> dict[str, types.ModuleType]:
         """All loaded project modules by file, if any of `modules` is one of them."""
@@ -58,6 +60,14 @@ class Project:
     def fingerprint(self, modules: Iterable[types.ModuleType]) -> dict[str, bytes]:
         """What the modules' variables hold, as far as it can be told."""
         return fingerprints(modules)
+
+    def begin(self) -> None:
+        """A cell is about to run."""
+        self._imports.begin()
+
+    def imported(self) -> dict[str, bytes]:
+        """The fingerprint of what it imported, as it was then."""
+        return dict(self._imports.fresh)
 
     def _name(self, file: str) -> str:
         return PREFIX + file.removeprefix(self._root or "")
