@@ -293,7 +293,6 @@ _HOOKS: dict[str, Callable[[], Any]] = {
     "the loop's exception handler": lambda: (_loop_hook("_exception_handler"),),
     "the loop's task factory": lambda: (_loop_hook("_task_factory"),),
     "numpy.seterrcall": lambda: (_numpy_errors(),),
-    "sys.stdout": lambda: (sys.stdout, sys.stderr, sys.stdin),
 }  # fmt: skip
 _LOOKS = tuple(_HOOKS.values())
 

@@ -6,6 +6,8 @@ Products that may wait, large ones as a rule, are not read: see pending.py.
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import sys
 from functools import partial as bound
 from typing import TYPE_CHECKING, Any
 
@@ -158,9 +160,26 @@ def _decode_ambient(
 def load_modules(names: Iterable[str]) -> None:
     """Import what the cell had imported itself. Raises RestoreError."""
     for name in names:
+        # What a package is needed for is loaded with the values; a module of the user's may have
+        # changed others when it was imported.
+        if name in sys.modules or ("." not in name and not _is_users(name)):
+            continue
         try:
             importlib.import_module(name)
         except ImportError:
             pass  # the cell did without it, too
         except Exception as error:  # a module runs any code
             raise RestoreError(f"module {name} can't be imported: {error!r}") from error
+
+
+def _is_users(name: str) -> bool:
+    """Whether a module that is not loaded lies beside the notebook."""
+    if name in sys.stdlib_module_names:
+        return False
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return False
+    file = "" if spec is None else spec.origin or ""
+    installed = file.startswith((sys.prefix, sys.base_prefix)) or "site-packages" in file
+    return file.endswith(".py") and not installed

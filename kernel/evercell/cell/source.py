@@ -79,7 +79,7 @@ class Source:
     # Decorated functions that it only defines -> what their bodies read: not used by the cell if
     # the decorator made a step of them.
     decorated: tuple[tuple[str, frozenset[str]], ...] = ()
-    submodules: tuple[str, ...] = ()  # "a.b" that it imports itself, which sets an attribute of a
+    submodules: tuple[str, ...] = ()  # what it imports itself; "a.b" sets an attribute of a
     setups: tuple[Path, ...] = ()  # dotted paths that may set up a library
     databases: frozenset[Path] = frozenset()  # those that may use duckdb's default connection
     texts: frozenset[str] = frozenset()  # among the arguments of its calls
@@ -199,7 +199,7 @@ def _own_paths(code: CodeType, magics: list[Magic]) -> tuple[tuple[Path, ...], f
 
 
 def _submodules(trees: list[ast.Module]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(n for tree in trees for n in _imported(tree) if "." in n))
+    return tuple(dict.fromkeys(n for tree in trees for n in _imported(tree)))
 
 
 def _imported(tree: ast.Module) -> Iterator[str]:

@@ -159,7 +159,7 @@ class CellExecution:
         failed = ran.error is not None or ran.reply["status"] != "ok"
         running = still_running(self.namespace.ns)
         capture = before and self._capture(
-            before, ran, files, FAILED if failed else running or beside or scope.missed
+            before, ran, files, FAILED if failed else running or beside or scope.missed, overlay
         )
         if running is not None:
             self._guard(self.namespace.disturb)
@@ -192,13 +192,21 @@ class CellExecution:
         return lambda: files_named(self.source, before.reach, self.namespace.ns)
 
     def _capture(
-        self, before: Before, ran: Ran, files: FileWatch, untracked: str | None
+        self,
+        before: Before,
+        ran: Ran,
+        files: FileWatch,
+        untracked: str | None,
+        overlay: CellRecord | None,
     ) -> Capture | None:
+        # A recomputed cell is the one that was recorded: what it makes anew, and nobody can tell
+        # by its content, keeps its version, also where another set of modules is loaded now.
+        key = self._key if overlay is None else overlay.completed.key
         return self._guard(
             lambda: self.namespace.after(
                 before,
                 self.source,
-                key=self._key,
+                key=key,
                 result=ran.result,
                 untracked=untracked,
                 files=files.inputs(),
