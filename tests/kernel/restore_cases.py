@@ -112,7 +112,7 @@ STATE = {
     "interpreter settings": Case(
         (
             "import os, sys, time, csv, mimetypes, resource, faulthandler, asyncio",
-            "sys.setswitchinterval(0.01)\nsys.set_int_max_str_digits(9000)\nfaulthandler.enable()\nthreading.stack_size(262144)",
+            "sys.setswitchinterval(0.01)\nsys.set_int_max_str_digits(9000)\nfaulthandler.enable()\nthreading.stack_size(2**24)",
             "os.umask(0o027)\nresource.setrlimit(resource.RLIMIT_NOFILE,(999,resource.getrlimit(resource.RLIMIT_NOFILE)[1]))",
             "os.environ['TZ']='Asia/Tokyo'; time.tzset()",
             "asyncio.get_running_loop().slow_callback_duration=0.7",
