@@ -193,7 +193,7 @@ class _Walk:
                 self.found.append(value)
                 way = _way(value)
                 inner = () if way is None else way.parts(value)
-            parts = list(inner)
+            parts = [part for part in inner if type(part) not in _SEALED]
             self._pins.append(parts)
             stack += reversed(parts)
 
