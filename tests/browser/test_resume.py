@@ -77,7 +77,7 @@ def test_a_killed_notebook_resumes_without_repeating_a_step(
     ledger, gate = tmp_path / "ledger.txt", tmp_path / "gate"
     prepare = PREPARE.format(ledger=str(ledger), gate=str(gate))
     lab = open_notebook("resume.ipynb", [SHOW, prepare, EARLY, LATE, LOCK, VOLATILE])
-    assert badges(lab) == [""] * 6
+    wait_until("all cells are there, without badges", lambda: badges(lab) == [""] * 6)
     lab.run_all(wait=False)
 
     def eight_steps_ended() -> bool:
