@@ -155,10 +155,14 @@ def _take_settings() -> tuple[Any, ...]:
 def _settings_change(before: tuple[Any, ...], after: tuple[Any, ...]) -> dict[str, Any]:
     changed = {}
     for name, old, new in zip(_SETTINGS, before, after, strict=True):
-        if old != new:
+        if old != new and old is not None and new is not None:  # None: no loop runs
             change = _CHANGES.get(name)
             changed[name] = new if change is None else change(old, new)
     return changed
+
+
+def _same_settings(before: tuple[Any, ...], after: tuple[Any, ...]) -> bool:
+    return before == after or not _settings_change(before, after)
 
 
 def _restore_settings(change: dict[str, Any]) -> None:
@@ -311,7 +315,13 @@ def _changed_hooks(before: tuple[tuple[Any, ...], ...], after: tuple[tuple[Any, 
 
 
 INTERPRETER: tuple[Component, ...] = (
-    Component("@interpreter", _take_settings, _restore_settings, change=_settings_change),
+    Component(
+        "@interpreter",
+        _take_settings,
+        _restore_settings,
+        change=_settings_change,
+        same=_same_settings,
+    ),
     Component(
         "@mimetypes",
         _take_types,
