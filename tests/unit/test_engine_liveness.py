@@ -135,3 +135,40 @@ def test_what_a_workflow_does_is_no_cells(tmp_path: Path) -> None:
     notebook.stop()
     assert [(restorable, reason) for restorable, reason, _ in ends] == [("true", None)] * 3
     assert not any("journal" in reads for _, _, reads in ends)  # the history is no input
+
+
+FILLING = """
+from evercell import step, workflow
+filled = []
+@step
+def fill():
+    events = __import__("test_engine_liveness")
+    events.ENTERED.set()
+    events.RELEASE.wait()
+    filled.append(1)
+    events.ENTERED.set()
+    events.AGAIN.wait()
+@workflow
+async def fills():
+    await fill()
+"""
+AGAIN = threading.Event()
+
+
+def test_what_a_step_of_a_workflow_changed_between_cells_is_no_hit_for_the_next(
+    tmp_path: Path,
+) -> None:
+    for event in (ENTERED, RELEASE, AGAIN):
+        event.clear()
+    notebook = Notebook(tmp_path / "history")
+    notebook.cell(FILLING)
+    notebook.cell("handle = fills.start(id='f')\n__import__('test_engine_liveness').ENTERED.wait()")
+    before = notebook.session.cells.namespace.version("filled")
+    ENTERED.clear()
+    RELEASE.set()
+    ENTERED.wait()
+    notebook.cell("count = len(filled)")
+    assert notebook.session.cells.namespace.version("filled") != before
+    AGAIN.set()
+    notebook.cell("await handle")
+    notebook.stop()

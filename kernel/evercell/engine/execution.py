@@ -24,12 +24,11 @@ from evercell.codec import canonical
 from evercell.codec.layers import CHUNKS
 from evercell.engine import clear, parts
 from evercell.engine.context import in_step_body
-from evercell.engine.liveness import still_running
+from evercell.engine.liveness import steps_run_beside, still_running
 from evercell.engine.scope import enter_scope
 from evercell.errors import HistoryError, NotStorableError, PayloadError, RestoreError
 from evercell.events import (
     CellCompleted,
-    CellFailed,
     CellRestored,
     CellStarted,
     Product,
@@ -161,11 +160,11 @@ class CellExecution:
         capture = before and self._capture(
             before, ran, files, FAILED if failed else running or beside or scope.missed, overlay
         )
-        if running is not None:
+        if running is not None or steps_run_beside(self.namespace.ns):
             self._guard(self.namespace.disturb)
         if failed:
             self._remind(scope.cell, ran)
-            self._commit(self._failed(scope.cell, ran, duration))
+            self._commit(parts.failed(run, self.host, scope.cell, ran, duration))
             return ran.reply
         capture = capture or lost_capture(self.namespace.lost or "")
         kept = () if overlay is None else self._lay_over(capture, overlay)
@@ -232,7 +231,7 @@ class CellExecution:
 
     def _remind(self, cell: str, ran: Ran) -> None:
         """Say what an interrupted cell left waiting."""
-        if self.run.waits is None or not _interrupted(ran):
+        if self.run.waits is None or not parts.was_interrupted(ran):
             return
         for wait in self.run.waits.left_open(cell):
             self.host.note(
@@ -362,17 +361,6 @@ class CellExecution:
             writes=written,
         )
 
-    def _failed(self, activity_id: str, ran: Ran, duration: int) -> CellFailed:
-        return CellFailed(
-            run_id=self.run.run_id,
-            at=self.run.clock.now(),
-            activity_id=activity_id,
-            duration=duration,
-            error=parts.error_info(ran),
-            interrupted=_interrupted(ran),
-            outputs=parts.outputs(self.run.history, self.host, ran.messages),
-        )
-
     def _since(self, begin: float) -> int:
         return int((self.run.clock.monotonic() - begin) * _SECOND)
 
@@ -395,10 +383,6 @@ def _equal(names: Iterable[str], one: Mapping[str, object], other: Mapping[str, 
     except (KeyError, NotStorableError):
         return False
     return first == second
-
-
-def _interrupted(ran: Ran) -> bool:
-    return ran.reply.get("ename") in {"KeyboardInterrupt", "CancelledError"}  # of an `await`
 
 
 def _later(cell: Postponed) -> str:

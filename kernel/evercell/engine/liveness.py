@@ -13,7 +13,7 @@ from evercell.threads import carries_runs
 if TYPE_CHECKING:
     from types import FrameType
 
-__all__ = ["still_running"]
+__all__ = ["steps_run_beside", "still_running"]
 
 
 def still_running(live: dict[str, Any]) -> str | None:
@@ -40,6 +40,16 @@ def still_running(live: dict[str, Any]) -> str | None:
         if task is not asyncio.current_task() and _awaits_notebook(task.get_coro(), live):
             return f"the task {task.get_name()!r} still runs"
     return None
+
+
+def steps_run_beside(live: dict[str, Any]) -> bool:
+    """Whether a workflow, or a body of its steps, is executing code of the notebook at this moment,
+    and could change a variable. That says nothing against the cell beside it."""
+    carriers = [thread for thread in threading.enumerate() if carries_runs(thread)]
+    if not carriers:
+        return False
+    frames = _current_frames()
+    return any(_in_notebook(frames.get(thread.ident or 0), live) for thread in carriers)
 
 
 def _current_frames() -> dict[int, FrameType]:

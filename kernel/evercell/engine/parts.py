@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from evercell.cell.outputs import encode_messages
 from evercell.codec.secret import holds_secret
 from evercell.engine import clear
-from evercell.events import AmbientChange, CellStarted, ErrorInfo, Product
+from evercell.events import AmbientChange, CellFailed, CellStarted, ErrorInfo, Product
 
 if TYPE_CHECKING:
     from evercell.cell.capture import CapturedAmbient, CapturedGroup
@@ -19,7 +19,15 @@ if TYPE_CHECKING:
     from evercell.events import Decision, Payload
     from evercell.history import History
 
-__all__ = ["ambient_change", "cell_index", "error_info", "outputs", "product", "started"]
+__all__ = [
+    "ambient_change",
+    "cell_index",
+    "failed",
+    "outputs",
+    "product",
+    "started",
+    "was_interrupted",
+]
 
 _UNRECORDED = "it holds the text of a Secret, which is never recorded"
 
@@ -105,7 +113,25 @@ def outputs(history: History, host: Host, published: tuple[Message, ...]) -> Pay
     return history.put(data, "messages")
 
 
-def error_info(ran: Ran) -> ErrorInfo:
+def failed(run: Run, host: Host, activity_id: str, ran: Ran, duration: int) -> CellFailed:
+    """The event of an execution that raised or was interrupted; `duration` in nanoseconds."""
+    return CellFailed(
+        run_id=run.run_id,
+        at=run.clock.now(),
+        activity_id=activity_id,
+        duration=duration,
+        error=_error_info(ran),
+        interrupted=was_interrupted(ran),
+        outputs=outputs(run.history, host, ran.messages),
+    )
+
+
+def was_interrupted(ran: Ran) -> bool:
+    """Whether its user stopped it."""
+    return ran.reply.get("ename") in {"KeyboardInterrupt", "CancelledError"}  # of an `await`
+
+
+def _error_info(ran: Ran) -> ErrorInfo:
     """What the cell raised."""
     if ran.error is not None:
         return ErrorInfo(*clear.error(ran.error))
