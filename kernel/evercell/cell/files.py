@@ -31,7 +31,6 @@ from evercell.threads import is_own
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
 
 __all__ = ["FileWatch", "file_version", "leave_out", "watch_files"]
 
@@ -148,12 +147,10 @@ _hooked = False
 _left_out: tuple[str, ...] = ()
 
 
-def leave_out(folder: Path) -> None:
-    """From here on, what is in `folder` is none of the cells' files."""
+def leave_out(beginnings: Iterable[str]) -> None:
+    """From here on, what has a path that begins so is none of the cells' files."""
     global _left_out  # noqa: PLW0603 - as the hook, for the process
-    name = f"{os.path.abspath(folder)}{os.sep}"  # noqa: PTH100 - as in `opened`
-    if name not in _left_out:
-        _left_out = (*_left_out, name)
+    _left_out = tuple(dict.fromkeys((*_left_out, *beginnings)))
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from evercell.engine.scope import forget_scopes
 from evercell.engine.waitlist import WaitList
 from evercell.engine.workflow.holder import hold_worker
 from evercell.errors import EvercellError, NotInKernelError
-from evercell.history import History
+from evercell.history import History, own_paths
 from evercell.loading import importing
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Session:
         global _current  # noqa: PLW0603 - a process has one kernel
         clock = clock or SystemClock()
         history = History(folder, clock=clock)
-        leave_out(history.folder)
+        leave_out(own_paths(history.folder))
         try:
             session = cls(history, request, live, project, clock, on_first_call=on_first_call)
         except BaseException:

@@ -14,6 +14,7 @@ from evercell.history.queries import (
     Table,
     same_parameters,
 )
+from evercell.history.schema import own_paths
 from evercell.history.steps import StepTable
 from evercell.history.store import History, Listener
 
@@ -31,6 +32,7 @@ __all__ = [
     "Table",
     "bind",
     "key_file",
+    "own_paths",
     "same_parameters",
     "user_name",
 ]

@@ -14,11 +14,21 @@ from evercell.history.disk import create_file, make_folder, write_error
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["RELEASE", "SCHEMA", "claim_folder", "newer"]
+__all__ = ["RELEASE", "SCHEMA", "claim_folder", "newer", "own_paths"]
 
 SCHEMA = 1  # as many as there are migrations; journals and the marker carry it, too
 RELEASE = getattr(evercell, "__version__", "0.1.0")
 MARKER = "history.json"
+# What the folder holds, see docs/history.md; a folder that is not hidden may hold other things too.
+_OWN = (
+    MARKER, "history.duckdb", "journal/", "blobs/", "blobs.lock", "runs/", "fold.lock", "inbox/",
+    "damaged/",
+)  # fmt: skip
+
+
+def own_paths(folder: Path) -> tuple[str, ...]:
+    """What the absolute paths of the history's own files begin with."""
+    return tuple(f"{folder.absolute()}{os.sep}{name}" for name in _OWN)
 
 
 class _Marker(msgspec.Struct, frozen=True):
