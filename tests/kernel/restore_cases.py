@@ -566,6 +566,101 @@ STATE = {
         "C",
         "(sys.path[0],getattr(sys,'my_flag',None))",
     ),
+    "logger's filter": Case(
+        (
+            "import logging\nsifted=[]\ndef sift(r): sifted.append(r.getMessage()); return True\nlogging.getLogger('sift').addFilter(sift)",
+            "logging.getLogger('sift').info('no'); logging.getLogger('sift').critical('yes')",
+            "logging.getLogger('sift').removeFilter(sift)",
+        ),
+        "CRC",
+        "sifted",
+    ),
+    "filter over a list": Case(
+        (
+            "def make_sieve():\n    kept=[]\n    def sieve(r): kept.append(r.getMessage()); return False\n    return sieve, kept\nsieve, sieved=make_sieve()",
+            "logging.getLogger('sieve').addFilter(sieve)",
+            "logging.getLogger('sieve').critical('one')",
+            "beside_sieve=[len(sieved)]",
+            "logging.getLogger('sieve').removeFilter(sieve)",
+        ),
+        "RCCRC",
+        "(sieved, sieve(logging.LogRecord('a',1,'p',1,'two',(),None)), sieved, beside_sieve)",
+    ),
+    "notebook's handler": Case(
+        (
+            "class Keeping(logging.Handler):\n    def __init__(s): super().__init__(); s.kept=[]\n    def emit(s,r): s.kept.append(r.getMessage())\nkeeping=Keeping(); logging.getLogger('keep').addHandler(keeping)",
+            "logging.getLogger('keep').critical('hello')",
+            "logging.getLogger('keep').removeHandler(keeping)",
+        ),
+        "CCC",
+        "keeping.kept",
+    ),
+    "handler's stream": Case(
+        (
+            "log_text=io.StringIO()\nto_text=logging.StreamHandler(log_text); logging.getLogger('text').addHandler(to_text)",
+            "logging.getLogger('text').critical('hello')",
+            "logging.getLogger('text').removeHandler(to_text)",
+        ),
+        "CCC",
+        "log_text.getvalue()",
+    ),
+    "showwarning": Case(
+        (
+            "import warnings\nwarned=[]\nshow_before=warnings.showwarning\ndef shows(m,*a,**k): warned.append(str(m))\nwarnings.showwarning=shows",
+            "warnings.warn('zip', FutureWarning)",
+            "warnings.showwarning=show_before",
+        ),
+        "CRC",
+        "warned",
+    ),
+    "patched function": Case(
+        (
+            "import json\ncounted={'n':0}\njson_dumps=json.dumps\ndef counting(*a,**k):\n    counted['n']+=1\n    return json_dumps(*a,**k)\njson.dumps=counting",
+            "import json as json_too\ndumped=json_too.dumps([1])",
+            "json.dumps=json_dumps",
+        ),
+        "CRC",
+        "(counted, json.dumps is json_dumps)",
+    ),
+    "list of a module": Case(
+        (
+            "import string as a_module\nhooked=[]\na_module.hooks=[]",
+            "a_module.hooks.append(lambda v: hooked.append(v))",
+            "import string as same_module\nsame_module.hooks[0](1)",
+            "del a_module.hooks",
+        ),
+        "CCRC",
+        "hooked",
+    ),
+    "loop's handler": Case(
+        (
+            "faults=[]\nasyncio.get_running_loop().set_exception_handler(lambda l,c: faults.append(1))",
+            "asyncio.get_running_loop().call_exception_handler({'message':'m'})",
+            "asyncio.get_running_loop().set_exception_handler(None)",
+        ),
+        "CRC",
+        "faults",
+    ),
+    "signal's handler": Case(
+        (
+            "import signal\nsignals=[]\nsignal_before=signal.signal(signal.SIGUSR1, lambda *a: signals.append(1))",
+            "os.kill(os.getpid(), signal.SIGUSR1)",
+            "signal.signal(signal.SIGUSR1, signal_before);",
+        ),
+        "CRC",
+        "signals",
+    ),
+    "project's registry": Case(
+        (
+            "open('registry.py','w').write('KNOWN=[]\\ndef register(f): KNOWN.append(f)\\ndef run(): [f() for f in KNOWN]\\n');",
+            "import registry\nruns=[]\ndef registered(): runs.append(len(runs))\nregistry.register(registered)",
+            "registry.run()",
+            "registry.run()",
+            "registry.KNOWN.clear()",
+        ),
+        "RCRRC",
+        "runs",
+    ),
 }
 
 OUTPUTS = {

@@ -47,22 +47,39 @@ def test_replay_respects_a_user_own_underscore(k):
     k.run("del _")
 
 
-def test_replay_calls_the_event_callbacks(k):
-    k.run(
-        "seen = []\n"
-        "def pre(info): seen.append(('pre', info.raw_cell))\n"
-        "def post(result): seen.append(('post', result.result, result.success))\n"
-        "get_ipython().events.register('pre_run_cell', pre)\n"
-        "get_ipython().events.register('post_run_cell', post)\n"
-    )
+_LISTENING = """
+import types
+listening = types.ModuleType("listening")
+exec('''
+seen = []
+def pre(info): seen.append(('pre', info.raw_cell))
+def post(result): seen.append(('post', result.result, result.success))
+''', vars(listening))
+own = []
+def of_notebook(info): own.append(info.raw_cell)
+register = get_ipython().events.register
+register('pre_run_cell', listening.pre)
+register('post_run_cell', listening.post)
+register('pre_run_cell', of_notebook)
+"""
+_NO_LONGER = """
+unregister = get_ipython().events.unregister
+unregister('pre_run_cell', listening.pre)
+unregister('post_run_cell', listening.post)
+unregister('pre_run_cell', of_notebook)
+"""
+
+
+def test_replay_calls_the_event_callbacks_of_libraries(k):
+    k.run(_LISTENING)
     k.run("6 * 7")
     k.run("6 * 7")
-    k.run(
-        "get_ipython().events.unregister('pre_run_cell', pre)\nget_ipython().events.unregister("
-        "'post_run_cell', post)"
-    )
+    k.run(_NO_LONGER)
     shown = [("pre", "6 * 7"), ("post", 42, True)]
-    assert k.value("seen")[1:5] == shown * 2
+    assert k.value("listening.seen")[1:5] == shown * 2
+    # What the notebook's did is recorded with the cell.
+    assert k.value("own")[:1] == ["6 * 7"]
+    assert k.value("own.count('6 * 7')") == 1
 
 
 def test_result_is_what_was_shown(k):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from evercell.cell.callbacks import Registered
     from evercell.cell.covariables import Observation
     from evercell.cell.pending import Waiting
     from evercell.cell.reach import Reach
@@ -57,6 +58,7 @@ class Before:
     modules: dict[str, bytes] = field(repr=False)  # what the project's modules hold
     attributes: dict[str, dict[str, object]] = field(repr=False)  # of modules, that it may set
     count: Count = field(repr=False)  # of attributes of the classes of libraries
+    callbacks: Registered = field(repr=False)  # of the notebook, outside of the namespace
 
 
 @dataclass(frozen=True, slots=True)

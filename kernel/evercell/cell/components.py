@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 # The public `signal.getsignal` makes an enum member of each answer, which takes 500 us for all.
-_get_signal = sys.modules["_signal"].getsignal
+get_signal = sys.modules["_signal"].getsignal
 
-__all__ = ["PROCESS", "UNUSED", "Component"]
+__all__ = ["PROCESS", "SIGNALS", "UNUSED", "Component", "get_signal"]
 
 UNUSED = 624  # where a Mersenne Twister stands when it was seeded and nothing was drawn since
 
@@ -166,10 +166,10 @@ def _restore_locale(name: str) -> None:
 
 def _take_signals() -> tuple[int, ...]:
     """Identities only. The kernel itself handles interrupts, anew for each cell."""
-    return tuple(map(id, map(_get_signal, _SIGNALS)))
+    return tuple(map(id, map(get_signal, SIGNALS)))
 
 
-_SIGNALS = sorted(int(s) for s in signal.valid_signals() - {signal.SIGINT})
+SIGNALS = sorted(int(s) for s in signal.valid_signals() - {signal.SIGINT})
 
 
 def _take_collector() -> tuple[bool, tuple[int, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from blake3 import blake3
@@ -13,20 +14,62 @@ from evercell.cell.setups import setups
 
 if TYPE_CHECKING:
     from evercell.cell.capture import Before
+    from evercell.cell.covariables import Observation
     from evercell.cell.namespace import Namespace
     from evercell.cell.reach import Reach
     from evercell.cell.source import Source
 
-__all__ = ["DUCKDB", "MODULES", "unrestorable_effects"]
+__all__ = ["DUCKDB", "MODULES", "changed_outside", "unrestorable_effects", "without_registered"]
 
 MODULES = "@modules"  # what cells changed in modules; every cell after them depends on it
 DUCKDB = "@duckdb"  # what is in duckdb's default connection; whoever uses it depends on it
 
 
+_HELD = "it is called from outside of the notebook's variables, or what is called holds it"
+Group = frozenset[str]
+
+
+def changed_outside(space: Namespace, before: Before, source: Source, reach: Reach) -> list[str]:
+    """What the cell that has just run changed in modules and libraries, and where it registered
+    something of the notebook or took it away, in words."""
+    used = reach.modules | source.facts.imports
+    modules = space.project.reached(before.reach.modules | used)
+    now = space.project.fingerprint(modules.values())
+    old = before.modules | space.project.imported()
+    names = sorted(n for n in now if n in old and now[n] != old[n])
+    names += patched(
+        before.attributes, used, before.reach.attributes_set | source.facts.attributes_set
+    )
+    names += space.watch.end(before.count)
+    space.callbacks.watch(names)
+    registered = space.callbacks.look(used, modules.values())
+    if registered or before.callbacks:
+        one, other = ({(n, id(v)) for n, v in each} for each in (before.callbacks, registered))
+        names += sorted({name for name, _ in one ^ other})
+    names += setups(dict.fromkeys((*source.setups, *sorted(reach.setups))), space.ns)
+    return list(dict.fromkeys(names))
+
+
+def without_registered(
+    space: Namespace, found: dict[Group, Observation]
+) -> dict[Group, Observation]:
+    """What is registered outside is that very object: a restored one would not be called."""
+    called = space.registered()
+    if called is None:
+        return found
+    holds = space.callbacks.holds
+    return {
+        group: replace(seen, dumped=None, reason=seen.reason or _HELD)
+        if holds(called, seen, group)
+        else seen
+        for group, seen in found.items()
+    }
+
+
 def unrestorable_effects(
-    space: Namespace, before: Before, source: Source, reach: Reach, key: bytes
+    space: Namespace, source: Source, reach: Reach, outside: list[str], key: bytes
 ) -> list[CapturedAmbient]:
-    """Those of the cell with `key`, which has just run."""
+    """Those of the cell with `key`, which has just run; `outside` as `changed_outside` found."""
     found = []
     shell = source.shell or (("a function that it uses",) if reach.shell else ())
     if shell:
@@ -36,8 +79,8 @@ def unrestorable_effects(
     if "recompute" in source.directives:
         version = space.ambient.versions.get("@asked", b"")
         found.append(CapturedAmbient("@asked", version, None, "its author asked for it"))
-    if names := _changed(space, before, source, reach):
-        found.append(_by_cell(MODULES, key, f"it changed {', '.join(names[:3])}"))
+    if outside:
+        found.append(_by_cell(MODULES, key, f"it changed {', '.join(outside[:3])}"))
     if kept := _kept_in_duckdb(space, source, reach):
         reason = f"duckdb's default connection has {kept}"
         found.append(_by_cell(DUCKDB, key, reason))
@@ -47,21 +90,6 @@ def unrestorable_effects(
 def _by_cell(name: str, key: bytes, reason: str) -> CapturedAmbient:
     version = blake3(b"by cell" + key + name.encode()).digest(16)
     return CapturedAmbient(name, version, None, reason)
-
-
-def _changed(space: Namespace, before: Before, source: Source, reach: Reach) -> list[str]:
-    """What the cell changed in modules, in words."""
-    modules = space.project.reached(before.reach.modules | reach.modules | source.facts.imports)
-    now = space.project.fingerprint(modules.values())
-    old = before.modules | space.project.imported()
-    names = sorted(n for n in now if n in old and now[n] != old[n])
-    names += patched(
-        before.attributes,
-        reach.modules | source.facts.imports,
-        before.reach.attributes_set | source.facts.attributes_set,
-    )
-    names += [name for name in space.watch.end(before.count) if name not in names]
-    return names + setups(dict.fromkeys((*source.setups, *sorted(reach.setups))), space.ns)
 
 
 def _kept_in_duckdb(space: Namespace, source: Source, reach: Reach) -> str | None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from evercell.cell.ambient import AmbientState
 from evercell.cell.bonds import Bonds
+from evercell.cell.callbacks import Callbacks
 from evercell.cell.capture import NOTHING, RESULT, Before, Capture, Decoded
 from evercell.cell.covariables import Observation, connect, observe
 from evercell.cell.functions import KnownFunctions
@@ -56,6 +57,7 @@ class Namespace:
         self.lost: str | None = None  # why versions can't be trusted any more
         self.ambient = AmbientState(ns)
         self.project = Project(project_root)
+        self.callbacks = Callbacks(ns)
         self.groups: dict[str, frozenset[str]] = {}  # name -> its co-variable
         self.bonds = Bonds()
         self.pending = Pending()
@@ -108,6 +110,7 @@ class Namespace:
         reach = self.reach(source)
         prints = {group: self.joint(group).digest for group in self.groups_of(reach.names)}
         modules = self.project.reached(reach.modules)
+        used = reach.modules | source.facts.imports
         return Before(
             bindings=dict(self._bindings),
             versions=dict(self.versions),
@@ -117,11 +120,9 @@ class Namespace:
             fingerprints=prints,
             singles=dict(self._singles),
             modules=self.project.fingerprint(modules.values()),
-            attributes=look(
-                reach.modules | source.facts.imports,
-                reach.attributes_set | source.facts.attributes_set,
-            ),
+            attributes=look(used, reach.attributes_set | source.facts.attributes_set),
             count=self.watch.begin(),
+            callbacks=self.callbacks.look(used, modules.values()),
         )
 
     def after(
@@ -276,7 +277,14 @@ class Namespace:
 
     def reach(self, source: Source) -> Reach:
         """What the cell may touch, through the values that are there now."""
-        return reach_of(source, self.ns, self.single, self.groups, self.visible)
+        called = self.registered()
+        return reach_of(source, self.ns, self.single, self.groups, self.visible, called)
+
+    def registered(self) -> Observation | None:
+        """What is called from outside of the namespace, with the variables that it can reach."""
+        if not self.callbacks:
+            return None
+        return self.callbacks.observation(self.visible(), self.single)
 
     def suspect(self, names: Iterable[str]) -> None:
         """What is known of their contents may be out of date."""
@@ -344,7 +352,11 @@ class Namespace:
         """Give what changed outside of any cell, by a callback or a thread, a version of its own.
         Returns the ambient state."""
         if self._disturbed:
-            self._notice_contents()
+            self._disturbed = False
+            self._notice_contents(self.visible())
+        elif (called := self.registered()) is not None:  # by a signal, a thread of a library
+            seen = {n: self._singles[n] for n in called.names & self._singles.keys()}
+            self._notice_contents([name for name, known in seen.items() if not known.volatile])
         rebound = [
             name
             for name in self.visible()
@@ -364,11 +376,10 @@ class Namespace:
             self.settle()
         return self.ambient.notice(unknowable)
 
-    def _notice_contents(self) -> None:
-        self._disturbed = False
+    def _notice_contents(self, names: list[str]) -> None:
         before = dict(self._singles)
-        self.suspect(self.visible())
-        for name in self.visible():
+        self.suspect(names)
+        for name in names:
             old, new = before.get(name), self.single(name)
             known = old is not None and new is not None and old.digest == new.digest
             if not known and self._bindings.get(name, _ABSENT) is self.ns[name]:

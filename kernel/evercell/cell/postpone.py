@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from evercell.cell.capture import RESULT
 from evercell.cell.source import linked_names
+from evercell.codec.canonical import SCALARS
 from evercell.codec.definitions import importable
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ def may_wait(
 ) -> bool:
     """Whether the cell that was just captured may be run again later than in its turn. `outside`
     is what it did beyond the process. The namespace notes what must be made in its turn."""
+    if _is_noticed(space):
+        outside = outside or "what it does may be noticed by what is registered"
     products = [p for p in capture.products if p.names != (RESULT,)]
     tried = [p for p in products if p.traced is not None]
     if tried:  # as if none of these came back; with more than one, some could and others not
@@ -79,6 +82,23 @@ def may_wait(
     space.in_turn.difference_update(*(p.names for p in products))
     space.in_turn.update(() if waits else lost)
     return waits
+
+
+def _is_noticed(space: Namespace) -> bool:
+    """Whether what is registered outside, a filter of a logger for example, may change a variable
+    when the cell runs once more."""
+    called = space.registered()
+    if called is None:
+        return False
+    live = space.ns
+    held = [live[name] for name in called.names if name in live]
+    definitions = () if called.attributes_set else (type, FunctionType)
+    return bool(called.stores) or any(
+        type(value) not in SCALARS
+        and not isinstance(value, definitions)
+        and not is_fixed(value, live)
+        for value in held
+    )
 
 
 def _keeps_to_itself(

@@ -7,7 +7,7 @@ the body of a step uses is marked so: the history answers for it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from evercell.cell.names import is_hidden
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Reach", "follow", "reach_of", "texts_of"]
 
 _NONE: frozenset[str] = frozenset()
+_CALLED = "@called"  # stands for what is registered outside
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,24 +41,47 @@ class Reach:
     shell: bool = False  # some code may change the shell
     quiet: bool = True  # no code changes an array or a table
     direct_modules: frozenset[str] = frozenset()  # of `modules`: not only by the bodies of steps
+
     looks_up: bool = False  # some code may look up names that stand in texts
     setups: frozenset[Path] = frozenset()  # what code, but for the bodies of steps, may set up
     databases: frozenset[Path] = frozenset()  # and where it may use duckdb's default connection
 
 
-def reach_of(
+def reach_of(  # noqa: PLR0917 - what a namespace knows
     source: Source,
     ns: dict[str, Any],
     observation: Callable[[str], Observation | None],
     groups: Mapping[str, frozenset[str]],
     visible: Callable[[], list[str]],
+    called: Observation | None = None,
 ) -> Reach:
-    """What a cell may touch in the namespace, whose `visible` names are the user's."""
+    """What a cell may touch in the namespace, whose `visible` names are the user's. `called` may
+    run in any cell without being named: see callbacks.py."""
+    if called is not None:
+        found = _reach_of(source, ns, _with(observation, called), groups, visible, (_CALLED,))
+        return replace(found, names=found.names - {_CALLED}, direct=found.direct - {_CALLED})
+    return _reach_of(source, ns, observation, groups, visible)
+
+
+def _with(
+    observation: Callable[[str], Observation | None], called: Observation
+) -> Callable[[str], Observation | None]:
+    return lambda name: called if name == _CALLED else observation(name)
+
+
+def _reach_of(  # noqa: PLR0917 - as above
+    source: Source,
+    ns: dict[str, Any],
+    observation: Callable[[str], Observation | None],
+    groups: Mapping[str, frozenset[str]],
+    visible: Callable[[], list[str]],
+    always: tuple[str, ...] = (),
+) -> Reach:
 
     def mates(name: str) -> Iterable[str]:
         return groups.get(name, ())
 
-    names, direct = source.reads, _direct(source, ns)
+    names, direct = source.reads.union(always), _direct(source, ns).union(always)
     found = follow(names, observation, mates, direct)
     while source.facts.looks_up or found.looks_up:
         texts = {n for n in texts_of(source, found.names, ns) - found.names if n in ns}
@@ -67,7 +91,7 @@ def reach_of(
         names, direct = names | texts, direct | texts
         found = follow(names, observation, mates, direct)
     if source.anywhere or found.anywhere:
-        return follow([*source.reads, *visible()], observation, mates)
+        return follow([*names, *visible()], observation, mates)
     return found
 
 

@@ -17,7 +17,13 @@ from blake3 import blake3
 from evercell.cell.capture import NOTHING, RESULT, Capture, CapturedAmbient, CapturedGroup
 from evercell.cell.covariables import Observation, connect, observe, together
 from evercell.cell.database import uses_duckdb
-from evercell.cell.effects import DUCKDB, MODULES, unrestorable_effects
+from evercell.cell.effects import (
+    DUCKDB,
+    MODULES,
+    changed_outside,
+    unrestorable_effects,
+    without_registered,
+)
 from evercell.cell.products import join_circles, make_products, unknowable
 from evercell.cell.quiet import untouched
 from evercell.cell.reach import Reach
@@ -79,7 +85,9 @@ class Recording:
         self._natural = frozenset(groups)
         changed = self._with_holders([g for g in groups if self._is_changed(g, reach)])
         changed, result_name, extra = self._place_result(changed)
+        outside = changed_outside(space, self._before, self._source, reach)
         observations = join_circles({g: self._observe(g) for g in changed}, self._observe)
+        observations = without_registered(space, observations)
         changes = space.ambient.changes(self._before.ambient)
         reads = self._reads(reach, {c.name for c in changes}, changed, result_name)
         key = self._key if isinstance(self._key, bytes) else self._key(reads)
@@ -99,7 +107,7 @@ class Recording:
             )
             for c in changes
         ]
-        ambient += unrestorable_effects(space, self._before, self._source, reach, key)
+        ambient += unrestorable_effects(space, self._source, reach, outside, key)
         self._commit(groups, products, ambient, key)
         capture = self._capture(key, reads, products, ambient, result_name, reach)
         return capture if unverified is None else replace(capture, unverified=unverified)

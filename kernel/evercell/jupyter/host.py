@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult
 from IPython.utils.capture import capture_output
 
+from evercell.cell.callbacks import is_notebooks
 from evercell.cell.outputs import Message
 from evercell.engine.host import NOTHING, Ran
 
@@ -136,8 +137,8 @@ class KernelHost:
         self._enter()
         # Tracebacks through the functions that it defined show their lines.
         shell.compile.cache(self._call.transformed, self._count, raw_code=self._call.code)
-        shell.events.trigger("pre_execute")
-        shell.events.trigger("pre_run_cell", info)
+        self._trigger("pre_execute")
+        self._trigger("pre_run_cell", info)
         for message in messages:
             self._publish(message)
         if result is not NOTHING:
@@ -147,8 +148,8 @@ class KernelHost:
             shell.history_manager.store_output(self._count)
         shell.last_execution_succeeded = True
         shell.last_execution_result = outcome
-        shell.events.trigger("post_execute")
-        shell.events.trigger("post_run_cell", outcome)
+        self._trigger("post_execute")
+        self._trigger("post_run_cell", outcome)
         return {
             "status": "ok",
             "execution_count": self._count,
@@ -176,6 +177,21 @@ class KernelHost:
         for stream in (self._kernel._stdout, self._kernel._stderr):
             stream.flush()
         self._publish(Message("stream", {"name": "stderr", "text": text}), self._capture.uncaptured)
+
+    def _trigger(self, event: str, *arguments: object) -> None:
+        """Tell the libraries that listen. What the notebook's own callbacks did in the cell is
+        recorded with it, and restored."""
+        events, live = self._shell.events, self._shell.user_ns
+        every = list(events.callbacks[event])
+        own = [callback for callback in every if is_notebooks(callback, live)]
+        if not own:
+            events.trigger(event, *arguments)
+            return
+        events.callbacks[event] = [callback for callback in every if callback not in own]
+        events.trigger(event, *arguments)
+        now = events.callbacks[event]
+        kept = [callback for callback in every if callback in own or callback in now]
+        events.callbacks[event] = kept + [callback for callback in now if callback not in every]
 
     def _enter(self) -> None:
         """Store the input in the history and move the counter, as `run_cell` does, once."""

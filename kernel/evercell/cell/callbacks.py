@@ -1,0 +1,241 @@
+"""The notebook's functions and objects that something outside of the namespace calls.
+
+    a filter, handler or stream of a logger    `warnings.showwarning`, hooks in `sys`, `builtins`
+    signal handlers, the event loop's handlers the shell's events and transformers
+    what cells patched, lists and dicts of modules and registries of the project's own
+
+Any later cell may have them called without naming them. So as long as they are registered, what
+they can reach counts as used by every cell; and nothing that they hold is restored, which would be
+another object than the one that is called.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import functools
+import gc
+import io
+import logging
+import queue
+import sqlite3
+import sys
+import threading
+import warnings
+from collections import deque
+from dataclasses import replace
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+from evercell.cell.components import SIGNALS, get_signal
+from evercell.cell.covariables import conflicts, observe
+from evercell.codec.definitions import is_users
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from evercell.cell.covariables import Observation
+
+__all__ = ["Callbacks", "Registered", "is_notebooks"]
+
+Registered = list[tuple[str, object]]  # where, and the notebook's object that is there
+
+_CONTAINERS = (list, tuple, dict, set, frozenset, deque)
+_SINKS = (io.StringIO, io.BytesIO, list, deque, queue.Queue, queue.SimpleQueue)
+_LARGEST = 500  # a container with more in it is no registry
+_DEPTH = 4
+_HOOKS: tuple[tuple[ModuleType, tuple[str, ...]], ...] = (
+    (warnings, ("showwarning", "formatwarning", "_showwarnmsg_impl")),
+    (sys, ("excepthook", "displayhook", "unraisablehook", "breakpointhook", "meta_path",
+           "path_hooks", "stdout", "stderr", "stdin")),
+    (threading, ("excepthook",)),
+    (builtins, ("print", "open", "input", "__import__", "breakpoint", "__build_class__")),
+    (gc, ("callbacks",)),
+    (sqlite3, ("adapters", "converters")),
+    (logging, ("_logRecordFactory", "_loggerClass", "lastResort")),
+)  # fmt: skip
+_SHELL = (
+    "input_transformers_cleanup", "input_transformers_post", "ast_transformers",
+    "custom_exceptions", "CustomTB",
+)  # fmt: skip
+
+
+class Callbacks:
+    """What is registered outside of the namespace `live`."""
+
+    def __init__(self, live: dict[str, Any]) -> None:
+        self._live = live
+        self._places: dict[str, None] = {}  # dotted names where something was found or patched
+        # module -> how many names it has; of its containers, the ids of what is in them
+        self._containers: dict[str, tuple[int, dict[str, tuple[int, ...]]]] = {}
+        self._theirs: dict[
+            int, object
+        ] = {}  # what was there before any cell, and no function of it
+        self.now: Registered = []  # at the last look
+        before = [value for _, value in self.look() if type(value) is not FunctionType]
+        self._theirs = {id(value): value for value in before}
+
+    def __bool__(self) -> bool:
+        return bool(self.now)
+
+    def watch(self, places: Iterable[str]) -> None:
+        """Dotted names that a cell has patched, to be looked at from now on."""
+        self._places.update(dict.fromkeys(places))
+
+    def look(self, modules: Iterable[str] = (), project: Iterable[ModuleType] = ()) -> Registered:
+        """What is registered now. `modules` are those that a cell can use, where something may have
+        appeared; in modules of the `project` it is looked for in objects and classes, too."""
+        for name in modules:
+            self._search(name)
+        found = [*self._known(), *self._placed()]
+        for module in project:
+            found += self._inside(module.__name__, vars(module), _DEPTH)
+        self.now = [each for each in found if id(each[1]) not in self._theirs]
+        return self.now
+
+    def observation(
+        self, names: Iterable[str], single: Callable[[str], Observation | None]
+    ) -> Observation | None:
+        """All of it as one object, which uses those of the variables `names` that share something
+        with it; None if there is nothing. `single` looks at a variable."""
+        if not self.now:
+            return None
+        seen = observe({f"{i} {w}": value for i, (w, value) in enumerate(self.now)}, self._live)
+        shared = (name for name in names if (other := single(name)) and _shares(seen, other))
+        return replace(seen, names=seen.names.union(shared))
+
+    def holds(self, seen: Observation | None, other: Observation, names: Iterable[str]) -> bool:
+        """Whether what is registered, as `seen`, holds the objects of a co-variable itself."""
+        return seen is not None and (_shares(seen, other) or not seen.refers.isdisjoint(names))
+
+    # -- the places ------------------------------------------------------------------------------
+
+    def _known(self) -> Iterator[tuple[str, object]]:
+        for logger in (logging.root, *list(logging.root.manager.loggerDict.values())):
+            if isinstance(logger, logging.Logger) and (logger.handlers or logger.filters):
+                yield from self._logging(f"logging.getLogger({logger.name!r})", logger)
+        for module, names in _HOOKS:
+            for name in names:
+                value = getattr(module, name, None)
+                place = f"{module.__name__}.{name}"
+                if isinstance(value, io.StringIO | io.BytesIO):
+                    yield place, value
+                yield from self._inside(place, value, 1)
+        for number in SIGNALS:
+            yield from self._inside(f"signal {number}", get_signal(number), 0)
+        loop: Any = asyncio._get_running_loop()
+        if loop is not None:
+            yield from self._inside("the event loop", loop.get_exception_handler(), 0)
+            yield from self._inside("the event loop", loop.get_task_factory(), 0)
+        shell = getattr(self._live.get("get_ipython"), "__self__", None)
+        if shell is not None:
+            events = getattr(getattr(shell, "events", None), "callbacks", None)
+            yield from self._inside("get_ipython().events", events, 2)
+            for name in _SHELL:
+                yield from self._inside(f"get_ipython().{name}", getattr(shell, name, None), 1)
+
+    def _logging(self, place: str, logger: logging.Logger) -> Iterator[tuple[str, object]]:
+        yield from self._inside(place, logger.filters, 1)
+        for handler in logger.handlers:
+            if is_notebooks(handler, self._live):
+                yield place, handler
+                continue
+            yield from self._inside(place, handler.filters, 1)
+            for value in vars(handler).values():
+                if type(value) in _SINKS and value is not handler.filters:
+                    yield place, value
+                else:
+                    yield from self._inside(place, value, 0)
+
+    def _placed(self) -> Iterator[tuple[str, object]]:
+        for place in self._places:
+            yield from self._inside(place, _resolve(place), 1)
+
+    def _search(self, module: str) -> None:
+        """Containers at the top of a module that hold something of the notebook."""
+        loaded = sys.modules.get(module)
+        if type(loaded) is not ModuleType or module in ("__main__", "builtins", "gc"):
+            return
+        variables = vars(loaded)
+        known = self._containers.get(module)
+        if known is None or known[0] != len(variables):
+            names = [n for n, v in variables.items() if type(v) in (list, dict, set, deque)]
+            known = self._containers[module] = (len(variables), dict.fromkeys(names, ()))
+        contents = known[1]
+        for name, before in contents.items():
+            value: Any = variables.get(name)
+            if type(value) not in (list, dict, set, deque) or len(value) > _LARGEST:
+                continue
+            now = tuple(map(id, value.values() if type(value) is dict else value))
+            if now == before:
+                continue  # for most it is so, and looking at each object takes far longer
+            contents[name] = now
+            if any(self._inside("", value, 1)):
+                self._places[f"{module}.{name}"] = None
+
+    def _inside(
+        self, place: str, value: Any, depth: int, seen: set[int] | None = None
+    ) -> Iterator[tuple[str, object]]:
+        """What of the notebook is at `place` itself, or so many levels below."""
+        if value is None:
+            return
+        if is_notebooks(value, self._live):
+            yield place, value
+            return
+        kind = type(value)
+        if depth == 0:
+            return
+        if kind in _CONTAINERS:
+            parts = [*value.keys(), *value.values()] if kind is dict else list(value)
+        elif isinstance(value, type):
+            parts = list(vars(value).values()) if is_users(value) else []
+        else:
+            attributes = getattr(value, "__dict__", None)
+            mine = depth > 1 and is_users(kind) and isinstance(attributes, dict)
+            parts = list(attributes.values()) if mine and attributes is not None else []
+        seen = {id(value)} if seen is None else seen
+        for part in parts if len(parts) <= _LARGEST else ():
+            if id(part) not in seen:
+                seen.add(id(part))
+                yield from self._inside(place, part, depth - 1, seen)
+
+
+def is_notebooks(value: Any, live: dict[str, Any]) -> bool:
+    """Whether a function, a method or an object runs the notebook's code when it is called."""
+    kind = type(value)
+    if kind is FunctionType:
+        # Or it is a library's wrapper around one.
+        return value.__globals__ is live or any(_wraps(c, live) for c in value.__closure__ or ())
+    if kind is MethodType:
+        return is_notebooks(value.__func__, live) or is_notebooks(value.__self__, live)
+    if kind is BuiltinFunctionType:
+        return type(value.__self__) in (*_SINKS, dict, set)
+    if kind is functools.partial:
+        parts = (value.func, *value.args, *value.keywords.values())
+        return any(is_notebooks(part, live) for part in parts)
+    owner = value if isinstance(value, type) else kind
+    return owner.__module__ == "__main__" or hasattr(kind, "__evercell_step__")
+
+
+def _wraps(cell: Any, live: dict[str, Any]) -> bool:
+    try:
+        content = cell.cell_contents
+    except ValueError:
+        return False
+    return type(content) is FunctionType and content.__globals__ is live
+
+
+def _shares(one: Observation, other: Observation) -> bool:
+    return one.touches(other) or conflicts(one.spans, other.spans)
+
+
+def _resolve(place: str) -> object:
+    """What a dotted name stands for; None if nothing has it."""
+    names = place.split(".")
+    for size in range(len(names), 0, -1):
+        found: Any = sys.modules.get(".".join(names[:size]))
+        if found is not None:
+            for name in names[size:]:
+                found = getattr(found, name, None)
+            return found
+    return None
