@@ -19,8 +19,9 @@ def notebook(source):
 
 
 def test_nothing_is_registered_at_first():
-    live = notebook("def f(): pass")
-    assert not Callbacks(live).look(["json", "logging"])
+    callbacks = Callbacks(notebook("def f(): pass"))
+    assert not callbacks  # pytest has registered something, and has it called
+    assert not callbacks.look(["json", "logging"])
 
 
 def test_a_filter_counts_as_long_as_it_is_there():

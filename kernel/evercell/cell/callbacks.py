@@ -74,6 +74,7 @@ class Callbacks:
         self.now: Registered = []  # at the last look
         before = [value for _, value in self.look() if type(value) is not FunctionType]
         self._theirs = {id(value): value for value in before}
+        self.look()
 
     def __bool__(self) -> bool:
         return bool(self.now)
