@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from endpoint.ledger import Entry
 
-RUNS = 3
+RUNS = [0, 1, *(pytest.param(number, marks=pytest.mark.soak) for number in range(2, 10))]
 KILLS = 10  # in each run
 INPUTS = 8
 
@@ -68,7 +68,7 @@ class KillPoint:
 
 
 @pytest.mark.timeout(600)  # eleven kernels; a minute alone, five where others have the cores
-@pytest.mark.parametrize("number", range(RUNS))
+@pytest.mark.parametrize("number", RUNS)
 def test_run_survives_kills(tmp_path: Path, undisturbed: Undisturbed, number: int) -> None:
     rng = random.Random(number)
     # At most two calls are under way at a kill: with three left, the next kernel has work to do.

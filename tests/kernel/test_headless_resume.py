@@ -224,7 +224,7 @@ def test_a_history_of_a_newer_release_is_refused(lab: Lab) -> None:
     newer = {**json.loads(marker.read_text()), "schema": 99, "evercell": "9.9"}
     marker.write_text(json.dumps(newer))
     refused = lab.run(code=1)
-    assert refused["error"]["code"] == "EC205"
+    assert refused["error"]["code"] == "EC202"
 
 
 def test_a_kernel_that_is_not_installed_is_usage(lab: Lab) -> None:

@@ -150,7 +150,8 @@ def test_actions_fit_what_is_there() -> None:
     assert deeds("t:t1") == []  # a workflow's code is cancelled as a whole
     assert deeds("t:a1") == ["approve", "reject"]
     apply_all(view, [e.step_completed("s1"), e.cell_completed("c1"), e.workflow_finished("w1")])
-    assert deeds("s:id:a:s1") == deeds("c:id:a") == deeds("w:w1") == []
+    assert deeds("s:id:a:s1") == ["fork"]
+    assert deeds("c:id:a") == deeds("w:w1") == []
     frame = frame_of(view, Look(inspect="w:w1"), now=NOW)
     assert frame["details"] is not None
     assert frame["details"]["actions"] == []

@@ -242,11 +242,11 @@ def _sqlite() -> Iterable[Any]:
 
 class _Handlers:
     """Handlers of loggers, but for the root's and for those that a library gave its own logger when
-    it made it; and how all of these are set up."""
+    it was imported; and how all of these are set up."""
 
     def __init__(self) -> None:
-        self._loggers = 0
-        self._known: set[str] = set()
+        self._loaded = (0, 0)  # loggers and modules at the last look
+        self._seen: dict[int, Any] = {}
         self._librarys: dict[int, Any] = {}
 
     def __call__(self) -> tuple[Any, ...]:
@@ -257,14 +257,15 @@ class _Handlers:
             for handler in getattr(logger, "handlers", ())
         ]
         roots = logging.root.handlers
-        if len(loggers) != self._loggers:
+        loaded = len(loggers), len(sys.modules)
+        if loaded != self._loaded:
             self._librarys.update({
                 id(handler): handler
                 for name, handler in found
-                if name not in self._known and _is_librarys(name)
+                if id(handler) not in self._seen and _is_librarys(name)
             })  # fmt: skip
-            self._loggers = len(loggers)
-            self._known = set(loggers)
+            self._loaded = loaded
+        self._seen = {id(handler): handler for _, handler in found}
         own = [h for _, h in found if id(h) not in self._librarys]
         parts = [(h.formatter, h.level, *h.filters) for h in (*own, *roots)]
         return (*own, *chain.from_iterable(parts))

@@ -6,12 +6,10 @@ import asyncio
 import gc
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from types import FrameType
+from typing import Any
 
 from evercell.threads import carries_runs
-
-if TYPE_CHECKING:
-    from types import FrameType
 
 __all__ = ["steps_run_beside", "still_running"]
 
@@ -69,7 +67,8 @@ def _current_frames() -> dict[int, FrameType]:
 
 
 def _in_notebook(frame: FrameType | None, live: dict[str, Any]) -> bool:
-    while frame is not None:
+    # The thread runs on, and its frames with it: once, another object stood where one had been.
+    while isinstance(frame, FrameType):
         if frame.f_globals is live:
             return True
         frame = frame.f_back
