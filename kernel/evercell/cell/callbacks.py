@@ -68,9 +68,8 @@ class Callbacks:
         self._places: dict[str, None] = {}  # dotted names where something was found or patched
         # module -> how many names it has; of its containers, the ids of what is in them
         self._containers: dict[str, tuple[int, dict[str, tuple[int, ...]]]] = {}
-        self._theirs: dict[
-            int, object
-        ] = {}  # what was there before any cell, and no function of it
+        # What was there before any cell, by identity.
+        self._theirs: dict[int, object] = {}
         self.now: Registered = []  # at the last look
         before = [value for _, value in self.look() if type(value) is not FunctionType]
         self._theirs = {id(value): value for value in before}
@@ -202,7 +201,8 @@ class Callbacks:
 
 
 def is_notebooks(value: Any, live: dict[str, Any]) -> bool:
-    """Whether a function, a method or an object runs the notebook's code when it is called."""
+    """Whether a function, a method or an object runs the notebook's code when it is called, or
+    fills a container: a bound `append` may be that of a variable."""
     kind = type(value)
     if kind is FunctionType:
         # Or it is a library's wrapper around one.

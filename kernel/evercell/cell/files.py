@@ -73,6 +73,7 @@ class FileWatch:
         self._named = named
         self._began = time.time_ns()
         self._there = {path: state for path in named() if (state := _data_state(path))}
+        self._compared: tuple[set[str], set[str]] | None = None  # once it has run
         self._read: dict[str, _State] = {}
         self._written: set[str] = set()
         self._outside: str | None = None
@@ -114,32 +115,29 @@ class FileWatch:
             path: file_version(path) if _state(path) == state else os.urandom(16)
             for path, state in list(self._read.items())
         }
-        for path in self._unchanged() - versions.keys() - self._written:
+        left, _ = self._compare()
+        for path in left - versions.keys() - self._written:
             versions[path] = file_version(path)
         return versions
 
     def outputs(self) -> dict[str, bytes]:
         """Version by absolute path of what the cell wrote, and left behind."""
-        named = {path for path in self._named_now() if _data_state(path)}
+        _, changed = self._compare()
         written = {path for path in self._written if _data_state(path)}
-        paths = sorted(written | (named - self._unchanged()))
-        return {path: file_version(path) for path in paths[:_MOST]}
+        return {path: file_version(path) for path in sorted(written | changed)[:_MOST]}
 
-    def _named_now(self) -> set[str]:
-        return {*self._there, *self._named()}
-
-    def _unchanged(self) -> set[str]:
-        """What the cell names and did not write: as it was before, or older than the cell where
-        that was not known yet."""
-        found = set()
-        for path in self._named_now():
-            state = _data_state(path)
-            old = self._there.get(path)
-            if state is not None and (
-                state == old if old is not None else _changed_at(path) < self._began - _COARSE
-            ):
-                found.add(path)
-        return found
+    def _compare(self) -> tuple[set[str], set[str]]:
+        """The files that the cell, which has run, names: those that are as they were before, or
+        older than the cell where that was not known yet; and the others, which it wrote."""
+        if self._compared is None:
+            left, changed = self._compared = set(), set()
+            for path in {*self._there, *self._named()}:
+                state, old = _data_state(path), self._there.get(path)
+                if state is None:
+                    continue
+                same = _changed_at(path) < self._began - _COARSE if old is None else state == old
+                (left if same else changed).add(path)
+        return self._compared
 
 
 _active: FileWatch | None = None

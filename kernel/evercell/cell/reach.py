@@ -41,7 +41,6 @@ class Reach:
     shell: bool = False  # some code may change the shell
     quiet: bool = True  # no code changes an array or a table
     direct_modules: frozenset[str] = frozenset()  # of `modules`: not only by the bodies of steps
-
     looks_up: bool = False  # some code may look up names that stand in texts
     setups: frozenset[Path] = frozenset()  # what code, but for the bodies of steps, may set up
     databases: frozenset[Path] = frozenset()  # and where it may use duckdb's default connection
