@@ -19,7 +19,7 @@ from waiting import Book, events, interrupt_at, run, when
 from evercell.cli.app import app
 from evercell.clock import SystemClock
 from evercell.errors import ForkEditedError, ForkError, RunNotFoundError
-from evercell.events import ApprovalRequested, SignalAwaited, StepStarted
+from evercell.events import ApprovalRequested, SignalAwaited, SignalReceived, StepStarted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,6 +79,42 @@ def test_a_question_is_answered_while_its_cell_blocks(book: Book) -> None:
     taken = {"run_id": run_id, "activity_id": asked.activity_id, "status": "recorded"}
     assert said[3] == taken
     tell(book, "reject", run_id, code=2)  # nothing is asked any more
+
+
+def test_a_signal_answers_the_question_of_its_name(book: Book) -> None:
+    notebook = book.start()
+    notebook.cell(FORM)
+    run_id = notebook.session.run_id
+    said: list[Any] = []
+
+    def answer(asked: ApprovalRequested) -> None:
+        for wrong in ((), ('{"n": 2}',)):
+            said.append(tell(book, "signal", run_id, "Which?", *wrong, code=2))
+        said.append(tell(book, "signal", run_id, asked.activity_id, '{"env": "prod"}'))
+
+    done = when(notebook, ApprovalRequested, answer)
+    assert run(notebook, "{}", ASK) == notebook.live["Form"](env="prod")
+    assert done.wait(60)
+    assert "asks 'Which?'" in said[0]["error"]["message"]
+    assert "'env' is a required property" in said[1]["error"]["message"]
+    (asked,) = events(notebook, ApprovalRequested)
+    assert said[2] == {"run_id": run_id, "activity_id": asked.activity_id, "status": "recorded"}
+    assert events(notebook, SignalReceived) == []
+
+
+def test_a_signal_that_shares_its_name_with_a_question_is_none_of_its_answers(book: Book) -> None:
+    notebook = book.start()
+    run_id = notebook.session.run_id
+    tell(book, "signal", run_id, "deploy", "true")  # the run got a signal of this name
+
+    def act(asked: ApprovalRequested) -> None:
+        assert tell(book, "signal", run_id, "deploy", "true")["activity_id"] is None
+        tell(book, "signal", run_id, asked.activity_id, "false")
+
+    done = when(notebook, ApprovalRequested, act)
+    assert run(notebook, "{}", "evercell.approval('deploy')") is False
+    assert done.wait(60)
+    assert len(events(notebook, SignalReceived)) == 2
 
 
 def test_what_comes_while_no_process_has_the_run_is_kept(book: Book) -> None:

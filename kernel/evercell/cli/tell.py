@@ -38,23 +38,31 @@ Reason = Annotated[
 
 def signal(
     run: Target,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The signal's name.")],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="The signal's name, or a question or its activity id."),
+    ],
     values: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Argument(metavar="[VALUE ...]", help="Its arguments: JSON, else a text."),
+        typer.Argument(
+            metavar="[VALUE ...]",
+            help="Its arguments: JSON, else a text. To a question: true, false or the form.",
+        ),
     ] = None,
     as_json: Json = False,
     history: History = None,
 ) -> None:
-    """Send a signal to a cell or a workflow, also to one that will wait for it later."""
+    """Send a signal to a cell or a workflow, also to one that will wait for it later; or answer
+    what one asks."""
     from evercell.cli.letters import tell_run
+    from evercell.clock import SystemClock
     from evercell.engine import telling
 
     args = tuple(_loosely(text) for text in values or ())
     tell_run(
         run,
         history,
-        lambda it, run_id: telling.signal_for(it, run_id, name, args, {}, {}),
+        lambda it, run_id: telling.message_for(it, SystemClock(), run_id, name, args),
         as_json=as_json,
     )
 

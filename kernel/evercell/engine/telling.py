@@ -23,6 +23,7 @@ __all__ = [
     "cancel_of",
     "carried",
     "fork_of",
+    "message_for",
     "retry_of",
     "signal_for",
     "skip_of",
@@ -37,6 +38,11 @@ FROM waits SEMI JOIN here USING (run_id)
 UNION ALL
 SELECT run_id, activity_id, 'step', name, NULL FROM steps SEMI JOIN here USING (run_id)
 WHERE status IN ('running', 'retrying', 'in doubt')
+"""
+# Nothing is approved by a signal that only shares its name with a question.
+_SIGNALED = """
+WITH here AS (SELECT run_id FROM runs WHERE run_id = $run OR notebook_run = $run)
+SELECT count(*) FROM signals SEMI JOIN here USING (run_id) WHERE name = $name
 """
 _HOST = """
 SELECT coalesce(notebook_run, run_id), workflow, finished_at IS NOT NULL
@@ -90,6 +96,37 @@ def signal_for(  # noqa: PLR0917 - as the caller got them
     message = commands.as_arguments(args, kwargs)
     payload, view = (None, None) if message is None else commands.enclosed(history, message, live)
     return commands.Signal(run_id, name, payload, view, commands.user())
+
+
+def message_for(
+    history: History, clock: Clock, run_id: str, name: str, args: tuple[Any, ...]
+) -> commands.Signal | commands.Answer:
+    """A signal; or the answer to the open approval of this activity id or question, where the run
+    neither waits for a signal of this name nor got one.
+
+    Raises what `signal_for` and `answer_to` raise, UsageError for an answer that says neither true
+    nor false and is no form.
+    """
+    (asked,) = _asked_as(history, run_id, name) or (None,)
+    if asked is None:
+        return signal_for(history, run_id, name, args, {}, {})
+    if len(args) != 1 or not isinstance(args[0], bool | dict):
+        raise UsageError(
+            f"run {asked.run_id} asks {asked.name!r}, so {name!r} is answered and not signaled: "
+            "with true, false, or the filled-in form as a JSON object."
+        )
+    return answer_to(history, clock, asked.run_id, asked.activity_id, args[0])
+
+
+def _asked_as(history: History, run_id: str, name: str) -> list[_Open]:
+    """The approval that the name means, if it means one."""
+    known = _under_way(history, run_id)
+    asked = [it for it in known if it.kind == "approval" and name in {it.activity_id, it.name}]
+    if not asked or any(it.kind == "signal" and it.name == name for it in known):
+        return []
+    if history.query(_SIGNALED, {"run": run_id, "name": name}).rows != [(0,)]:
+        return []
+    return [_chosen(history, run_id, name, ("approval",))]
 
 
 def answer_to(
@@ -168,10 +205,14 @@ def fork_of(  # noqa: PLR0917 - as its user gave them
     return commands.Fork(run.host, run_id, new_run, at, given, accept_edits, workflow_id)
 
 
+def _under_way(history: History, run_id: str) -> list[_Open]:
+    """What the run and its workflows wait for, and their steps that have not ended."""
+    return [_Open(*row) for row in history.query(_OPEN, {"run": run_id}).rows]
+
+
 def _chosen(history: History, run_id: str, which: str | None, kinds: tuple[Kind, ...]) -> _Open:
     """The one that is meant; among all of these kinds if `which` is None."""
-    rows = history.query(_OPEN, {"run": run_id}).rows
-    known = [one for one in (_Open(*row) for row in rows) if one.kind in kinds]
+    known = [one for one in _under_way(history, run_id) if one.kind in kinds]
     found = [one for one in known if which == one.activity_id]
     found = found or [one for one in known if which in {None, one.name}]
     if len(found) == 1:
