@@ -86,6 +86,16 @@ def test_the_reason_names_what_changed() -> None:
     assert decide([cell()], differs=lambda reads: "x").reason == "stale: x"
 
 
+def test_it_is_told_whether_anything_changed() -> None:
+    untracked = cell(restorable=False)
+    assert decide([untracked], last="completed").unchanged
+    unverified = cell(products=(Product(("x",), b"v", RESULT, (), verified=False),))
+    assert decide([unverified], last="completed").unchanged
+    assert not decide([], last="completed").unchanged
+    assert not decide([untracked], last="completed", seen=True).unchanged
+    assert not decide([untracked], last="completed", differs=lambda reads: "x").unchanged
+
+
 def test_an_older_record_that_fits_wins_over_a_newer_one_that_does_not() -> None:
     old = cell(reads={"x": b"1"})
     new = cell(reads={"x": b"2"})

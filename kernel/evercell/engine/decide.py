@@ -151,9 +151,13 @@ class Recompute:
 
 @dataclass(frozen=True, slots=True)
 class Execute:
-    """Run the cell; `reason` says in the user's words why nothing recorded fits."""
+    """Run the cell; `reason` says in the user's words why nothing recorded fits.
+
+    `unchanged`: what is recorded would fit and can't be used, so the cell does again what it did.
+    """
 
     reason: str
+    unchanged: bool = False
 
 
 _UNVERIFIED = "its kernel ended before it was known whether what it made comes back"
@@ -189,20 +193,22 @@ def decide_cell(
         return Execute("volatile: it runs each time")
     if seen:
         return Execute("run again in the same kernel")
-    reason = _WHY_NO_RECORD[last]
+    reason, unchanged = _WHY_NO_RECORD[last], False
     for record in records:
         if record.started.ordinal != ordinal:
             continue
+        name = differs(record.completed.reads)
+        unchanged = unchanged or name is None
         if not record.completed.restorable:
             reason = record.completed.reason or "its effects could not be tracked"
-        elif (name := differs(record.completed.reads)) is not None:
+        elif name is not None:
             reason = f"stale: {name}"
         elif record.unverified:
             reason = _UNVERIFIED
             break
         else:
             return _use(record, recompute=recompute, cut_off=last == "in doubt")
-    return Execute(reason)
+    return Execute(reason, unchanged=unchanged)
 
 
 def explained(
@@ -266,8 +272,9 @@ def decide_step(
 ) -> Answer | RaiseAgain | Attempt | Refuse:
     """What happens to a durable call.
 
-    `resuming`: its cell was cut off by the death of the kernel and goes on now, as opposed to
-    being run once more by its user, who wants what failed to be tried again.
+    `resuming`: its cell was cut off by the death of the kernel and goes on now, or runs because
+    its record can't be used, as opposed to being run once more by its user, who wants what failed
+    to be tried again.
     """
     if record is None:
         return another_attempt(None)

@@ -135,17 +135,23 @@ class CellExecution:
         return True
 
     async def execute(
-        self, decision: Decision, reason: str, overlay: CellRecord | None = None
+        self,
+        decision: Decision,
+        reason: str,
+        overlay: CellRecord | None = None,
+        *,
+        as_recorded: bool = False,
     ) -> dict[str, Any]:
         """Run the cell and record what came of it, durably, before the reply.
 
         `overlay`: an earlier execution that can't be restored because some variable can't be
-        stored; the others take their recorded values.
+        stored; the others take their recorded values. `as_recorded`: the cell runs because what it
+        made can't be given back, not because its user wants something else to come of it.
         """
         run = self.run
         self._provide()
         before = self._guard(lambda: self.namespace.before(self.source))
-        scope = self._scope(before)
+        scope = self._scope(before, as_recorded=as_recorded)
         cut_off = run.state.status(self.place.slot) in {"in doubt", "failed"}
         self._append(self._started(scope.cell, decision, reason))
         begin = run.clock.monotonic()
@@ -296,7 +302,7 @@ class CellExecution:
             self.namespace.learn(frozenset(product.names), product.version)
         return (*free, *same)
 
-    def _scope(self, before: Before | None) -> Scope:
+    def _scope(self, before: Before | None, *, as_recorded: bool) -> Scope:
         run, slot, live = self.run, self.place.slot, self.namespace.ns
 
         def data_version(name: str) -> bytes | None:
@@ -308,7 +314,9 @@ class CellExecution:
             version = before.versions.get(name)
             return None if version is None else self.namespace.traces.of(version)
 
-        resuming = run.state.status(slot) == "in doubt"
+        # What had failed fails again: it is part of what the cell did.
+        again = "completed" if as_recorded else "in doubt"
+        resuming = run.state.status(slot) in {"in doubt", again}
         scope = run.scope(slot, live, resuming=resuming, data_version=data_version)
         scope.on_first_call = run.on_first_call
         return scope

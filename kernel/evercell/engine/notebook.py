@@ -87,13 +87,13 @@ class NotebookRun:
                         return cell.restore(record, lost)
                     except (RestoreError, PayloadError) as error:
                         why = f"its record can't be used: {error.message}"
-                        return await cell.execute("executed", why)
+                        return await cell.execute("executed", why, as_recorded=True)
                 case Recompute(record, reason):
                     overlay = record if record.lacks_only_variables else None
-                    return await cell.execute("recomputed", reason, overlay)
-                case Execute(reason):
+                    return await cell.execute("recomputed", reason, overlay, as_recorded=True)
+                case Execute(reason, unchanged):
                     kind: Decision = "volatile" if volatile else "executed"
-                    return await cell.execute(kind, reason)
+                    return await cell.execute(kind, reason, as_recorded=unchanged)
         except (HistoryError, RestoreError) as error:
             return host.refuse(error)
         finally:
