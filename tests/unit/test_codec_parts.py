@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import mmap
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import pandas as pd
 import pytest
 
 from evercell.codec.buffers import PrivateMapping
-from evercell.codec.parts import joined, parted
+from evercell.codec.parts import Pieces, joined, parted
 from evercell.codec.values import decode, encode
 from evercell.errors import RestoreError
 
@@ -28,6 +29,16 @@ def test_parts_come_apart_as_they_were_joined(sizes: tuple[int, ...]) -> None:
     assert stream == b"stream"
     assert [bytes(it) for it in buffers] == [bytes(it) for it in given]
     assert len(data) % 64 == 0
+
+
+@pytest.mark.parametrize("sizes", [(), (0,), (64, 65), (3, 0, 0, 64, 200)])
+def test_pieces_are_read_as_the_bytes_that_they_stand_for(sizes: tuple[int, ...]) -> None:
+    given = [memoryview(bytes([n + 1]) * size) for n, size in enumerate(sizes)]
+    pieces, whole = Pieces(b"stream", given), joined(b"stream", given)
+    assert (len(pieces), bytes(pieces)) == (len(whole), whole)
+    places = range(0, len(whole) + 9, 7)
+    for begin, end in itertools.product(places, places):
+        assert pieces[begin:end] == whole[begin:end]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from evercell.codec import canonical, secret
+from evercell.codec.parts import Pieces
 from evercell.codec.pickling import dump
 from evercell.codec.secret import Secret, holds_secret, mask
 from evercell.codec.views import json_view
@@ -69,8 +70,9 @@ def test_it_counts_by_a_digest_under_the_users_key(monkeypatch: pytest.MonkeyPat
     pickle.dumps({"a": TEXT}), repr([TEXT]).encode(), memoryview(np.array([TEXT])),
     memoryview(array("b", bytes(3_000_000) + TEXT.encode())),
     memoryview(bytes((1 << 20) - 3) + TEXT.encode()),
+    Pieces(b"", [memoryview(b"other"), memoryview(bytes(99) + TEXT.encode())]),
 ])  # fmt: skip
-def test_it_is_found_in_bytes(data: bytes | memoryview) -> None:
+def test_it_is_found_in_bytes(data: bytes | memoryview | Pieces) -> None:
     assert not holds_secret(data)
     Secret(TEXT)
     assert holds_secret(data)

@@ -6,10 +6,12 @@ import random
 from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
 import pytest
 
 from evercell import AesGcm, settings
 from evercell.codec.buffers import PrivateMapping
+from evercell.codec.parts import Pieces, parted
 from evercell.errors import PayloadError
 from evercell.history.keys import UserKey
 from evercell.history.payloads import INLINE_LIMIT, PayloadStore
@@ -176,6 +178,46 @@ def test_a_large_buffer_is_memory_of_its_own_over_the_file(store: PayloadStore) 
     assert store.get(payload) == data
     store.path(payload.id).unlink()  # as garbage collection does
     assert other[:] == data
+
+
+class Changing(Pieces):
+    """Of an array that another thread changes while it is written."""
+
+    __slots__ = ("array",)
+
+    def __getitem__(self, part: slice) -> bytes:
+        piece = super().__getitem__(part)
+        self.array += 1
+        return piece
+
+
+@pytest.mark.parametrize("compressible", [False, True])
+def test_what_changes_while_it_is_written_is_whole(
+    store: PayloadStore, *, compressible: bool
+) -> None:
+    array = np.frombuffer(bytearray(noise(40 << 20)), np.uint8)
+    if compressible:
+        array[:] = 0
+    changing = Changing(b"stream", [memoryview(array)])
+    changing.array = array
+    payload = store.put(changing, "parts")
+    assert payload.size < (1 << 20) if compressible else payload.size == len(changing)
+    stream, (read,) = parted(store.fetch(payload))
+    assert (stream, len(read)) == (b"stream", len(array))
+    assert read[-1] != read[0] or not compressible  # a chunk later, it was another
+
+
+def test_pieces_share_the_file_of_the_bytes_that_they_stand_for(
+    store: PayloadStore, tmp_path: Path
+) -> None:
+    pieces = Pieces(b"stream", [memoryview(noise(20 << 20))])
+    payload = store.put(pieces, "parts")
+    assert store.put(bytes(pieces), "parts") == payload == store.put(pieces, "parts")
+    assert store.get(payload) == bytes(pieces)
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()].count(
+        payload.id.hex()
+    ) == 1
+    assert not any(tmp_path.rglob("new/.*"))
 
 
 def test_a_file_that_others_may_write_is_read_into_memory(store: PayloadStore) -> None:

@@ -19,6 +19,8 @@ from evercell.errors import HistoryWriteError, PayloadError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from evercell.codec.parts import Pieces
+
 __all__ = [
     "CHUNK",
     "CHUNKS",
@@ -103,7 +105,7 @@ class _Zstd:
 ZSTD: Layer = _Zstd()
 
 
-def compression_pays(data: memoryview, share: float) -> bool:
+def compression_pays(data: memoryview | Pieces, share: float) -> bool:
     """Whether zstd makes three samples of `data` at least as small as `share` of their size."""
     size = len(data)
     if size < COMPRESSED_FROM:
@@ -167,7 +169,7 @@ def decode(data: bytes, layers: Sequence[Layer]) -> bytes:
     return data
 
 
-def chunked(data: memoryview, layers: Sequence[Layer]) -> Iterator[bytes | memoryview]:
+def chunked(data: memoryview | Pieces, layers: Sequence[Layer]) -> Iterator[bytes | memoryview]:
     """`data` chunk by chunk, as it is stored."""
     yield len(data).to_bytes(_LENGTH, "big")
     for begin in range(0, len(data), CHUNK):

@@ -8,6 +8,7 @@ Numbers are little-endian; each part begins at a multiple of 64 bytes, as arrays
 from __future__ import annotations
 
 import struct
+from bisect import bisect_right
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
@@ -18,21 +19,53 @@ if TYPE_CHECKING:
 
     from evercell.codec.buffers import Buffer
 
-__all__ = ["joined", "parted"]
+__all__ = ["Pieces", "joined", "parted"]
 
 _NUMBER = struct.Struct("<Q")
 _ALIGNED = 64
 
 
+class Pieces:
+    """The bytes that `parted` takes apart, without a copy of the buffers: parts of them are read as
+    those of bytes are. Whoever may change the buffers changes this, too."""
+
+    __slots__ = ("_begins", "_pieces", "_size")
+
+    def __init__(self, stream: bytes, buffers: Sequence[memoryview]) -> None:
+        sizes = [len(stream), *(buffer.nbytes for buffer in buffers)]
+        parts: list[bytes | memoryview] = [stream, *buffers]
+        head = struct.pack(f"<{len(sizes) + 1}Q", len(sizes), *sizes)
+        self._pieces: list[bytes | memoryview] = []
+        for part, size in zip([head, *parts], [len(head), *sizes], strict=True):
+            self._pieces += [part, bytes(-size % _ALIGNED)]
+        *self._begins, self._size = accumulate(map(len, self._pieces), initial=0)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, part: slice) -> bytes:
+        """A copy of a part."""
+        begin, end, _ = part.indices(self._size)
+        found = []
+        number = bisect_right(self._begins, begin) - 1
+        while begin < end:
+            offset = begin - self._begins[number]
+            found.append(memoryview(self._pieces[number])[offset : offset + end - begin])
+            begin += len(found[-1])
+            number += 1
+        return b"".join(found)
+
+    def __bytes__(self) -> bytes:
+        return b"".join(self._pieces)
+
+    def __iter__(self) -> Iterator[bytes | memoryview]:
+        """What it is made of, in order."""
+        return iter(self._pieces)
+
+
 def joined(stream: bytes, buffers: Sequence[memoryview]) -> bytes:
     """The bytes that `parted` takes apart: the one copy that is made of the buffers."""
-    sizes = [len(stream), *(buffer.nbytes for buffer in buffers)]
-    parts: list[bytes | memoryview] = [stream, *buffers]
-    head = struct.pack(f"<{len(sizes) + 1}Q", len(sizes), *sizes)
-    pieces: list[bytes | memoryview] = []
-    for part, size in zip([head, *parts], [len(head), *sizes], strict=True):
-        pieces += [part, bytes(-size % _ALIGNED)]
-    return b"".join(pieces)
+    return bytes(Pieces(stream, buffers))
 
 
 def parted(data: Buffer) -> tuple[bytes, list[memoryview]]:

@@ -191,7 +191,7 @@ def load(
         # Whole, for bytes are shared, not copied; the pickle says itself where it ends.
         file = io.BytesIO(stream)
         own = buffers if owned else [own_memory(buffer) for buffer in buffers]
-        return unpickler(file, live, positions, resolve, own).load()
+        return _read(unpickler(file, live, positions, resolve, own), large=bool(own))
     except EvercellError:
         raise
     except Exception as error:
@@ -199,6 +199,13 @@ def load(
             f"a recorded value can't be rebuilt: {type(error).__name__}: {summary(error)}. "
             "Is a package missing or of another version?"
         ) from error
+
+
+def _read(reader: Unpickler, *, large: bool) -> Any:
+    value = reader.load()
+    if large:  # the memo may hold methods of its reader, and so the buffers until it is collected
+        reader.memo.clear()
+    return value
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from blake3 import blake3
 
+from evercell.codec.parts import Pieces
 from evercell.errors import NotStorableError, UsageError
 
 if TYPE_CHECKING:
@@ -132,10 +133,12 @@ def mask(text: str) -> str:
     return _pattern(_forbidden).sub(MASK, text) if _forbidden else text
 
 
-def holds_secret(data: bytes | bytearray | memoryview) -> bool:
+def holds_secret(data: bytes | bytearray | memoryview | Pieces) -> bool:
     """Whether a forbidden text is in `data`, as UTF-8, in JSON, or in an array of characters."""
     if not _forbidden or not len(data):
         return False
+    if isinstance(data, Pieces):
+        return any(map(holds_secret, data))
     needles = _needles(_forbidden)
     if not isinstance(data, memoryview):
         return any(needle in data for needle in needles)
@@ -148,7 +151,7 @@ def holds_secret(data: bytes | bytearray | memoryview) -> bool:
     return False
 
 
-def refuse_secrets(data: bytes) -> None:
+def refuse_secrets(data: bytes | Pieces) -> None:
     """Raise NotStorableError for bytes that hold a forbidden text."""
     if holds_secret(data):
         raise NotStorableError("it holds the text of a Secret, which is never recorded.")

@@ -37,7 +37,7 @@ class Unpickler(pickle.Unpickler):
         super().__init__(file, buffers=buffers)
         self._live = live
         self._positions = positions
-        self._resolve = resolve or self._live_name
+        self._resolve = resolve
         self._nans = NanObjects()
 
     def persistent_load(self, pid: Any) -> Any:
@@ -46,7 +46,7 @@ class Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if module == rebuild.__name__:
             if name == "named":
-                return self._resolve
+                return self._resolve or self._live_name
             if name == "make_function":
                 return self._function
         elif module == "__main__":

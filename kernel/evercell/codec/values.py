@@ -20,7 +20,8 @@ import msgspec
 
 from evercell.codec import canonical, changes
 from evercell.codec.buffers import PrivateMapping
-from evercell.codec.parts import joined, parted
+from evercell.codec.layers import CHUNK
+from evercell.codec.parts import Pieces, parted
 from evercell.codec.pickling import dump, load
 from evercell.codec.views import json_view
 from evercell.errors import EvercellError, NotStorableError, RestoreError
@@ -41,10 +42,13 @@ _TRUSTED = (type(None), bool)
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A stored value: how to decode it, its bytes, and JSON for people where it is not JSON."""
+    """A stored value: how to decode it, its bytes, and JSON for people where it is not JSON.
+
+    Those of large arrays are pieces of the value's own memory: no copy of a gigabyte is made.
+    """
 
     codec: str
-    data: bytes
+    data: bytes | Pieces
     view: str | None = None
 
 
@@ -65,7 +69,9 @@ def encode(value: object, live: dict[str, Any]) -> Encoded:
     if dumped.buffers:
         if not dumped.plain:
             _check_parts(value, dumped, live)
-        return Encoded("parts", joined(stream, dumped.buffers), json_view(value))
+        pieces = Pieces(stream, dumped.buffers)
+        data = pieces if len(pieces) > CHUNK else bytes(pieces)
+        return Encoded("parts", data, json_view(value))
     check_round_trip(value, dumped.main, load(stream, (), live), live)
     return Encoded("pickle", stream, json_view(value))
 

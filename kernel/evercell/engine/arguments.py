@@ -100,8 +100,8 @@ class Watched:
                 f"{self.name} changed its arguments, which a replay can't give back: "
                 f"{self.trouble}. Have the step return what you need later."
             )
-        changed = Changed(encoded.codec, encoded.data, changes, digest, self.trouble)
-        view = str(encoded.data, "utf-8") if encoded.codec == "json" else encoded.view
+        changed = Changed(encoded.codec, bytes(encoded.data), changes, digest, self.trouble)
+        view = str(bytes(encoded.data), "utf-8") if encoded.codec == "json" else encoded.view
         return values.Encoded(CODEC, pack(changed), view)
 
 

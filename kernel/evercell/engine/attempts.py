@@ -25,6 +25,7 @@ import msgspec
 
 from evercell.engine.body import (
     UNLIMITED,
+    Ended,
     TimeLimits,
     admit,
     admit_async,
@@ -54,7 +55,6 @@ __all__ = [
     "Attempts",
     "Commit",
     "Effect",
-    "Ended",
     "Recorder",
     "RunBody",
     "StepOptions",
@@ -168,15 +168,6 @@ class Recorder(Protocol):
         ...
 
 
-class Ended(msgspec.Struct, frozen=True):
-    """How the body of an attempt ended."""
-
-    context: AttemptContext
-    duration: int  # nanoseconds
-    value: Any
-    raised: Exception | None
-
-
 class _Done(msgspec.Struct, frozen=True):
     value: Any
 
@@ -252,14 +243,14 @@ class Attempts(msgspec.Struct):
         """What follows the body's end."""
         __tracebackhide__ = True
         recorder, control, context = self.recorder, self.control, ended.context
-        attempt, value = context.attempt, ended.value
+        attempt = context.attempt
         if ended.raised is not None:
             return (yield from self._after(ended.raised, attempt, tried, ended.duration))
         if isinstance(order := control.close(), Skipped):
             return _Done(recorder.skipped(attempt, order.result))
-        if not context.reported and (usage := usage_of(value)):
+        if not context.reported and (usage := usage_of(ended.value)):
             context.book.usage(attempt, usage)
-        return _Done((yield from recorder.completed(attempt, value, ended.duration)))
+        return _Done((yield from recorder.completed(attempt, ended.take(), ended.duration)))
 
     def _limits(self) -> TimeLimits:
         options = self.options

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "UNLIMITED",
+    "Ended",
     "Interrupted",
     "Interruptible",
     "TimeLimits",
@@ -92,6 +93,20 @@ class TimeLimits(msgspec.Struct, frozen=True):
 
 
 UNLIMITED = TimeLimits()
+
+
+class Ended(msgspec.Struct):
+    """How the body of an attempt ended."""
+
+    context: AttemptContext
+    duration: int  # nanoseconds
+    value: Any
+    raised: Exception | None
+
+    def take(self) -> Any:
+        """The value, which is no longer held here: once it is stored, it may take a gigabyte."""
+        value, self.value = self.value, None
+        return value
 
 
 def queued_too_long(kind: TimeoutKind) -> StepTimeoutError:

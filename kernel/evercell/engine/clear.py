@@ -70,7 +70,7 @@ def view(value: object, encoded: Encoded, payload: Payload) -> str | None:
         return _json(encoded.view)
     if payload.codec in _READABLE and len(encoded.data) > _READ:
         return None  # nor does SQL show the payload
-    shown = str(encoded.data, "utf-8")
+    shown = str(bytes(encoded.data), "utf-8")
     redacted = _json(shown)
     if payload.codec in _READABLE and redacted == shown:
         return None
@@ -87,7 +87,7 @@ def json_view(value: object, encoded: Encoded) -> str | None:
     if encoded.view is not None:
         return _json(encoded.view)
     whole = len(encoded.data) <= _WHOLE
-    return _json(str(encoded.data, "utf-8") if whole else values.json_view(value))
+    return _json(str(bytes(encoded.data), "utf-8") if whole else values.json_view(value))
 
 
 def error(raised: BaseException) -> tuple[str, str, str]:

@@ -173,7 +173,7 @@ def enclosed(history: History, value: object, live: dict[str, Any]) -> tuple[Pay
     NotStorableError, and UsageError for more than 16 MiB."""
     encoded = values.encode(value, live)
     check_recordable(encoded.data)
-    payload = history.enclose(encoded.data, encoded.codec)
+    payload = history.enclose(bytes(encoded.data), encoded.codec)
     return payload, clear.view(value, encoded, payload)
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from evercell.codec.secret import refuse_secrets
 from evercell.errors import NotStorableError
 from evercell.settings import current
 
+if TYPE_CHECKING:
+    from evercell.codec.parts import Pieces
+
 __all__ = ["check_recordable"]
 
 
-def check_recordable(data: bytes) -> None:
+def check_recordable(data: bytes | Pieces) -> None:
     """Raise NotStorableError for an encoded value that holds a Secret's text, or that is larger
     than `evercell.configure(payload_limit=...)` allows."""
     refuse_secrets(data)

@@ -176,8 +176,9 @@ class Recorded:
         except HistoryWriteError as no_room:
             payload = yield from self.put_later(encoded, no_room)
         stored = Stored(payload, encoded)
-        del encoded
-        yield Commit((self.completion(attempt, value, stored, duration),))
+        completed = self.completion(attempt, value, stored, duration)
+        del encoded, value  # so that `give` need not hold it beside what was stored
+        yield Commit((completed,))
         return self.give(attempt, stored)
 
     def store(self, value: object) -> Stored:
@@ -202,10 +203,10 @@ class Recorded:
         encoded, live = stored.encoded, self._scope.live
         assert encoded is not None  # noqa: S101 - it is asked for once
         if stored.payload.data is None and encoded.codec == "parts":
-            del encoded  # two copies are enough: what the body returned, and what was stored
+            del encoded  # one copy is enough: that which was stored
             stored.encoded = None
             return values.decode("parts", self._scope.history.fetch(stored.payload), live)
-        return values.decode(encoded.codec, encoded.data, live)
+        return values.decode(encoded.codec, bytes(encoded.data), live)
 
     def put_later(
         self,

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from evercell.engine.attempts import Ended, drive, drive_async
-from evercell.engine.body import UNLIMITED, call, call_async
+from evercell.engine.attempts import drive, drive_async
+from evercell.engine.body import UNLIMITED, Ended, call, call_async
 from evercell.engine.usage import usage_of
 from evercell.errors import HistoryWriteError, NotStorableError
 
@@ -52,6 +52,7 @@ def perform(
             raise
         context.close(flush=raised is not None)
         ended = Ended(context, int((monotonic() - begin) * _SECOND), value, raised)
+        del value  # large ones are held no longer than until they are stored
         concluded = _conclude(recorder, ended)
         if concluded is None:
             return drive(attempts, body, commit, ended)
@@ -89,6 +90,7 @@ async def perform_async(
             raise
         context.close(flush=raised is not None)
         ended = Ended(context, int((monotonic() - begin) * _SECOND), value, raised)
+        del value  # large ones are held no longer than until they are stored
         concluded = _conclude(recorder, ended)
         if concluded is None:
             return await drive_async(attempts, body, commit, ended)
@@ -111,4 +113,4 @@ def _conclude(recorder: Recorded, ended: Ended) -> tuple[Event, Stored] | None:
         return None
     if not context.reported and (usage := usage_of(value)):
         recorder.usage(context.attempt, usage)
-    return recorder.completion(context.attempt, value, stored, ended.duration), stored
+    return recorder.completion(context.attempt, ended.take(), stored, ended.duration), stored

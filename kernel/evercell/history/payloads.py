@@ -23,6 +23,7 @@ from blake3 import blake3
 
 from evercell.codec import layers
 from evercell.codec.buffers import PrivateMapping
+from evercell.codec.parts import Pieces
 from evercell.errors import PayloadError, UsageError
 from evercell.events import Payload
 from evercell.history.disk import Draft, create_file, make_folder, sync_folder, write_error
@@ -64,19 +65,34 @@ class PayloadStore:
         # Hashers that have seen key and codec: copying one takes half the time of a new one.
         self._begun: dict[str, blake3] = {}
 
-    def put(self, data: bytes | memoryview, codec: str) -> Payload:
+    def put(self, data: bytes | memoryview | Pieces, codec: str) -> Payload:
         """Store `data`; when this returns, a large one is durable. Raises HistoryWriteError."""
         if type(data) is bytes and len(data) < layers.COMPRESSED_FROM and not current().layers:
             identity = self.identify(data, codec)  # as below: nearly all are such
             return Payload(identity, codec, len(data), data)
-        view = memoryview(data).cast("B") if isinstance(data, memoryview) else memoryview(data)
+        if isinstance(data, Pieces) and len(data) > layers.CHUNK:
+            return self._put_pieces(data, codec)
+        view = (
+            memoryview(data).cast("B") if isinstance(data, memoryview) else memoryview(bytes(data))
+        )
         chain = self._layers(view, codec)
         if not chain:
             return self._keep(view, codec)
         names = "".join(f"+{layer.name}" for layer in chain)
         if len(view) > layers.CHUNK:
-            return self._keep_chunks(view, chain, f"{codec}+{layers.CHUNKS}{names}")
+            codec = f"{codec}+{layers.CHUNKS}{names}"
+            return self._keep_parts(layers.chunked(view, chain), len(view), codec)
         return self._keep(memoryview(layers.encode(view, chain)), f"{codec}{names}")
+
+    def _put_pieces(self, data: Pieces, codec: str) -> Payload:
+        """What lies in the value's own memory: a copy of each chunk is hashed and written, for
+        another thread may change the value meanwhile."""
+        if chain := self._layers(data, codec):
+            codec = "+".join([codec, layers.CHUNKS, *(layer.name for layer in chain)])
+            return self._keep_parts(layers.chunked(data, chain), len(data), codec)
+        begins = range(0, len(data), layers.CHUNK)
+        chunks = (data[begin : begin + layers.CHUNK] for begin in begins)
+        return self._keep_parts(chunks, len(data), codec)
 
     def enclose(self, data: bytes, codec: str) -> Payload:
         """`data` as a payload that holds all its bytes: for a letter, which needs no file but its
@@ -147,7 +163,7 @@ class PayloadStore:
         except (PayloadError, UnicodeDecodeError):
             return None  # SQL shows its size; whoever loads it is told what is wrong
 
-    def _layers(self, data: memoryview, codec: str) -> tuple[Layer, ...]:
+    def _layers(self, data: memoryview | Pieces, codec: str) -> tuple[Layer, ...]:
         settings = current()
         small = len(data) < (INLINE_LIMIT + 1 if codec == "json" else layers.COMPRESSED_FROM)
         if small and not settings.layers:
@@ -175,14 +191,14 @@ class PayloadStore:
             raise write_error(path, error) from error
         return payload
 
-    def _keep_chunks(self, view: memoryview, chain: tuple[Layer, ...], codec: str) -> Payload:
-        """Encode and write a chunk at a time; the name is known at the end."""
+    def _keep_parts(self, parts: Iterator[bytes | memoryview], size: int, codec: str) -> Payload:
+        """Write a part at a time; the name is known at the end. `size`: of the value."""
         folder = self._folder / "new"
         make_folder(folder)
-        hasher = self._hasher(codec, len(view))
+        hasher = self._hasher(codec, size)
         try:
-            with self._shared(), Draft(folder / f".{id(view):x}.{self._writer}") as draft:
-                for piece in layers.chunked(view, chain):
+            with self._shared(), Draft(folder / f".{id(parts):x}.{self._writer}") as draft:
+                for piece in parts:
                     hasher.update(piece)
                     draft.write(piece)
                 payload = Payload(id=hasher.digest(TAG_SIZE), codec=codec, size=draft.size)
@@ -237,8 +253,10 @@ class PayloadStore:
             if path.stat().st_size != payload.size:
                 return "cut"
             hasher = self._hasher(payload.codec, payload.size)
-            if payload.size:
-                hasher.update_mmap(path)
+            chunk = memoryview(bytearray(min(payload.size, layers.CHUNK)))
+            with path.open("rb", buffering=0) as file:  # a mapping would count as memory
+                while size := file.readinto(chunk):
+                    hasher.update(chunk[:size])
         except OSError:
             return "missing"
         return None if hasher.digest(TAG_SIZE) == payload.id else "changed"

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from evercell.codec.parts import Pieces
     from evercell.history.steps import StepTable
     from evercell.history.upkeep import Upkeep
 
@@ -126,7 +127,7 @@ class History:
         self._notify(tuple(events))
         return told
 
-    def put(self, data: bytes | memoryview, codec: str) -> Payload:
+    def put(self, data: bytes | memoryview | Pieces, codec: str) -> Payload:
         """Store an encoded value; a large one is durable when this returns.
 
         Raises HistoryWriteError.

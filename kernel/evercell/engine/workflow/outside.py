@@ -219,7 +219,7 @@ def query(
         finally:
             if instance is not worker.instances.get(latest):
                 instance.close()
-        return values.decode(encoded.codec, encoded.data, worker.live)
+        return values.decode(encoded.codec, bytes(encoded.data), worker.live)
 
     return worker.call(ask).result()
 
