@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import nbformat
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from evercell import step, workflow
 from evercell.cli.app import app
@@ -99,3 +99,34 @@ def test_the_class_does_too_also_from_an_export(env: WorkflowEnvironment, tmp_pa
     assert done.exit_code == 0, done.output
     (again,) = Replayer(changed).replay_export(export)
     assert isinstance(again.error, NondeterminismError)
+
+
+def test_the_command_checks_exports_also_of_another_user(
+    env: WorkflowEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id, export = record(env), tmp_path / "run.jsonl"
+    history = ["--history", str(tmp_path / "history")]
+
+    def evercell(*words: str) -> Result:
+        return CliRunner().invoke(app, list(words))
+
+    done = evercell("history", "export", run_id, "-o", str(export), *history)
+    assert done.exit_code == 0, done.output
+    sources = {}
+    for bonus in (1, 2):
+        sources[bonus] = tmp_path / f"agent{bonus}.py"
+        sources[bonus].write_text(DEFINITION.format(bonus=bonus))
+    words = ["replay", "--export", str(export), "--source"]
+    done = evercell(*words, str(sources[1]), "--json")
+    assert [(row["run_id"], row["fits"]) for row in json.loads(done.stdout)] == [(run_id, True)]
+    assert evercell(*words, str(sources[2])).exit_code == 1
+    monkeypatch.setenv("EVERCELL_KEY_FILE", str(tmp_path / "other key"))
+    done = evercell(*words, str(sources[1]))
+    assert done.exit_code == 2  # a check of nothing does not pass
+    assert "--trust" in done.output
+    assert evercell(*words, str(sources[1]), "--trust").exit_code == 0
+    assert evercell(*words, str(sources[2]), "--trust").exit_code == 1
+    other = tmp_path / "other.py"
+    other.write_text(DEFINITION.format(bonus=1).replace("agent", "other"))
+    assert evercell(*words, str(other), "--trust").exit_code == 2
+    assert evercell("replay", "--export", str(export)).exit_code == 2

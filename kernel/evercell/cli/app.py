@@ -169,7 +169,7 @@ def sql(  # noqa: PLR0917 - typer fills them by name
 
 @app.command(epilog=EXIT_CODES)
 @reports_errors
-def replay(
+def replay(  # noqa: PLR0917 - typer fills them by name
     run: Annotated[
         Optional[str],  # noqa: UP045
         typer.Argument(
@@ -187,13 +187,28 @@ def replay(
             "notebook]",
         ),
     ] = None,
+    exports: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Option(
+            "--export",
+            metavar="FILE",
+            help="Replay what `evercell history export` wrote, not a history. Repeatable.",
+        ),
+    ] = None,
+    trust: Annotated[
+        bool,
+        typer.Option("--trust", help="Decode exports that another user recorded, on your word."),
+    ] = False,
     as_json: Json = False,
     history: History = None,
 ) -> None:
     """Check whether today's code of workflows fits their recorded runs; nothing is carried out."""
-    from evercell.cli.workflows import replay_command
+    from evercell.cli.workflows import replay_command, replay_exports
 
-    replay_command(run, source, history, as_json=as_json)
+    if exports:
+        replay_exports(exports, run, source, trust=trust, as_json=as_json)
+    else:
+        replay_command(run, source, history, as_json=as_json)
 
 
 for _name, _command in tell.COMMANDS.items():

@@ -15,7 +15,7 @@ from evercell.errors import UsageError
 if TYPE_CHECKING:
     from evercell.engine.workflow.replaying import Replayed
 
-__all__ = ["replay_command"]
+__all__ = ["replay_command", "replay_exports"]
 
 
 def replay_command(
@@ -37,6 +37,38 @@ def replay_command(
     live, definitions = definitions_in(source)
     replayer = Replayer(*definitions, live=live)
     found = replayer.replay_folder(history.folder, None if chosen is None else [chosen.run_id])
+    _conclude(found, as_json=as_json)
+
+
+def replay_exports(
+    exports: list[Path], run: str | None, source: Path | None, *, trust: bool, as_json: bool
+) -> None:
+    """Replay the runs in files that `evercell history export` wrote. Exit code 1: some don't fit.
+
+    Raises UsageError for a file without a run that could be replayed, so that a check of nothing
+    does not pass.
+    """
+    from evercell.engine.workflow.replaying import Replayer
+    from evercell.engine.workflow.sources import definitions_in
+
+    if run is not None or source is None:
+        raise UsageError(
+            "--export FILE goes with --source NOTEBOOK or MODULE.py, and without RUN: all runs of "
+            "its workflows in the file are replayed."
+        )
+    live, definitions = definitions_in(source)
+    replayer = Replayer(*definitions, live=live)
+    found = []
+    for path in exports:
+        replayed = replayer.replay_export(path, trust=trust)
+        if not replayed:
+            names = ", ".join(sorted(it.name for it in definitions))
+            raise UsageError(f"{path} holds no run of {names}, which {source} defines.")
+        found += replayed
+    _conclude(found, as_json=as_json)
+
+
+def _conclude(found: list[Replayed], *, as_json: bool) -> None:
     _print(found, as_json=as_json)
     if any(replayed.error is not None for replayed in found):
         raise typer.Exit(1)

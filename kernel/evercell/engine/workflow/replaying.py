@@ -109,7 +109,9 @@ class Replayer:
             started = next((event for event in events if isinstance(event, e.RunStarted)), None)
             if started is None or started.start is None:
                 raise RunNotFoundError(
-                    f"No run {run_id!r} of a workflow in {history.folder} is proved to be yours."
+                    f"No run {run_id!r} of a workflow in {history.folder} is proved to be yours. "
+                    "Another user's is replayed on your word: evercell trust for a folder, "
+                    "--trust or trust=True for an export."
                 )
             found.append(self._replay(history, started, events))
         return found
