@@ -177,8 +177,11 @@ class BarePage:
 
     def inspect(self, text: str) -> Locator:
         """Show the details of the first step in sight that says `text`, and wait for them."""
-        self.row(text).click()
+        row = self.row(text)
+        name = row.get_attribute("data-row") or ""
+        row.click()
         details = self.page.get_by_role("region", name="Details")
+        expect(details).to_have_attribute("data-row", name)  # not those of another row before
         expect(details).to_have_attribute("aria-busy", "false")
         return details
 

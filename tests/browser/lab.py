@@ -44,6 +44,7 @@ CHROMIUM_ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+_GONE = {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
 # What a first visit would otherwise lay over the page.
 _SETTINGS = {
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
@@ -187,16 +188,21 @@ class LabServer:
 
     def stop_kernel(self, notebook: Path) -> None:
         """End the notebook's kernel at once: nobody asks what it would still do."""
-        process = self.kernel_process(notebook)
+        if (process := self.kernel_process(notebook)) is not None:
+            with contextlib.suppress(psutil.NoSuchProcess):  # it ended by itself meanwhile
+                process.kill()
+        wait_until("the kernel's session is gone", lambda: self._ended_sessions(notebook))
+
+    def _ended_sessions(self, notebook: Path) -> bool:
+        """Whether the notebook has no session; else ask for its end. The server answers with an
+        error while it starts the killed kernel again: its future of that is not done."""
         for session in self.sessions_of(notebook):
-            if process is not None:
-                with contextlib.suppress(psutil.NoSuchProcess):  # it ended by itself meanwhile
-                    process.kill()
             try:
                 self.api(f"sessions/{session['id']}", "DELETE")
             except urllib.error.HTTPError as error:
-                if error.code != HTTPStatus.NOT_FOUND:
+                if error.code < HTTPStatus.INTERNAL_SERVER_ERROR and error.code not in _GONE:
                     raise
+        return not self.sessions_of(notebook)
 
     def close(self) -> None:
         """End the server and what it started, at once: all of it is thrown away."""

@@ -3,6 +3,7 @@ Notebook 7."""
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING
 
@@ -65,12 +66,15 @@ class Widget:
 
     def inspect(self, kind: str, text: str | re.Pattern[str]) -> Locator:
         """Show the details of the last row of this kind that says `text`."""
-        row = self.view.locator(f".ec-line[data-kind={kind}]:visible", has_text=text).last
+        found = self.view.locator(f".ec-line[data-kind={kind}]:visible", has_text=text).last
+        name = found.get_attribute("data-row") or ""
+        row = self.view.locator(f".ec-line[data-row={json.dumps(name)}]")
         if kind in {"cell", "workflow"}:  # a click opens and closes them
             row.hover()
             row.locator(".ec-more").click()
         else:
             row.click()
+        expect(self.details).to_have_attribute("data-row", name)  # not those of another row before
         expect(self.details).to_have_attribute("aria-busy", "false")
         return row
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from playwright.sync_api import expect
 
 from browser.lab import use_theme
 
@@ -57,6 +58,22 @@ def _see_it_move(lab: LabPage, pictures: int = 5) -> None:
         seen.add(_ended(lab))
 
 
+def _type_while_the_table_is_shown_anew(lab: LabPage) -> None:
+    """Which JupyterLab does by writing the HTML again: who types goes on."""
+    page, field = lab.page, lab.page.locator(".evercell-run").get_by_role("searchbox")
+    field.press_sequentially("n =")
+    _await_another_table(lab)
+    page.keyboard.type(" 0")
+    expect(field).to_have_value("n = 0")
+    field.fill("")
+    expect(page.get_by_role("treegrid")).to_have_attribute("aria-busy", "false")
+
+
+def _await_another_table(lab: LabPage) -> None:
+    table = lab.page.locator(".evercell-view table").element_handle()
+    lab.page.wait_for_function("table => !table.isConnected", arg=table)
+
+
 def _assert_only_the_table(lab: LabPage) -> None:
     lab.page.wait_for_selector(".evercell-run", state="detached")
     assert lab.page.get_by_text("Error displaying widget").count() == 0
@@ -78,6 +95,7 @@ def test_it_moves_while_a_cell_computes_and_stays_as_a_table(
     lab.on("dialog", on_dialog)
     lab.run_all(wait=False)
     _see_it_move(lab)
+    _type_while_the_table_is_shown_anew(lab)
     lab.screenshot("widget-live-narrow")
     gate.touch()
     lab.page.wait_for_selector(".evercell-run[data-state=idle]")

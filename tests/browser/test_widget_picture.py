@@ -93,6 +93,47 @@ def test_a_view_that_was_left_comes_back_with_the_next_sign_of_life(browser: Bro
         page.evaluate("evercell.tell('change:picture')")
 
 
+OUTPUT = """key => {
+    const child = document.createElement("div");
+    child.className = "jp-OutputArea-child";
+    child.innerHTML = '<div class="jp-OutputArea-output"></div>';
+    document.body.replaceChildren(child);
+    const host = child.firstChild;
+    evercell.write = (said) => (host.innerHTML = said);
+    evercell.write(`<div class="evercell-view ${key}"><p>the table</p></div>`);
+    evercell.begin(key);
+}"""
+
+
+def test_a_table_that_is_shown_anew_takes_no_press_and_no_focus(browser: Browser) -> None:
+    """JupyterLab writes an output's HTML anew, once a second while something happens."""
+    bare = BarePage(browser, story())
+    page, field = bare.page, bare.page.get_by_role("searchbox")
+    page.evaluate(OUTPUT, "here")
+    write = "said => evercell.write(`<div class='evercell-view here'><p>${said}</p></div>`)"
+    field.press_sequentially("page")
+    page.evaluate(write, "a newer table")
+    page.keyboard.type(" 24")
+    expect(page.get_by_role("treegrid")).to_have_attribute("aria-busy", "false")
+    found = bare.row("page 24 say").bounding_box()
+    assert found is not None
+    page.mouse.move(found["x"] + 200, found["y"] + 13)
+    page.mouse.down()
+    page.evaluate(write, "the newest table")
+    page.mouse.up()
+    expect(page.get_by_role("region", name="Details")).to_contain_text("page 24 say")
+    assert field.input_value() == "page 24"
+    expect(page.get_by_text("the newest table")).to_be_hidden()
+    assert page.locator(".evercell-run").count() == 1
+    page.evaluate("evercell.tell('comm_live_update')")  # the kernel died
+    expect(page.get_by_text("the newest table")).to_be_visible()
+    page.evaluate("evercell.tell('change:picture')")
+    expect(bare.row("answers = ")).to_be_visible()
+    page.evaluate("evercell.write('<p>of another cell</p>')")
+    expect(page.get_by_text("of another cell")).to_be_visible()
+    assert page.locator(".evercell-run").count() == 0
+
+
 def test_keys_move_open_and_show_details(browser: Browser) -> None:
     bare = BarePage(browser, story())
     grid = bare.page.get_by_role("treegrid")

@@ -35,6 +35,7 @@ export class DetailsPane {
     this.el.style.minHeight = `${this.el.offsetHeight}px`; // what is below stays where it is
     this.el.hidden = false;
     this.el.setAttribute("aria-busy", "true");
+    this.el.dataset.row = row.id;
     this.el.dataset.status = row.status;
     say(this.mark, MARKS[row.status] ?? "·");
     say(this.title, [row.label, row.text].filter(Boolean).join(" "));
@@ -52,6 +53,7 @@ export class DetailsPane {
     if (!details || said === this.shown) return;
     this.shown = said;
     this.offer(details);
+    this.el.dataset.row = details.id;
     this.el.dataset.status = details.status;
     say(this.mark, MARKS[details.status] ?? "·");
     say(this.title, details.title);

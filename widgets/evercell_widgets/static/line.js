@@ -69,6 +69,7 @@ export class Line {
     this.row = row ?? null;
     this.el.classList.toggle("ec-blank", !row);
     if (!row) return say(this.label, "…");
+    this.el.dataset.row = row.id;
     this.el.dataset.kind = row.kind;
     this.el.dataset.status = row.status;
     this.el.setAttribute("aria-level", String(row.depth + 1));

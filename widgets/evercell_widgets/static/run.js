@@ -1,14 +1,15 @@
 // The live layer of a run. Plain ESM, no build step; types in JSDoc, checked by `tsc --checkJs`.
 //
 //   initialize ── finds every <div class="evercell-view KEY"> on the page, hides the static table
-//                 in it and draws a Picture there; a MutationObserver follows when JupyterLab
-//                 replaces the output's HTML or attaches it again
+//                 and draws a Picture in its place; a MutationObserver follows when the output is
+//                 made anew elsewhere
 //   render     ── the same Picture in an element: where the widget is displayed as a widget, and
 //                 for other scripts, which give it any model with get, on, off and send
 //
 // The kernel sends these modules joined into one (`modules.py`). There is a default export only:
 // anywidget takes a named `render` for a widget of its oldest kind, and passes over `initialize`.
 
+import { h } from "./dom.js";
 import { Picture } from "./picture.js";
 
 /** @typedef {import("./types.js").Model} Model */
@@ -26,23 +27,65 @@ function follow(model, signal) {
 }
 
 /**
- * Draw in each static view of this run on the page, wherever it is now.
+ * What stays on the page while the table in it is shown anew. JupyterLab writes an output's HTML
+ * again with each update; it keeps the output's element.
+ * @param {Element} place a static view
+ */
+const hostOf = (place) => /** @type {HTMLElement} */ (place.closest(".jp-OutputArea-output") ?? place);
+
+/** Show `el` instead of what is in the host: in a notebook beside it, for there an element within
+ * would go with the HTML, and with it the focus, a press, what is scrolled.
+ * @param {HTMLElement} host @param {HTMLElement} el */
+function cover(host, el) {
+  if (host.classList.contains("jp-OutputArea-output")) {
+    const beside = h("div", "jp-OutputArea-output evercell-beside");
+    beside.append(el);
+    host.classList.add("evercell-covered");
+    host.after(beside);
+    return;
+  }
+  for (const child of host.children) /** @type {HTMLElement} */ (child).hidden = true;
+  host.append(el);
+}
+
+/** @param {HTMLElement} host @param {HTMLElement} el */
+function uncover(host, el) {
+  (el.closest(".evercell-beside") ?? el).remove();
+  host.classList.remove("evercell-covered");
+  for (const child of host.children) /** @type {HTMLElement} */ (child).hidden = false;
+}
+
+/**
+ * Draw over each static view of this run on the page, wherever it is now.
  * @param {{model: Model, signal: AbortSignal}} context
  */
 function initialize({ model, signal }) {
   const places = document.getElementsByClassName(model.get("key"));
-  /** @type {Map<Element, Picture>} */
+  /** @type {Map<HTMLElement, Picture>} by what it covers */
   const drawn = new Map();
   const settle = () => {
-    const lost = [...drawn].filter(([place]) => !place.isConnected);
-    for (const place of places) {
-      if (drawn.has(place)) continue;
+    const hosts = new Set([...places].map(hostOf));
+    const isLost = (/** @type {HTMLElement} */ host) =>
+      !hosts.has(host) && !(host.isConnected && !host.firstChild); // it is being written
+    const lost = [...drawn].filter(([host]) => isLost(host));
+    for (const host of hosts) {
+      if (drawn.has(host)) continue;
       const [from, picture] = lost.shift() ?? [null, follow(model, signal)];
-      if (from) drawn.delete(from);
-      drawn.set(place, picture);
-      for (const child of place.children) /** @type {HTMLElement} */ (child).hidden = true;
-      place.append(picture.el);
+      if (from) {
+        uncover(from, picture.el);
+        drawn.delete(from);
+      }
+      drawn.set(host, picture);
+      cover(host, picture.el);
     }
+    for (const [host] of lost) if (host.isConnected) drop(host); // it shows something else now
+  };
+  const drop = (/** @type {HTMLElement} */ host) => {
+    const picture = drawn.get(host);
+    if (!picture) return;
+    uncover(host, picture.el);
+    picture.dispose();
+    drawn.delete(host);
   };
   const observer = new MutationObserver(settle);
   let here = false;
@@ -56,11 +99,7 @@ function initialize({ model, signal }) {
   const leave = () => {
     here = false;
     observer.disconnect();
-    for (const [place, picture] of drawn) {
-      picture.dispose();
-      for (const child of place.children) /** @type {HTMLElement} */ (child).hidden = false;
-    }
-    drawn.clear();
+    for (const host of [...drawn.keys()]) drop(host);
   };
   signal.addEventListener("abort", leave);
   model.on("comm_live_update", leave);
