@@ -150,6 +150,8 @@ class Scope:
             entered = Answered(values.decode("json", data, self.live))
             if again is None:
                 return entered
+        elif record is None:  # the same: most calls that are made are made for the first time
+            return self._call(another_attempt(None), key, ordinal, reached.version)
         else:
             entered = self._decided(step, record, key, ordinal, reached.version)
         if again is None or self.resuming or not isinstance(entered, Answered):
@@ -223,7 +225,8 @@ class Scope:
     def remember(self, record: StepRecord) -> None:
         """Keep what became of a call, for the next execution of this cell."""
         with self._lock:
-            self.table()[record.key, record.ordinal] = record
+            table = self._table
+            (self.table() if table is None else table)[record.key, record.ordinal] = record
 
     def keep_heartbeat(self, activity_id: str, details: Payload) -> None:
         """Keep the details of a step's latest heartbeat, for its next attempt."""

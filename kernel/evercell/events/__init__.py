@@ -113,7 +113,7 @@ from evercell.events.workflows import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 __all__ = [
     "EVENT_TYPES",
@@ -229,14 +229,12 @@ AnyEvent = (
 
 EVENT_TYPES: dict[str, type[Event]] = {cls.__name__: cls for cls in get_args(AnyEvent)}
 
-_encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(AnyEvent)
 _list_decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(list[AnyEvent])
 
 
-def encode_event(event: Event) -> bytes:
-    """The event as MessagePack."""
-    return _encoder.encode(event)
+encode_event: Callable[[Event], bytes] = msgspec.msgpack.Encoder().encode
+"""The event as MessagePack."""
 
 
 def decode_event(data: bytes | memoryview) -> Event:

@@ -92,7 +92,8 @@ class Journal:
 
     def append(self, events: Sequence[bytes]) -> None:
         """Queue `events`. Raises HistoryWriteError while the journal can't be written."""
-        self._admit()
+        if self._failure is not None:
+            self._submit(())  # the writer is to try again now, and what it meets is raised
         if self._queued > self._queue_limit:
             with self._lock:
                 while self._queued > self._queue_limit and self._failure is None:
@@ -106,7 +107,8 @@ class Journal:
 
         Raises HistoryWriteError.
         """
-        self._admit()
+        if self._failure is not None:
+            self._submit(())  # as in `append`
         self._submit(events)
 
     async def commit_async(self, events: Sequence[bytes] = ()) -> None:
@@ -165,11 +167,6 @@ class Journal:
             thread.join()
             with self._running, self._turn:
                 self._files.release()
-
-    def _admit(self) -> None:
-        """After a failure: let the writer try again now, and raise what it meets."""
-        if self._failure is not None:
-            self._submit(())
 
     def _submit(self, events: Sequence[bytes]) -> None:
         entry = Entry(events, None)

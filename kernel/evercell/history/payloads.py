@@ -68,8 +68,10 @@ class PayloadStore:
     def put(self, data: bytes | memoryview | Pieces, codec: str) -> Payload:
         """Store `data`; when this returns, a large one is durable. Raises HistoryWriteError."""
         if type(data) is bytes and len(data) < layers.COMPRESSED_FROM and not current().layers:
-            identity = self.identify(data, codec)  # as below: nearly all are such
-            return Payload(identity, codec, len(data), data)
+            begun = self._begun.get(codec)  # as below, without the calls: nearly all are such
+            hasher = self._hasher(codec, 0) if begun is None else begun.copy()
+            hasher.update(data)
+            return Payload(hasher.digest(TAG_SIZE), codec, len(data), data)
         if isinstance(data, Pieces) and len(data) > layers.CHUNK:
             return self._put_pieces(data, codec)
         view = (

@@ -119,9 +119,16 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         """Run callbacks until none is ready, with `profile` as the profile function of each, and of
         nothing else. Raises WorkflowCallError for code that never waits."""
         if not self._current:
-            with self.running():
-                self.run_ready(profile)
-            return
+            previous = events._get_running_loop()
+            events._set_running_loop(self)  # as `running`, without a generator: once for each input
+            try:
+                self._run_ready(profile)
+            finally:
+                events._set_running_loop(previous)
+        else:
+            self._run_ready(profile)
+
+    def _run_ready(self, profile: Callable[..., None] | None) -> None:
         ready, left = self._ready, _BUSY
         while ready:
             handle = ready.popleft()

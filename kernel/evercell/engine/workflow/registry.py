@@ -49,6 +49,7 @@ class Runs:
         self.outcomes: dict[str, e.RunFinished] = {}
         self.ids: dict[str, str] = {}  # the open run of each workflow id
         self.children: dict[str, list[str]] = {}  # of each open parent, also closed ones
+        self.new_activity_id = history.new_activity_id  # a fresh id
 
     def serve(self, run_id: str) -> None:
         """Take the commands of other processes for the run."""
@@ -75,10 +76,6 @@ class Runs:
                     siblings.append(started.run_id)
 
     # -- ids and attachments --------------------------------------------------------------------
-
-    def new_activity_id(self) -> str:
-        """A fresh id."""
-        return self.history.new_activity_id()
 
     def new_run_id(self) -> str:
         """A fresh id."""
