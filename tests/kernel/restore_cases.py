@@ -55,6 +55,16 @@ STATE = {
         "(xr.get_options()['display_style'],"
         " get_ipython().display_formatter.formatters['text/plain'](sqrt(2)))",
     ),
+    "kept exceptions": Case(
+        (
+            "import traceback\nclass KeX(Exception):\n    def __init__(s, a, b): super().__init__(a); s.b=b\ndef ke_f(x):\n    try: return [x][0].apend\n    except AttributeError as e: raise KeX(1, 2) from e",
+            "try: ke_f([])\nexcept KeX as ke_e: ke=ke_e; ke.add_note('note')",
+            "ke_text=traceback.format_exception(ke)\nke_l=ke.__traceback__.tb_lineno",
+            "async def ke_w(n): return 1/n\nke_r=await asyncio.gather(ke_w(1), ke_w(0), return_exceptions=True)",
+        ),
+        "RRRR",
+        "(ke_text[-2:], [__import__('re').sub('ipykernel_[0-9]+', '', line) for line in traceback.format_exception(ke)], ke_l, ke.b, ke.__cause__.obj, ke.__cause__.name, ke.__notes__, [f.line for f in traceback.extract_tb(ke.__traceback__)], traceback.format_exception(ke_r[1])[2:], traceback.extract_tb(ke_r[1].__traceback__)[0].name)",
+    ),
     "nan": Case(
         ("nans={np.nan:1}; nan_=float('nan')", "nan_in=[nan_]; nan_at=[np.nan, np.nan]"),
         "RR",

@@ -21,8 +21,10 @@ __all__ = [
     "Positions",
     "code_constant",
     "code_digest",
+    "local_file",
     "marshal_code",
     "plain_constant",
+    "portable_file",
     "positions_of",
     "unmarshal_code",
 ]
@@ -52,7 +54,17 @@ def code_digest(code: CodeType) -> bytes:
 def positions_of(code: CodeType) -> Positions:
     """What `marshal_code` leaves out."""
     nested = tuple(positions_of(c) for c in code.co_consts if type(c) is CodeType)
-    return _CELL_FILE.sub(_CELL, code.co_filename), code.co_firstlineno, code.co_linetable, nested
+    return portable_file(code.co_filename), code.co_firstlineno, code.co_linetable, nested
+
+
+def portable_file(name: str) -> str:
+    """A code's file name with the part for the process left open."""
+    return _CELL_FILE.sub(_CELL, name)
+
+
+def local_file(name: str) -> str:
+    """What `portable_file` was given, for this process."""
+    return f"{_cell_folder()}{name.removeprefix(_CELL)}" if name.startswith(_CELL) else name
 
 
 def unmarshal_code(data: bytes, positions: Positions) -> CodeType:
@@ -98,11 +110,9 @@ def code_constant(plain: Any) -> Any:
 
 def _place(code: CodeType, positions: Positions) -> CodeType:
     filename, line, table, nested = positions
-    if filename.startswith(_CELL):
-        filename = f"{_cell_folder()}{filename.removeprefix(_CELL)}"
     inner = iter(nested)
     return code.replace(
-        co_filename=filename,
+        co_filename=local_file(filename),
         co_firstlineno=line,
         co_linetable=table,
         co_consts=tuple(

@@ -12,7 +12,7 @@ import functools
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
-from evercell.codec import canonical
+from evercell.codec import canonical, rebuild
 from evercell.codec.blame import full_name
 from evercell.codec.canonical import SCALARS
 from evercell.codec.definitions import is_users
@@ -159,7 +159,7 @@ class _Walk:
         if is_users(type(one)) and (name := self.lost(one, other)) is not None:
             self._key = name
             return False
-        reduced = [canonical.reduce(one), canonical.reduce(other)]
+        reduced = [_reduced(one), _reduced(other)]
         self._alive += reduced
         if isinstance(reduced[0], str) or isinstance(reduced[1], str):
             return bool(reduced[0] == reduced[1])
@@ -167,6 +167,15 @@ class _Walk:
         self._alive += parts
         heads = [tuple(it[:2]) for it in reduced]
         return self.same(*heads) and self.same(*parts)
+
+
+def _reduced(value: object) -> Any:
+    """What a pickle holds of it: of an exception more than what its author or CPython says."""
+    if isinstance(value, BaseException):
+        reduced = rebuild.reduce_exception(value)
+        if reduced is not NotImplemented:
+            return reduced
+    return canonical.reduce(value)
 
 
 def _listed(part: Any) -> object:

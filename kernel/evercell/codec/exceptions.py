@@ -47,7 +47,7 @@ def encode_exception(error: BaseException, live: dict[str, Any]) -> Encoded:
 
 
 def decode_exception(codec: str, data: bytes, live: dict[str, Any]) -> BaseException:
-    """The exception again, without a traceback. Raises RestoreError."""
+    """The exception again, its traceback without variables. Raises RestoreError."""
     if codec != CODEC:
         raise RestoreError(
             f"a recorded exception has the codec {codec!r}, which this release lacks."
@@ -62,14 +62,13 @@ def decode_exception(codec: str, data: bytes, live: dict[str, Any]) -> BaseExcep
 def _state(error: BaseException, live: dict[str, Any], depth: int) -> dict[str, Any]:
     if rebuild.has_own_reduce(type(error)) and _stores(error, live):
         return {"whole": error}
-    arguments, attributes = rebuild.exception_parts(error)
-    kept = {name: value for name, value in attributes.items() if _stores(value, live)}
+    found = rebuild.exception_state(error, own=False)
+    for part in ("dict", "fields"):
+        found[part] = {n: value for n, value in found[part].items() if _stores(value, live)}
     state = {
         "type": type(error),
-        "arguments": arguments,
-        "args": error.args,
-        "dict": kept,
-        "suppress": error.__suppress_context__,
+        "arguments": rebuild.exception_arguments(error),
+        **found,
         "cause": None,
         "context": None,
     }

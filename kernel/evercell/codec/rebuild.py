@@ -8,10 +8,12 @@ the live namespace are bound by the unpickler (`unpickling.Unpickler.find_class`
 from __future__ import annotations
 
 import contextlib
+import copyreg
 import functools
 import types
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from evercell.codec.tracebacks import make_traceback, packed, points_of, unpacked
 from evercell.errors import RestoreError
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "OUT_OF_BAND",
     "by_stride",
+    "exception_state",
     "make_array",
     "make_array_view",
     "make_cached_property",
@@ -27,6 +30,7 @@ __all__ = [
     "make_exception",
     "make_function",
     "make_lru_cache",
+    "make_reduced",
     "make_typevar",
     "named",
     "reduce_exception",
@@ -97,33 +101,73 @@ def make_exception(cls: type[BaseException], arguments: tuple[Any, ...]) -> Base
     return error
 
 
+def make_reduced(maker: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """An exception whose author has said how it is pickled."""
+    return maker(*arguments)
+
+
 def reduce_exception(error: BaseException) -> Any:
-    """How pickle makes the exception again; NotImplemented where its author has said how."""
+    """How pickle makes the exception again: as its author has said, if so, with all else that it
+    has. NotImplemented where that can't be done together."""
     kind = type(error)
-    if has_own_reduce(kind):
+    if not has_own_reduce(kind):
+        arguments = exception_arguments(error)
+        return make_exception, (kind, arguments), exception_state(error), None, None, set_exception
+    reducer = copyreg.dispatch_table.get(kind)
+    reduced: Any = error.__reduce_ex__(5) if reducer is None else reducer(error)
+    if isinstance(reduced, str) or any(part is not None for part in reduced[3:]):
         return NotImplemented
-    arguments, attributes = exception_parts(error)
-    state = {
+    maker, arguments, own = (*reduced, None)[:3]
+    state = {"own": own, **exception_state(error)}
+    return make_reduced, (maker, arguments), state, None, None, set_exception
+
+
+def exception_state(error: BaseException, *, own: bool = True) -> dict[str, Any]:
+    """What an exception holds; its traceback with Evercell's `own` frames, if so asked."""
+    return {
         "args": error.args,
         "cause": error.__cause__,
         "context": error.__context__,
         "suppress": error.__suppress_context__,
-        "dict": attributes,
+        "traceback": packed(points_of(error.__traceback__, own=own)),
+        "fields": _fields(error),
+        "dict": dict(vars(error)),
     }
-    return make_exception, (kind, arguments), state, None, None, set_exception
 
 
 def set_exception(error: BaseException, state: dict[str, Any]) -> None:
-    """`args`, attributes and the chain; a traceback is not kept."""
+    """`args`, attributes, the chain, and a traceback without the frames' variables."""
+    if state.get("own") is not None:
+        error.__setstate__(state["own"])
     error.args = state["args"]
     error.__cause__ = state["cause"]
     error.__context__ = state["context"]
     error.__suppress_context__ = state["suppress"]
+    error.__traceback__ = make_traceback(unpacked(state.get("traceback", b"")))
+    for name, value in state.get("fields", {}).items():
+        if not _is(getattr(error, name, _MISSING), value):
+            with contextlib.suppress(AttributeError, TypeError):  # whoever compares finds it
+                setattr(error, name, value)
     for name, value in state["dict"].items():
         if name in _C_FIELDS:
             setattr(error, name, value)
         else:
             error.__dict__[name] = value
+
+
+def _fields(error: BaseException) -> dict[str, Any]:
+    """Attributes that are not in its dict: those of C code (`NameError.name`), and slots."""
+    classes = [c for c in type(error).__mro__ if c not in (object, BaseException)]
+    kinds = (types.MemberDescriptorType, types.GetSetDescriptorType)
+    names = {n for c in classes for n, made in vars(c).items() if isinstance(made, kinds)}
+    names -= {"__dict__", "__weakref__", "exceptions"}  # a group's are among its arguments
+    found = {name: getattr(error, name, _MISSING) for name in sorted(names)}
+    return {name: value for name, value in found.items() if value is not _MISSING}
+
+
+def _is(one: object, other: object) -> bool:
+    """Whether a field needs not be set."""
+    return one is other or (type(one) is type(other) and type(one) in _PLAIN and one == other)
 
 
 def builtin_base(cls: type[BaseException]) -> Any:
@@ -138,12 +182,14 @@ def has_own_reduce(cls: type[BaseException]) -> bool:
     return owner.__module__ != "builtins"
 
 
-def exception_parts(error: BaseException) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The arguments that C fields are made from, and all attributes."""
-    _, arguments, *state = builtin_base(type(error)).__reduce__(error)
-    return arguments, dict(state[0]) if state and state[0] else {}
+def exception_arguments(error: BaseException) -> tuple[Any, ...]:
+    """What an exception is made from."""
+    arguments: tuple[Any, ...] = builtin_base(type(error)).__reduce__(error)[1]
+    return arguments
 
 
+_MISSING = object()
+_PLAIN = (str, bytes, int)
 _C_FIELDS = frozenset({"name", "path", "name_from", "obj"})  # of ImportError, NameError, ...
 
 
