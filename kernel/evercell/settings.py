@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from evercell.codec.layers import ZSTD, Layer, check_layer, encrypts
 from evercell.codec.redaction import mask_keys
@@ -15,8 +17,7 @@ __all__ = ["OPTIONS", "Redactor", "Settings", "change", "current", "reset"]
 Redactor = Callable[[str], str]
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(msgspec.Struct, frozen=True):
     """The options in force."""
 
     layers: tuple[Layer, ...] = ()  # around every payload, innermost first

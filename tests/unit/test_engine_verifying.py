@@ -6,10 +6,10 @@ import contextlib
 import os
 import signal
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 from sessions import Watched
 
 from evercell import settings

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import duckdb
 import pytest
+from msgspec.structs import replace
 
 from evercell.errors import JournalDamagedError
 from evercell.history import History

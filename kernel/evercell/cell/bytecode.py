@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import dis
 import re
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import CodeType
 from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
 
 from evercell.cell.database import DEFAULT_CONNECTION
 from evercell.cell.paths import uses_in
@@ -101,8 +103,7 @@ _ESCAPE_ATTRIBUTES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class CodeFacts:
+class CodeFacts(msgspec.Struct, frozen=True):
     """Of a code object and all that are nested in it."""
 
     reads: frozenset[str]

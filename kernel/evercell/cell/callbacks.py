@@ -23,9 +23,10 @@ import sys
 import threading
 import warnings
 from collections import deque
-from dataclasses import replace
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from evercell.cell.components import SIGNALS, get_signal
 from evercell.cell.covariables import conflicts, observe

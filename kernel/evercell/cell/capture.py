@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,25 +45,25 @@ class _Nothing:
 NOTHING = _Nothing()
 
 
-@dataclass(frozen=True, slots=True)
-class Before:
+class Before(msgspec.Struct, frozen=True):
     """The namespace as a cell found it."""
 
-    bindings: dict[str, object] = field(repr=False)
+    bindings: dict[str, object]
     versions: dict[str, bytes]
-    ambient: dict[str, Any] = field(repr=False)
+    ambient: dict[str, Any]
     lineage: bytes
     reach: Reach
     fingerprints: dict[frozenset[str], bytes]  # of the co-variables it may touch
-    singles: dict[str, Observation] = field(repr=False)  # what was known of each variable
-    modules: dict[str, bytes] = field(repr=False)  # what the project's modules hold
-    attributes: dict[str, dict[str, object]] = field(repr=False)  # of modules, that it may set
-    count: Count = field(repr=False)  # of attributes of the classes of libraries
-    callbacks: Registered = field(repr=False)  # of the notebook, outside of the namespace
+    singles: dict[str, Observation]  # what was known of each variable
+    modules: dict[str, bytes]  # what the project's modules hold
+    attributes: dict[str, dict[str, object]]  # of modules, that it may set
+    count: Count  # of attributes of the classes of libraries
+    callbacks: Registered  # of the notebook, outside of the namespace
+
+    __repr__ = object.__repr__  # it holds values of the user's
 
 
-@dataclass(frozen=True, slots=True)
-class CapturedGroup:
+class CapturedGroup(msgspec.Struct, frozen=True):
     """A co-variable that the cell created or changed."""
 
     names: tuple[str, ...]
@@ -75,8 +76,7 @@ class CapturedGroup:
     traced: bytes | None = None  # its version if it comes back, which a trial has yet to find out
 
 
-@dataclass(frozen=True, slots=True)
-class CapturedAmbient:
+class CapturedAmbient(msgspec.Struct, frozen=True):
     """Process state that the cell changed; without `data` it can't be put back."""
 
     name: str
@@ -85,8 +85,7 @@ class CapturedAmbient:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Unverified:
+class Unverified(msgspec.Struct, frozen=True):
     """Products whose round trip is tried beside the kernel. Until it is known, their versions are
     such as nothing recorded has."""
 
@@ -94,8 +93,7 @@ class Unverified:
     settle: Callable[[tuple[str | None, ...] | None], tuple[Settled, ...]]  # by what it found
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(msgspec.Struct, frozen=True):
     """What a trial found of a product: its version for good, and why it can't be stored, if so."""
 
     names: tuple[str, ...]
@@ -103,8 +101,7 @@ class Settled:
     reason: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Capture:
+class Capture(msgspec.Struct, frozen=True):
     """All of it. Not `restorable`: never a hit. `reason` says why it is not, or why a hit means
     running it again (some product or ambient change has no data)."""
 
@@ -116,8 +113,8 @@ class Capture:
     result_name: str | None
     restorable: bool
     reason: str | None
-    reach: Reach | None = field(default=None, repr=False)  # what it could touch; None: not known
-    unverified: Unverified | None = field(default=None, repr=False)
+    reach: Reach | None = None  # what it could touch; None: not known
+    unverified: Unverified | None = None
 
 
 def lost_capture(reason: str) -> Capture:
@@ -125,21 +122,22 @@ def lost_capture(reason: str) -> Capture:
     return Capture(os.urandom(16), {}, (), (), (), None, restorable=False, reason=reason)
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
+class Decoded(msgspec.Struct, frozen=True):
     """A recorded cell, ready to be applied."""
 
-    values: dict[str, object] = field(repr=False)
+    values: dict[str, object]
     groups: tuple[tuple[tuple[str, ...], bytes], ...]  # names and version of each product
     traced: tuple[tuple[bytes, bytes], ...]  # versions that a trial decided, and what they go by
     refers: dict[tuple[str, ...], tuple[str, ...]]  # by a product's names: what it holds by name
     deleted: tuple[str, ...]
-    ambient: tuple[tuple[str, bytes, Callable[[], None]], ...] = field(repr=False)
+    ambient: tuple[tuple[str, bytes, Callable[[], None]], ...]
     result_name: str | None
     result: object
     key: bytes
     partial: bool = False
-    waiting: tuple[Waiting, ...] = field(default=(), repr=False)  # what is loaded when needed
+    waiting: tuple[Waiting, ...] = ()  # what is loaded when needed
+
+    __repr__ = object.__repr__  # it holds values of the user's
 
 
 class Unrestored:

@@ -13,8 +13,9 @@ import signal
 import socket
 import sys
 import warnings
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,8 +28,7 @@ __all__ = ["PROCESS", "SIGNALS", "UNUSED", "Component", "get_signal"]
 UNUSED = 624  # where a Mersenne Twister stands when it was seeded and nothing was drawn since
 
 
-@dataclass(frozen=True, slots=True)
-class Component:
+class Component(msgspec.Struct, frozen=True):
     """One piece of process state.
 
     `take` gives a snapshot that `same` compares; `change` makes the stored form of going from one

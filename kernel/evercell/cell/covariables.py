@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import os
 import pickle
-from dataclasses import dataclass, field
 from itertools import pairwise, product
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from blake3 import blake3
 
 from evercell.cell.bytecode import NO_FACTS, QUERIES, code_facts, merge
@@ -40,8 +40,7 @@ _LARGE = 10_000  # objects from which sets are compared as a whole
 _NOTHING_MET = Met(_NONE)
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(msgspec.Struct, frozen=True):
     """What one group of variables holds at one moment."""
 
     digest: bytes
@@ -66,8 +65,10 @@ class Observation:
     borrowed: frozenset[int] = _NONE
     volatile: bool = False
     marks: tuple[bytes, ...] = ()  # of secrets in it: another secret, another value
-    pins: tuple[object, ...] = field(default=(), repr=False)
+    pins: tuple[object, ...] = ()
     held: frozenset[int] = _NONE  # numbers of what hides in it; other variables may share them
+
+    __repr__ = object.__repr__  # it holds values of the user's
 
     def touches(self, other: Observation) -> bool:
         """Whether the two share an object, apart from the memory of arrays."""

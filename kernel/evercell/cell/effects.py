@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from blake3 import blake3
+from msgspec.structs import replace
 
 from evercell.cell.capture import CapturedAmbient
 from evercell.cell.database import kept_in_duckdb, uses_duckdb

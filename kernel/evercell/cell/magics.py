@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import ast
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 __all__ = ["Magic", "read_magic", "without_magics"]
 
@@ -29,8 +30,7 @@ _TIMEIT = re.compile(r"(?:-[tcqo]+\s+|-[nrp]\s*\d+\s+)*")
 _CAPTURE = re.compile(r"(?:--no-(?:stderr|stdout|display)\s*)*([^\W\d]\w*)?\s*\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Magic:
+class Magic(msgspec.Struct, frozen=True):
     """One magic, as it stands in the cell."""
 
     name: str

@@ -9,8 +9,9 @@ A root that ends in a colon is a module by its full name, any other is a variabl
 from __future__ import annotations
 
 import dis
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,8 +25,7 @@ _CALLS = frozenset({"CALL", "CALL_KW", "CALL_FUNCTION_EX"})
 _FILLERS = frozenset({"CACHE", "EXTENDED_ARG", "NOP"})
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
+class Use(msgspec.Struct, frozen=True):
     """One place where a path is loaded."""
 
     path: Path

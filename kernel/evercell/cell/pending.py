@@ -11,8 +11,10 @@ variables look names up in the caller's frame. Where tracking is unsound it gets
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import field
 
 from evercell.cell.capture import RESULT
 
@@ -36,8 +38,7 @@ class Deferred:
         return f"<{self._name}: not loaded yet>"
 
 
-@dataclass(slots=True, eq=False)
-class Waiting:
+class Waiting(msgspec.Struct, eq=False):
     """A recorded co-variable, or the displayed value, that nobody has needed so far.
 
     Where a postponed cell has it for an input it is `shared`: whoever loads it, the variables and
@@ -45,10 +46,12 @@ class Waiting:
     """
 
     names: frozenset[str]
-    read: Callable[[], dict[str, Any]] = field(repr=False)  # all of it, or an error and nothing
+    read: Callable[[], dict[str, Any]]  # all of it, or an error and nothing
     stands: dict[str, Deferred] = field(default_factory=dict)  # for the displayed value, by name
     shared: bool = False
-    values: dict[str, Any] | None = field(default=None, repr=False)  # of what is shared, once read
+    values: dict[str, Any] | None = None  # of what is shared, once read
+
+    __repr__ = object.__repr__  # it holds values of the user's
 
     def load(self) -> dict[str, Any]:
         """Its variables' values by name. Raises PayloadError, RestoreError."""

@@ -16,10 +16,11 @@ from __future__ import annotations
 import ast
 import inspect
 import sys
-from dataclasses import replace
 from threading import Thread
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from evercell.cell.capture import RESULT
 from evercell.cell.source import linked_names

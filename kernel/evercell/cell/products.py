@@ -7,9 +7,9 @@ instance is new when its class is. What can't be stored has its cell's key inste
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from blake3 import blake3
 
 from evercell.cell.capture import CapturedGroup, Settled, Unverified
@@ -112,8 +112,7 @@ def _product(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Sketch:
+class _Sketch(msgspec.Struct, frozen=True):
     """What a version needs of an observation."""
 
     digest: bytes

@@ -7,8 +7,10 @@ the body of a step uses is marked so: the history answers for it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import replace
 
 from evercell.cell.names import is_hidden
 from evercell.cell.words import words_of, words_of_code
@@ -26,8 +28,7 @@ _NONE: frozenset[str] = frozenset()
 _CALLED = "@called"  # stands for what is registered outside
 
 
-@dataclass(frozen=True, slots=True)
-class Reach:
+class Reach(msgspec.Struct, frozen=True):
     """The closure over the namespace."""
 
     names: frozenset[str]  # touched, absent ones included

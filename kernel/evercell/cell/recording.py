@@ -8,11 +8,11 @@ bindings that differ, and fingerprints of the co-variables that were touched
 
 from __future__ import annotations
 
-from dataclasses import replace
 from types import FunctionType
 from typing import TYPE_CHECKING
 
 from blake3 import blake3
+from msgspec.structs import replace
 
 from evercell.cell.capture import NOTHING, RESULT, Capture, CapturedAmbient, CapturedGroup
 from evercell.cell.covariables import Observation, connect, observe, together

@@ -21,12 +21,13 @@ import ast
 import io
 import re
 import tokenize
-from dataclasses import dataclass, replace
 from itertools import chain
 from types import CodeType
 from typing import TYPE_CHECKING, Literal
 
+import msgspec
 from blake3 import blake3
+from msgspec.structs import replace
 
 from evercell.cell.bytecode import (
     NO_FACTS,
@@ -63,8 +64,7 @@ _SETTINGS = frozenset({
 _FLAGS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(msgspec.Struct, frozen=True):
     """A parsed cell."""
 
     digest: bytes  # 16 bytes over the normal form

@@ -20,7 +20,6 @@ import sys
 import threading
 import warnings
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,8 +48,7 @@ _running: set[int] = set()  # process ids
 _refused = False  # its user has Python raise at it
 
 
-@dataclass(slots=True)
-class Trial:
+class Trial(msgspec.Struct):
     """One copy at work."""
 
     pid: int

@@ -23,11 +23,12 @@ import sys
 import types
 import zoneinfo
 from collections import Counter
-from dataclasses import dataclass
 from itertools import compress
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
+
+import msgspec
 
 from evercell.codec.tables import is_listed
 
@@ -64,8 +65,7 @@ _MAKING = ("__new__", "__setattr__", "__getattribute__")
 _HOOKS = ("__setstate__", "__getnewargs__", "__getnewargs_ex__", "__getattr__")
 
 
-@dataclass(frozen=True, slots=True)
-class Met:
+class Met(msgspec.Struct, frozen=True):
     """What was met while a value was pickled."""
 
     ids: frozenset[int]  # the numbers of objects with an identity worth sharing
@@ -75,8 +75,7 @@ class Met:
     told: tuple[object, ...] = ()  # whose class says what is stored of them, in the stream's order
 
 
-@dataclass(frozen=True, slots=True)
-class _Traits:
+class _Traits(msgspec.Struct, frozen=True):
     """What is known of all objects of a kind."""
 
     common: bool  # shared by values that have nothing to do with each other

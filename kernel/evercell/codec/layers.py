@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Protocol, runtime_checkable
+
+import msgspec
 
 from evercell.errors import HistoryWriteError, PayloadError, UsageError
 
@@ -91,8 +92,7 @@ else:
         return zstandard.ZstdDecompressor().decompress(data)
 
 
-@dataclass(frozen=True, slots=True)
-class _Zstd:
+class _Zstd(msgspec.Struct, frozen=True):
     name: str = "zstd"
 
     def encode(self, data: bytes | memoryview) -> bytes:

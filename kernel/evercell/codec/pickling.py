@@ -25,12 +25,13 @@ import sys
 import types
 import typing
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import cloudpickle
+import msgspec
 from blake3 import blake3
+from msgspec.structs import replace
 
 from evercell.codec import rebuild
 from evercell.codec.blame import full_name, summary, why_not_pickled
@@ -64,8 +65,7 @@ _SMALL = 8192  # bytes of a pickle that are read again by Python code, at a micr
 _CACHES = frozenset({"__firstlineno__", "__slotnames__", "__slots__"})
 
 
-@dataclass(frozen=True, slots=True)
-class Dumped:
+class Dumped(msgspec.Struct, frozen=True):
     """A stored value. `main` decides its version; positions in source files don't."""
 
     main: bytes

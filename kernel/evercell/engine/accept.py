@@ -7,8 +7,9 @@ forget_cells -> CellForgotten: its records are never hits again; its steps are a
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from evercell.engine import clear
 from evercell.engine.decide import Execute
@@ -26,8 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Accepted", "accept_cells", "forget_cells"]
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(msgspec.Struct, frozen=True):
     """What came of accepting."""
 
     kept: tuple[CellAccepted, ...]

@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import field
 
 from evercell.codec import canonical, values
 from evercell.codec.changes import CODEC, Changed, describe, has_state, nodes_of, pack, put_back
@@ -58,8 +60,7 @@ class InFlight:
                     self._holders.pop(id(node), None)
 
 
-@dataclass(slots=True, eq=False)
-class Watched:
+class Watched(msgspec.Struct, eq=False):
     """The arguments of a call that runs."""
 
     scope: Scope
@@ -105,8 +106,7 @@ class Watched:
         return values.Encoded(CODEC, pack(changed), view)
 
 
-@dataclass(frozen=True, slots=True)
-class Answering:
+class Answering(msgspec.Struct, frozen=True):
     """The answer of a call that changed its arguments: to call, and for an async step to await."""
 
     scope: Scope

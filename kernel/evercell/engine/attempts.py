@@ -18,7 +18,6 @@ sees is the round-tripped value, so that the first run equals the replay.
 from __future__ import annotations
 
 from asyncio import CancelledError
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 import msgspec
@@ -66,8 +65,7 @@ __all__ = [
 _SECOND = 1_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class StepOptions:
+class StepOptions(msgspec.Struct, frozen=True):
     """How a step's attempts are made; times in seconds."""
 
     retry: RetryPolicy

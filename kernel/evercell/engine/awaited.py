@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
 
 from evercell.codec import values
 from evercell.engine import clear
@@ -26,8 +27,7 @@ class AskAgainError(Exception):
     """A person's answer is not what the code takes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(msgspec.Struct, frozen=True):
     """What every beginning of a wait holds."""
 
     run_id: str
@@ -40,7 +40,7 @@ class Head:
 
     def fields(self) -> dict[str, Any]:
         """The same by name."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return msgspec.structs.asdict(self)
 
 
 class Kind(Protocol):
@@ -66,8 +66,7 @@ class Kind(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Sleep:
+class Sleep(msgspec.Struct, frozen=True):
     name: str
     length: float  # seconds
 
@@ -84,8 +83,7 @@ class Sleep:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Signal:
+class Signal(msgspec.Struct, frozen=True):
     name: str
     signal: str
     kind: Any
@@ -111,8 +109,7 @@ class Signal:
                 raise TimeoutError(f"no signal {self.signal!r} came in time.")
 
 
-@dataclass(frozen=True, slots=True)
-class Approval:
+class Approval(msgspec.Struct, frozen=True):
     name: str
     prompt: str
     schema: Any

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from evercell.errors import UsageError
 
@@ -23,15 +24,13 @@ if TYPE_CHECKING:
 __all__ = ["Canceled", "Control", "Order", "Skipped"]
 
 
-@dataclass(frozen=True, slots=True)
-class Canceled:
+class Canceled(msgspec.Struct, frozen=True):
     """Somebody cancelled the call."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Skipped:
+class Skipped(msgspec.Struct, frozen=True):
     """Somebody gave the call's result; it is recorded."""
 
     result: Payload

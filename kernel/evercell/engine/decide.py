@@ -8,7 +8,6 @@ Nothing here touches a namespace, a file or a clock.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
@@ -49,8 +48,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class CellRecord:
+class CellRecord(msgspec.Struct, frozen=True):
     """A finished execution of a cell: what it was, and what came of it."""
 
     started: CellStarted
@@ -125,15 +123,13 @@ def _settled(product: Product, verdict: Verdict | None) -> Product:
     return msgspec.structs.replace(product, payload=None, buffers=(), reason=verdict.reason)
 
 
-@dataclass(frozen=True, slots=True)
-class Restore:
+class Restore(msgspec.Struct, frozen=True):
     """Give the recorded effects back."""
 
     record: CellRecord
 
 
-@dataclass(frozen=True, slots=True)
-class Postpone:
+class Postpone(msgspec.Struct, frozen=True):
     """Give back what is recorded, and run the cell when another one needs the rest, which can't be
     stored for `reason`."""
 
@@ -141,16 +137,14 @@ class Postpone:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Recompute:
+class Recompute(msgspec.Struct, frozen=True):
     """Run the cell, its steps answered from the history, because `reason` can't be stored."""
 
     record: CellRecord
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Execute:
+class Execute(msgspec.Struct, frozen=True):
     """Run the cell; `reason` says in the user's words why nothing recorded fits.
 
     `unchanged`: what is recorded would fit and can't be used, so the cell does again what it did.
@@ -243,24 +237,21 @@ class Answer(msgspec.Struct, frozen=True):  # made at each replayed call: five t
     result: Payload
 
 
-@dataclass(frozen=True, slots=True)
-class RaiseAgain:
+class RaiseAgain(msgspec.Struct, frozen=True):
     """The step failed for good before its cell was interrupted; that is part of the history."""
 
     activity_id: str
     error: ErrorInfo
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(msgspec.Struct, frozen=True):
     """Run the body; `activity_id` is None for a call never made before."""
 
     activity_id: str | None
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
-class Refuse:
+class Refuse(msgspec.Struct, frozen=True):
     """An at-most-once step may or may not have taken effect; only its user can tell."""
 
     activity_id: str

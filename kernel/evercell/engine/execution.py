@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import traceback
 from contextlib import suppress
-from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import msgspec
 from msgspec.structs import replace
 
 from evercell.cell.capture import lost_capture
@@ -57,8 +56,7 @@ T = TypeVar("T")
 _SECOND = 1_000_000_000
 
 
-@dataclass(slots=True)
-class CellExecution:
+class CellExecution(msgspec.Struct):
     """What is known of the cell before it is restored or run."""
 
     run: Run
@@ -297,7 +295,7 @@ class CellExecution:
         names = {name for product in free for name in product.names}
         values = {name: value for name, value in decoded.values.items() if name in names}
         groups = tuple((product.names, product.version) for product in free)
-        self.namespace.apply(dataclasses.replace(decoded, values=values, groups=groups))
+        self.namespace.apply(msgspec.structs.replace(decoded, values=values, groups=groups))
         for product in same:
             self.namespace.learn(frozenset(product.names), product.version)
         return (*free, *same)

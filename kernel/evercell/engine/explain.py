@@ -6,7 +6,6 @@ explain_cell -> Explanation: the preview, the inputs, the source as it was, the 
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -34,8 +33,7 @@ _STATEMENT = 60  # characters of a statement that are shown
 _CALLS = 20  # missed calls that are looked at
 
 
-@dataclass(frozen=True, slots=True)
-class Input:
+class Input(msgspec.Struct, frozen=True):
     """One thing that decided."""
 
     name: str
@@ -45,16 +43,14 @@ class Input:
     detail: str | None = None  # what is different, in words
 
 
-@dataclass(frozen=True, slots=True)
-class MissedCall:
+class MissedCall(msgspec.Struct, frozen=True):
     """A step that ran in the cell's last execution, and what the history had nearest to it."""
 
     name: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(msgspec.Struct, frozen=True):
     """Of one cell."""
 
     preview: CellPreview

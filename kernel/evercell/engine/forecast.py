@@ -10,8 +10,9 @@ A cell that would run makes its names unsure. A later cell that gives such a nam
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from evercell.cell.bonds import Bonds
 from evercell.cell.capture import RESULT
@@ -29,8 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Doubt", "Forecast"]
 
 
-@dataclass(frozen=True, slots=True)
-class Doubt:
+class Doubt(msgspec.Struct, frozen=True):
     """An input whose version the cell at `index` decides by running."""
 
     name: str

@@ -18,12 +18,12 @@ import dis
 import operator
 import sys
 import sysconfig
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from blake3 import blake3
 
 from evercell.cell.bytecode import code_facts
@@ -46,8 +46,7 @@ _FILLERS = frozenset({
 })  # fmt: skip
 
 
-@dataclass(slots=True)
-class Reached:
+class Reached(msgspec.Struct):
     """One computation of a version: what it looked at, and what came out."""
 
     references: tuple[tuple[dict[str, Any], str], ...]

@@ -6,8 +6,9 @@ jupyter package implements it over ipykernel; `evercell.testing` has one without
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
 
 from evercell.cell.capture import NOTHING
 
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["NOTHING", "CellRequest", "Host", "Ran"]
 
 
-@dataclass(frozen=True, slots=True)
-class CellRequest:
+class CellRequest(msgspec.Struct, frozen=True):
     """An execute_request, as far as the engine cares."""
 
     source: str
@@ -33,8 +33,7 @@ class CellRequest:
     expressions: tuple[str, ...] = ()  # that the frontend has evaluated after the cell
 
 
-@dataclass(frozen=True, slots=True)
-class Ran:
+class Ran(msgspec.Struct, frozen=True):
     """What came of running a cell."""
 
     reply: dict[str, Any]  # content of the execute_reply

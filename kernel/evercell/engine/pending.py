@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+from msgspec import field
 
 from evercell.engine.control import Canceled
 from evercell.events import (
@@ -22,20 +24,17 @@ __all__ = ["Begun", "Fired", "Key", "MakeBegun", "Outcome", "Pending", "Replied"
 Begun = TimerStarted | SignalAwaited | ApprovalRequested
 
 
-@dataclass(frozen=True, slots=True)
-class Fired:
+class Fired(msgspec.Struct, frozen=True):
     """Its time came: a timer's, or the time limit of a wait."""
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(msgspec.Struct, frozen=True):
     """It got this signal."""
 
     signal: SignalReceived
 
 
-@dataclass(frozen=True, slots=True)
-class Replied:
+class Replied(msgspec.Struct, frozen=True):
     """A person answered."""
 
     answer: ApprovalAnswered
@@ -53,8 +52,7 @@ class MakeBegun(Protocol):
         ...
 
 
-@dataclass(slots=True, eq=False)
-class Pending:
+class Pending(msgspec.Struct, eq=False):
     """One wait: a timer, or a wait for a signal or an answer."""
 
     begun: Begun

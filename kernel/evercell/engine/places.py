@@ -7,8 +7,10 @@ order of execution decides, so that an edited cell still finds the steps it paid
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import field
 
 if TYPE_CHECKING:
     from evercell.engine.host import CellRequest
@@ -16,8 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Place", "Places"]
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """Where a cell stands."""
 
     slot: str  # name that its steps are recorded under
@@ -26,8 +27,7 @@ class Place:
     seen: bool  # it took effect in this kernel before
 
 
-@dataclass(slots=True)
-class Places:
+class Places(msgspec.Struct):
     """What is known of cells: from the recorded run, and from this kernel process."""
 
     # Recorded: the newest slot for each way to recognise a cell.

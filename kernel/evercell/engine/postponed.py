@@ -13,10 +13,10 @@ and changes nothing.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from msgspec.structs import replace
 
 from evercell.cell.capture import RESULT
@@ -47,8 +47,7 @@ _ABSENT = object()
 _SECOND = 1_000_000_000
 
 
-@dataclass(slots=True, eq=False)
-class Postponed:
+class Postponed(msgspec.Struct, eq=False):
     """One cell, with all that running it takes."""
 
     source: Source
@@ -57,9 +56,11 @@ class Postponed:
     record: CellRecord
     reason: str  # why something can't be stored
     waiting: Waiting
-    inputs: dict[str, object] = field(repr=False)  # what it had read; a Waiting where that waits
-    ambient: dict[str, Any] = field(repr=False)
+    inputs: dict[str, object]  # what it had read; a Waiting where that waits
+    ambient: dict[str, Any]
     failed: str | None = None
+
+    __repr__ = object.__repr__  # it holds values of the user's
 
     def known_inputs(self) -> dict[str, object]:
         """What it had read; a Waiting where nobody has loaded that."""

@@ -8,8 +8,10 @@ said: the action is "depends", or the reason names what an earlier cell could st
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+import msgspec
 
 from evercell.cell.project import Project
 from evercell.cell.source import parse_source
@@ -38,8 +40,7 @@ LastRun = Literal["never", "running", "in doubt", "completed", "failed", "forgot
 _NAMED = 3  # inputs that a reason names
 
 
-@dataclass(frozen=True, slots=True)
-class NotebookCell:
+class NotebookCell(msgspec.Struct, frozen=True):
     """A code cell as it stands in the notebook now."""
 
     source: str
@@ -64,8 +65,7 @@ class CellPreview:
     cost: Cost  # what its latest finished execution had cost; running it repeats at most that
 
 
-@dataclass(frozen=True, slots=True)
-class Looked:
+class Looked(msgspec.Struct, frozen=True):
     """A cell before it counts as carried out."""
 
     cell: NotebookCell
@@ -151,7 +151,7 @@ class Previewer:
         if source.syntax_error is not None:
             for event in self.state.cells():
                 if event.source == cell.source:
-                    return replace(source, digest=event.source_digest)
+                    return msgspec.structs.replace(source, digest=event.source_digest)
         return source
 
     def _fits(self, looked: Looked, record: CellRecord) -> CellPreview:

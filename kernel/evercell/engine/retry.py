@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, ClassVar
 
+import msgspec
+
 from evercell.engine.durations import Duration, seconds
 from evercell.errors import ApplicationError, StepTimeoutError, UsageError
 
@@ -70,15 +72,13 @@ _FINAL = ("schedule_to_start", "schedule_to_close")  # timeouts that no further 
 ONCE = RetryPolicy(maximum_attempts=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
+class Retry(msgspec.Struct, frozen=True):
     """Try again after `delay` seconds."""
 
     delay: float
 
 
-@dataclass(frozen=True, slots=True)
-class GiveUp:
+class GiveUp(msgspec.Struct, frozen=True):
     """The step failed for good."""
 
     reason: str

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+from msgspec import field
 
 from evercell import __version__
 from evercell.clock import SystemClock
@@ -31,8 +33,7 @@ __all__ = ["ABI", "Run", "RunRequest", "begin_run", "check_own", "open_run", "re
 ABI = sys.implementation.cache_tag
 
 
-@dataclass(frozen=True, slots=True)
-class RunRequest:
+class RunRequest(msgspec.Struct, frozen=True):
     """What a kernel wants to run: the notebook, and how it was started."""
 
     notebook: str  # absolute path, or "kernel:<name>" where the frontend tells no path
@@ -42,8 +43,7 @@ class RunRequest:
     run: str | None = None  # the one to resume, its id or the beginning of it; None: the current
 
 
-@dataclass(slots=True)
-class Run:
+class Run(msgspec.Struct):
     """The run that this process is attached to."""
 
     history: History

@@ -12,10 +12,10 @@ import threading
 from collections import deque
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
+from msgspec import field
 
 from evercell.codec import canonical, exceptions, values
 from evercell.codec.changes import CODEC, unpack
@@ -74,8 +74,7 @@ class Answered(msgspec.Struct, frozen=True):  # made at each replayed call: five
     version: bytes = b""  # of what was called, where it had
 
 
-@dataclass(frozen=True, slots=True)
-class Raised:
+class Raised(msgspec.Struct, frozen=True):
     """The exception to raise instead of running the body."""
 
     error: BaseException
@@ -93,8 +92,7 @@ class Call(msgspec.Struct, frozen=True):
     version: bytes = b""  # of what is called
 
 
-@dataclass(slots=True)
-class Scope:
+class Scope(msgspec.Struct):
     """One cell execution's durable calls. Safe to use from any thread and task."""
 
     history: History

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import field
 
 from evercell.engine.decide import CellRecord
 from evercell.engine.places import Places
@@ -26,8 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["RunState"]
 
 
-@dataclass(slots=True)
-class RunState:
+class RunState(msgspec.Struct):
     """The finished cells that can be given back, and how each cell's last execution ended."""
 
     places: Places = field(default_factory=Places)

@@ -8,8 +8,10 @@ They are used only where the database, once it is open, is at the very state tha
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
 
 from evercell.errors import HistoryError
 from evercell.history.making import Rows
@@ -28,8 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Ahead", "Known", "make_ahead"]
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(msgspec.Struct, frozen=True):
     """How a fold left the database: up to where each writer is in it, and what Rows knew."""
 
     applied: dict[str, Applied]
@@ -37,8 +38,7 @@ class Known:
     hosts: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Ahead:
+class Ahead(msgspec.Struct, frozen=True):
     """What a writer recorded behind the state `before`, up to `after`, and what Rows knew then."""
 
     before: Applied

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     import duckdb
@@ -11,8 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["Applied", "load_applied", "save_applied"]
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(msgspec.Struct, frozen=True):
     """Up to where a writer's journal is in the database."""
 
     writer: str

@@ -4,17 +4,17 @@ which must not wait for a lock or load DuckDB."""
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+
+import msgspec
 
 __all__ = ["View", "views", "views_script"]
 
 _COMMENT = re.compile(r"COMMENT ON (VIEW|COLUMN) (\w+)(?:\.(\w+))? IS '((?:[^']|'')*)';")
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(msgspec.Struct, frozen=True):
     """A view that people query; `columns` are its columns' comments by name, in order."""
 
     name: str

@@ -14,11 +14,11 @@ its owner is as good as never gone, and what comes to somebody else is foreign u
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec import field
 
 from evercell.errors import HistoryError, HistoryNewerError
 from evercell.events import AnyEvent, Event, Payload, encode_event
@@ -268,8 +268,7 @@ def _decoded(row: _Line) -> Event:
     return event
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(msgspec.Struct, frozen=True):
     """Rows to insert."""
 
     shapes: dict[Shape, list[tuple[object, ...]]] = field(default_factory=dict)

@@ -6,8 +6,9 @@ origins    what it was forked from: it needs that history
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Kin", "carried", "kin", "owner", "with_origins"]
 
 
-@dataclass(frozen=True, slots=True)
-class Kin:
+class Kin(msgspec.Struct, frozen=True):
     """How a run is tied to others."""
 
     run_id: str

@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import socket
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from evercell.errors import JournalDamagedError
 from evercell.history import failpoints

@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
 
 from evercell.history.keys import TAG_SIZE
 
@@ -86,8 +87,7 @@ class Frame(NamedTuple):
         return self.tag == _tag(_NUMBERS.pack(len(self.body), self.batch), self.body, seal)
 
 
-@dataclass(frozen=True, slots=True)
-class Frames:
+class Frames(msgspec.Struct, frozen=True):
     """What `read_frames` found."""
 
     events: list[bytes]  # of all valid frames, in order

@@ -9,8 +9,9 @@ of a step was overridden, so do waits that ended after it: what people said was 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from evercell.events import (
     ApprovalAnswered,
@@ -36,8 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Shared", "ended_steps", "ended_waits", "last_place", "lineage"]
 
 
-@dataclass(frozen=True, slots=True)
-class Shared:
+class Shared(msgspec.Struct, frozen=True):
     """A run, and up to which place in its order it is shared."""
 
     run_id: str

@@ -13,7 +13,6 @@ import os
 import socket
 import time
 import weakref
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -148,8 +147,7 @@ def _open_to_look(path: Path) -> int:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
 
-@dataclass(frozen=True, slots=True)
-class RunLock:
+class RunLock(msgspec.Struct, frozen=True):
     """The right to record in a run, until `release()` or the end of the process."""
 
     run_id: str

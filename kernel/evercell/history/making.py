@@ -8,12 +8,12 @@ done a column at a time, by map, zip and compress.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from itertools import compress, pairwise
 from operator import attrgetter, or_
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec import field
 
 from evercell.errors import HistoryError
 from evercell.events import (
@@ -49,8 +49,7 @@ _shifted = GENERATION_SHIFT.__rlshift__  # the generation's part of a seq
 _get_result, _get_codec, _get_data = map(attrgetter, ("result", "codec", "data"))
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(msgspec.Struct, frozen=True):
     """Makes rows of events; knows which generation a writer is in, by (writer, run), and which
     notebook's run carries a workflow's, where that is not attached itself."""
 
@@ -156,8 +155,7 @@ def _are_plain(events: Sequence[Event]) -> bool:
     return list(codecs).count("json") == len(events) == list(map(type, data)).count(bytes)
 
 
-@dataclass(frozen=True, slots=True)
-class _Group:
+class _Group(msgspec.Struct, frozen=True):
     """Events that fill the same columns, with what places each in the history."""
 
     shape: Shape

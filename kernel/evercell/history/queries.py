@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -60,8 +59,7 @@ RunStatus = Literal[
 StepStatus = Literal["completed", "failed", "in doubt", "canceled", "retrying"]
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(msgspec.Struct, frozen=True):
     """A query's whole result."""
 
     columns: tuple[str, ...]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from evercell.errors import UsageError
 from evercell.events import Event, Payload, decode_event
@@ -54,8 +55,7 @@ ORDER BY seq
 _PAYLOAD_ID = 32  # hexadecimal digits
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(msgspec.Struct, frozen=True):
     """A stored value and where it comes from: a step, or an event that names it. Without a
     payload, `status` and `error` say why."""
 

@@ -12,7 +12,6 @@ names, views, times) are not covered.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -52,8 +51,7 @@ _BODY = ("body",)
 _SEALED = tuple(COVERED.values())
 
 
-@dataclass(frozen=True, slots=True, eq=False)  # looked up by identity, for each event
-class Shape:
+class Shape(msgspec.Struct, frozen=True, eq=False):  # looked up by identity, for each event
     """The columns behind BASE and how to get their values from an event."""
 
     getters: Mapping[str, Getter]  # without `body`, which is the event's encoded form

@@ -8,8 +8,10 @@ the positions. Only dead writers' journals are touched.
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
 
 from evercell.errors import HistoryError
 from evercell.history.applied import Applied, load_applied, save_applied
@@ -33,8 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["salvage"]
 
 
-@dataclass(slots=True)
-class _Salvage:
+class _Salvage(msgspec.Struct):
     """One damaged writer's state while its segments are taken in."""
 
     state: Applied

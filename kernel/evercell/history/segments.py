@@ -13,7 +13,6 @@ import itertools
 import os
 import struct
 import zlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -157,8 +156,7 @@ def _read(path: Path, size: int = -1) -> bytes:
         ) from error
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True):
     """The new events of a segment and where the next reading starts."""
 
     events: list[bytes]

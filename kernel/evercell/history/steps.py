@@ -16,9 +16,10 @@ has all calls indexed (calls.py), and what it asks for out of order stays.
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import msgspec
 
 from evercell.events import HeartbeatRecorded, Payload, decode_event
 from evercell.history.arrow import read
@@ -100,8 +101,7 @@ class _Lend(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
+class _Source(msgspec.Struct, frozen=True):
     """Where a slot's steps are read from, a stretch of their first calls at a time: whole blocks
     (seals.py)."""
 

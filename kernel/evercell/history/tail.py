@@ -8,9 +8,10 @@ beside the kernel at each look.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from evercell.errors import HistoryError
 from evercell.events import decode_event
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Tail"]
 
 
-@dataclass(slots=True)
-class _Place:
+class _Place(msgspec.Struct):
     """How far a segment has been read. The file is held open: a fold deletes a full segment, and
     perhaps before its last events were read here."""
 
