@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from evercell.errors import UsageError
-from evercell.jupyter.paths import NotebookFile, locate, run_parameters
+from evercell.jupyter.notebook_file import NotebookFile
+from evercell.jupyter.paths import locate, run_parameters
 
 CWD = Path("/work/here")
 FILE = "/run/kernel-0b1c.json"

@@ -9,45 +9,53 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from evercell.engine.host import CellRequest
 from evercell.errors import EvercellError
 from evercell.loading import importing
 
 from . import requests, session
-from .host import KernelHost
 from .interrupts import HeldInterrupts
-from .outputs import OutputCapture
-from .paths import NotebookFile, Place, locate
+from .paths import Place, locate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from ipykernel.ipkernel import IPythonKernel
-    from jupyter_client.session import Session
 
     from evercell.engine.preview import CellPreview, NotebookCell
 
-    from .host import Call
+    from .hosting import Hosting
     from .preview import WrittenCell
     from .session import CellSession
 
-__all__ = ["CellExecutor"]
+__all__ = ["Call", "CellExecutor"]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An execute_request for a cell that belongs to the run."""
+
+    code: str
+    transformed: str  # `code` itself where a transformer rejected it
+    user_expressions: dict[str, str]
+    cell_meta: Mapping[str, Any] | None
+    cell_id: str | None
+    run_plain: Callable[[], Awaitable[dict[str, Any]]]  # what ipykernel does with the request
 
 
 class CellExecutor:
-    """One kernel's cells: holds the engine's session and the capture of outputs."""
+    """One kernel's cells: holds the engine's session."""
 
     def __init__(self, kernel: IPythonKernel) -> None:
         self._kernel = kernel
         self._shell: Any = kernel.shell
-        self._capture = OutputCapture(cast("Session", kernel.session), kernel.iopub_thread)
         # Now, before a cell can change the folder.
         self._cwd = Path.cwd()
         self._session: CellSession | None = None
-        self._notebook: NotebookFile | None = None
+        self._hosting: Hosting | None = None
         self._watchers: tuple[Callable[[], None], ...] = ()
 
     @property
@@ -174,9 +182,10 @@ class CellExecutor:
         # The trap puts get_ipython() into the builtins, as run_cell does for a cell that runs: what
         # a restore imports asks it where it is. pandas lays out its tables by the answer.
         with HeldInterrupts() as interrupts, self._shell.builtin_trap:
-            host = KernelHost(self._kernel, self._capture, interrupts, call)
+            hosting = self._host_cells()
+            host = hosting.host(call, interrupts)
             try:
-                reply = await self.open().execute(self._request(call, kind), host)
+                reply = await self.open().execute(hosting.request(call, kind), host)
             except EvercellError as error:
                 reply = host.refuse(error)
             except KeyboardInterrupt:
@@ -187,18 +196,11 @@ class CellExecutor:
                 return host.interrupted("this cell had finished")
             return reply
 
-    def _request(self, call: Call, kind: requests.CellKind) -> CellRequest:
-        index = requests.cell_index(call.cell_meta)
-        if index is None:
-            if self._notebook is None:
-                self._notebook = NotebookFile(self.place().file)
-            index = self._notebook.index_of(call.cell_id)
-        return CellRequest(
-            source=call.code,
-            transformed=call.transformed,
-            execution_count=self._shell.execution_count,
-            cell_id=call.cell_id,
-            cell_index=index,
-            tags=requests.tags(call.cell_meta, kind),
-            expressions=tuple(call.user_expressions.values()),
-        )
+    def _host_cells(self) -> Hosting:
+        """Loaded with the first cell, as the engine is."""
+        if self._hosting is None:
+            with importing:
+                from .hosting import Hosting  # noqa: PLC0415 - see above
+
+            self._hosting = Hosting(self._kernel, self.place().file)
+        return self._hosting

@@ -11,7 +11,6 @@ import inspect
 import sys
 import traceback
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult
@@ -24,35 +23,24 @@ from evercell.engine.host import NOTHING, Ran
 from .streams import fence
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from types import CodeType
 
     from ipykernel.ipkernel import IPythonKernel
 
     from evercell.errors import EvercellError
 
+    from .executor import Call
     from .interrupts import HeldInterrupts
     from .outputs import OutputCapture
 
-__all__ = ["Call", "KernelHost"]
+__all__ = ["KernelHost"]
 
 
 _CAPPED = (
     "[Evercell: {:.1f} MB of this output are not recorded, and will not be shown again after a "
     "restart: evercell.configure(output_limit=...)]\n"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """An execute_request for a cell that belongs to the run."""
-
-    code: str
-    transformed: str  # `code` itself where a transformer rejected it
-    user_expressions: dict[str, str]
-    cell_meta: Mapping[str, Any] | None
-    cell_id: str | None
-    run_plain: Callable[[], Awaitable[dict[str, Any]]]  # what ipykernel does with the request
 
 
 class KernelHost:

@@ -15,8 +15,7 @@ from ipykernel.kernelbase import _accepts_parameters
 from IPython.utils.tokenutil import line_at_cursor, token_at_cursor
 
 from .comms import answer_lab, keep_browser_subshell, leave_lab
-from .executor import CellExecutor
-from .host import Call
+from .executor import Call, CellExecutor
 from .interrupts import cancel_on_sigint
 from .magics import register_magics, unregister_magics
 from .streams import FencedOutStream

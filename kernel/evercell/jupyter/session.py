@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from evercell.loading import importing
 
-from .below import show_below
 from .paths import run_parameters
 
 if TYPE_CHECKING:
@@ -127,6 +126,8 @@ def open_session(
         from evercell.engine.run import RunRequest  # noqa: PLC0415 - see above
         from evercell.engine.session import Session  # noqa: PLC0415
         from evercell.engine.workflow.where import name_cells  # noqa: PLC0415
+
+        from .below import show_below  # noqa: PLC0415
 
     request = RunRequest(
         notebook=place.notebook,
