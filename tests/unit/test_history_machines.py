@@ -60,7 +60,7 @@ def test_a_kernel_that_just_wrote_elsewhere_keeps_its_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     elsewhere(tmp_path, monkeypatch)
-    monkeypatch.setattr("evercell.history.store.is_shared", lambda _: True)
+    monkeypatch.setattr("evercell.history.machines.is_shared", lambda _: True)
     history = History(tmp_path)
     with pytest.raises(RunInUseError, match="seems to be in use on host"):
         history.attach("run0000001")

@@ -121,6 +121,9 @@ def open_run(history: History, request: RunRequest, clock: Clock | None = None) 
         return begin_run(history, request, clock)
     if request.run is not None:
         return resume_run(history, request, clock, request.run)
+    with history.unread() as unread:
+        if unread:
+            return begin_run(history, request, clock)
     with history.reading():
         known = history.current_run(
             request.notebook, request.parameters, kernel_id=request.kernel_id
@@ -136,7 +139,7 @@ def begin_run(history: History, request: RunRequest, clock: Clock | None = None)
     """Begin another run of the notebook, which is its current run from now on."""
     clock = clock or SystemClock()
     run_id = clock.new_id()
-    lock = history.attach(run_id)
+    lock = history.attach(run_id, new=True)
     run = Run(history, clock, run_id, request, lock, RunState(), frozenset())
     history.append(
         RunStarted(

@@ -12,12 +12,17 @@ import os
 import socket
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from evercell.errors import RunInUseError
 from evercell.history.segments import segments
 
-__all__ = ["FRESH", "is_shared", "seconds_since_write", "user_name"]
+if TYPE_CHECKING:
+    from evercell.history.queries import Attachment
 
-FRESH = 60.0  # seconds: a journal written since then has a living writer
+__all__ = ["is_shared", "refuse_elsewhere", "user_name"]
+
+_FRESH = 60.0  # seconds: a journal written since then has a living writer
 _SHARED = ("nfs", "cifs", "smb", "fuse.sshfs", "9p", "lustre", "gpfs", "ceph", "glusterfs", "afs")
 _MOUNTS = Path("/proc/self/mountinfo")
 
@@ -39,7 +44,20 @@ def is_shared(folder: Path, mounts: Path = _MOUNTS) -> bool:
     return best[1].startswith(_SHARED) or any(name in best[1] for name in ("sshfs", "glusterfs"))
 
 
-def seconds_since_write(journal: Path, writer: str, host: str) -> float | None:
+def refuse_elsewhere(folder: Path, journal: Path, run_id: str, latest: Attachment) -> None:
+    """Raise RunInUseError if another machine's kernel, whose lock is not seen, has the run."""
+    if latest.detached or not is_shared(folder):
+        return
+    age = _seconds_since_write(journal, latest.writer, latest.host)
+    if age is not None and age < _FRESH:
+        raise RunInUseError(
+            f"Run {run_id} seems to be in use on {latest.host}, which wrote to it {age:.0f} "
+            "seconds ago, though its lock can't be seen from here. Shut that kernel down, or "
+            "try again in a minute if it has died."
+        )
+
+
+def _seconds_since_write(journal: Path, writer: str, host: str) -> float | None:
     """How long ago a writer of another machine wrote; None for one of this machine, or none."""
     files = segments(journal, writer).get(writer)
     if host == socket.gethostname() or not files:

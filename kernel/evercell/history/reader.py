@@ -19,6 +19,7 @@ from evercell.history.ahead import make_ahead
 from evercell.history.database import translated
 from evercell.history.fold import Fingerprint, fingerprint, fold
 from evercell.history.interrupts import held_interrupts
+from evercell.history.segments import segments
 from evercell.history.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -155,6 +156,13 @@ class Reader:
     def path(self) -> Path:
         """The database file that `read` lends a connection to, during the call."""
         return self._current.path
+
+    @contextmanager
+    def unread(self) -> Iterator[bool]:
+        """Whether nothing was ever recorded in the folder. If so, nobody else can read or fold it
+        within the block. Raises HistoryLockedError."""
+        with self._alone(), self.database.turn():
+            yield not (self.database.path.exists() or segments(self._journal.folder))
 
     def is_behind(self) -> bool:
         """Whether there may be something to fold."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from evercell.clock import Clock, SystemClock
 from evercell.codec.secret import use_key
-from evercell.errors import HistoryError, RunInUseError
+from evercell.errors import HistoryError
 from evercell.events import Event, Payload
 from evercell.history import queries
 from evercell.history.costs import Cost, cell_costs
@@ -30,11 +30,11 @@ from evercell.history.journal import Journal
 from evercell.history.keys import UserKey
 from evercell.history.lineage import lineage
 from evercell.history.locks import RunLock
-from evercell.history.machines import FRESH, is_shared, seconds_since_write
+from evercell.history.machines import refuse_elsewhere
 from evercell.history.patience import Patience
 from evercell.history.payloads import Data, PayloadStore
 from evercell.history.proof import KeyProof
-from evercell.history.queries import Attachment, Check, KnownRun, RunRecord, StepRecord, Table
+from evercell.history.queries import Check, KnownRun, RunRecord, StepRecord, Table
 from evercell.history.reader import Reader
 from evercell.history.reread import run_events
 from evercell.history.results import Result, no_result, relation_of, result_of, write_parquet
@@ -310,6 +310,11 @@ class History:
         """Keep DuckDB open for this thread's reads in the block: several cost one opening."""
         return self._reader.reading()
 
+    def unread(self) -> AbstractContextManager[bool]:
+        """Whether nothing was ever recorded in the folder, which takes no DuckDB to tell. If so,
+        no other process looks for runs in it within the block. Raises HistoryLockedError."""
+        return self._reader.unread()
+
     @property
     def workflows(self) -> WorkflowHistory:
         """What is read of the runs of workflow functions."""
@@ -337,28 +342,19 @@ class History:
 
     # -- the run's lock -----------------------------------------------------------------------
 
-    def attach(self, run_id: str) -> RunLock:
-        """Take the run for this process. Raises RunInUseError naming who has it."""
+    def attach(self, run_id: str, *, new: bool = False) -> RunLock:
+        """Take the run for this process; `new`: its id was made just now, so that nobody had it
+        before. Raises RunInUseError naming who has it."""
         lock = RunLock.take(self.folder / "runs", run_id, since=self._clock.now())
+        if new:
+            return RunLock(run_id, 1, lock)
         try:
             latest = self._reader.read(lambda it: queries.latest_attachment(it, run_id))
-            self._refuse_elsewhere(run_id, latest)
+            refuse_elsewhere(self.folder, self._journal.folder, run_id, latest)
         except BaseException:
             lock.release()
             raise
         return RunLock(run_id, latest.generation + 1, lock)
-
-    def _refuse_elsewhere(self, run_id: str, latest: Attachment) -> None:
-        """Raise RunInUseError if another machine's kernel, whose lock is not seen, has the run."""
-        if latest.detached or not is_shared(self.folder):
-            return
-        age = seconds_since_write(self._journal.folder, latest.writer, latest.host)
-        if age is not None and age < FRESH:
-            raise RunInUseError(
-                f"Run {run_id} seems to be in use on {latest.host}, which wrote to it {age:.0f} "
-                "seconds ago, though its lock can't be seen from here. Shut that kernel down, or "
-                "try again in a minute if it has died."
-            )
 
     @cached_property
     def upkeep(self) -> Upkeep:
