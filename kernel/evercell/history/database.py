@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from evercell.clock import Clock
 
-__all__ = ["Database"]
+__all__ = ["Database", "load"]
 
 T = TypeVar("T")
 
@@ -248,6 +248,13 @@ class Database:
         connection.execute("DELETE FROM store.views")
         connection.execute("INSERT INTO store.views VALUES (?)", [_views_digest()])
         connection.commit()
+
+
+def load() -> None:
+    """Load DuckDB, with what its first connection imports in a notebook (ipywidgets, for a bar)."""
+    import duckdb  # noqa: PLC0415 - see the module's docstring
+
+    duckdb.connect(config={"threads": 1}).close()
 
 
 def quiet(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:

@@ -17,6 +17,7 @@ from evercell.errors import EvercellError
 from evercell.loading import importing
 
 from . import requests, session
+from .ahead import LoadAhead
 from .interrupts import HeldInterrupts
 from .paths import Place, locate
 
@@ -56,6 +57,7 @@ class CellExecutor:
         self._cwd = Path.cwd()
         self._session: CellSession | None = None
         self._hosting: Hosting | None = None
+        self._ahead = LoadAhead()
         self._watchers: tuple[Callable[[], None], ...] = ()
 
     @property
@@ -74,6 +76,10 @@ class CellExecutor:
         parent: Any = self._kernel.parent
         connection_file = getattr(parent, "connection_file", None) or None
         return locate(os.environ, connection_file, self._cwd, self._shell.user_ns)
+
+    def prepare(self) -> None:
+        """Load what cells need, beside all else: somebody is there to run one."""
+        self._ahead.begin()
 
     def open(self) -> CellSession:
         """The session, opened if need be. Raises EvercellError, such as RunInUseError."""
@@ -197,8 +203,9 @@ class CellExecutor:
             return reply
 
     def _host_cells(self) -> Hosting:
-        """Loaded with the first cell, as the engine is."""
+        """Loaded for the first cell, as the engine is."""
         if self._hosting is None:
+            self._ahead.finish()
             with importing:
                 from .hosting import Hosting  # noqa: PLC0415 - see above
 

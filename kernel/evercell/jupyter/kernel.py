@@ -71,6 +71,11 @@ class DurableKernel(IPythonKernel):
         )
         return await self.cells.execute(call)
 
+    async def kernel_info_request(self, stream: Any, ident: Any, parent: Any) -> None:
+        """Answer who we are, and then get ready for the first cell."""
+        await super().kernel_info_request(stream, ident, parent)  # type: ignore[no-untyped-call]
+        self.cells.prepare()
+
     def do_complete(self, code: str, cursor_pos: int | None) -> Any:
         """Complete; what the line names and was not loaded yet is loaded first."""
         line, _ = line_at_cursor(code, len(code) if cursor_pos is None else cursor_pos)
