@@ -18,7 +18,7 @@ from evercell.events import StepStarted
 from evercell.testing import WorkflowEnvironment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from evercell.events import Event
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _colour: ContextVar[str] = ContextVar("colour", default="none")
 _threads: list[str] = []
 _ended = threading.Event()
+_present: list[asyncio.Future[None]] = []
 
 
 @pytest.fixture
@@ -112,6 +113,44 @@ def test_an_outage_that_a_steps_thread_meets_ends(
     assert _ended.wait(30), "nobody asked for it, and it stood still"
     assert handle.result(30) == 3
     assert refused
+
+
+@step
+async def meet(runs: int) -> int:
+    """Ends when so many have come: all in one round of the loop."""
+    _present.append(asyncio.get_running_loop().create_future())
+    here = _present[-1]
+    if len(_present) == runs:
+        for each in _present:
+            each.set_result(None)
+    await here
+    return runs
+
+
+@workflow
+async def meeting(number: int, runs: int) -> int:
+    return await meet(runs) + await double(number)
+
+
+def test_ends_in_one_round_are_recorded_together_by_the_loops_thread(
+    environment: WorkflowEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also that of the last step of the round, beside which no other is left."""
+    history, commit_here = environment.history, environment.history.commit_here
+    batches: list[tuple[str, list[str]]] = []
+
+    def commit(events: Sequence[Event], tell: Callable[[str | None], None]) -> bool:
+        kinds = [type(event).__name__ for event in events]
+        batches.append((threading.current_thread().name, kinds))
+        return commit_here(events, tell)
+
+    monkeypatch.setattr(history, "commit_here", commit)
+    _present.clear()
+    handles = [meeting.start(number, 3) for number in range(3)]
+    assert [handle.result(30) for handle in handles] == [3, 5, 7]
+    assert batches[0] == ("evercell-steps", ["StepCompleted"] * 3)
+    assert {name for name, _ in batches} == {"evercell-steps"}
+    assert sum(len(kinds) for _, kinds in batches) == 6
 
 
 def test_a_turn_ends_with_an_error() -> None:

@@ -31,7 +31,7 @@ from evercell.errors import HistoryError, HistoryWriteError
 from evercell.history import failpoints
 from evercell.history.disk import write_error
 from evercell.history.entries import Awaiting, Blocked, Entry, Told, settle
-from evercell.history.journal_files import JournalFiles
+from evercell.history.journal_files import QUICK, JournalFiles
 from evercell.history.keys import UserKey
 from evercell.threads import OwnThread
 
@@ -132,11 +132,15 @@ class Journal:
         self._enqueue(Entry(events, Told(tell)))
 
     def commit_here(self, events: Sequence[bytes], tell: Callable[[str | None], None]) -> bool:
-        """`commit_then` by the calling thread, if that is likely to be quick: whether it told. Not
-        for the main thread, where an interrupt may keep it from telling."""
+        """`commit_then` by the calling thread, if that is likely to be quick, after a batch that is
+        just being written: whether it told. Not for the main thread, where an interrupt may keep it
+        from telling."""
         entry = Entry(events, Told(tell))
-        if self._files.quick and self._write_alone(entry):
-            return True
+        if self._files.quick:
+            if self._turn.locked() and self._turn.acquire(timeout=QUICK):
+                self._turn.release()
+            if self._write_alone(entry):
+                return True
         if not entry.queued:
             self._enqueue(entry)
         return False

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from evercell.clock import Clock
     from evercell.codec.values import Encoded
     from evercell.engine.attempts import Effect
+    from evercell.engine.recorder import Stored
     from evercell.engine.workflow.context import StepWork
     from evercell.events import ErrorInfo, Payload
     from evercell.history import History, StepRecord
@@ -73,6 +74,9 @@ class _Recorded(Recorded):
 
     def canceled(self, attempt: int, reason: str) -> None:
         pass
+
+    def give(self, attempt: int, stored: Stored) -> None:
+        pass  # the run's code gets it with the event
 
     def put_later(
         self, encoded: Encoded, error: HistoryWriteError

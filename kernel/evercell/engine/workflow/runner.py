@@ -4,9 +4,10 @@ on a pool of threads. Attempts and retries are those of every step (engine/attem
     start(job) ─ body ─ retries ... ─ StepCompleted | StepFailed, recorded ─> deliver(run_id, event)
 
 The final event is handed to the workflow in the order of the journal, which is what a replay sees.
-Async steps that end in one round of their loop are recorded, and delivered, at once. The thread of
-a step that is the only one records its end, carries its run on and begins the next step, by itself
-(turn.py); an async one's task goes on with that, where nothing else waits for the loop.
+Async steps that end in one round of their loop are recorded, and delivered, at once. If they are
+few, the loop's thread records them, carries their runs on and begins their next steps by itself
+(turn.py), and so does the thread of a sync step that is the only one; the task of a lone async step
+goes on with the next one, where nothing else waits for the loop.
 """
 
 from __future__ import annotations
@@ -30,12 +31,7 @@ from evercell.engine.failures import recorded_error
 from evercell.engine.scope import leave_scope
 from evercell.engine.straight import perform, perform_async
 from evercell.engine.workflow.within import Within, abandon
-from evercell.errors import (
-    HistoryError,
-    InDoubtError,
-    StepCanceledError,
-    UsageError,
-)
+from evercell.errors import HistoryError, InDoubtError, StepCanceledError, UsageError
 from evercell.threads import carry_runs
 
 if TYPE_CHECKING:
@@ -54,6 +50,7 @@ __all__ = ["StepRunner"]
 _THREADS = 64
 _FINAL = (e.StepCompleted, e.StepFailed)
 _ONE_TASK = sys.version_info >= (3, 14)  # of a thread, not of a loop, can be running
+_FEW = 16  # ends in a round of the loop that its thread records, and carries on from, by itself
 _STRETCH = 0.005  # seconds in which a task may go from step to step without a round of the loop
 
 
@@ -261,8 +258,8 @@ class StepRunner:
 
     def _collect(self, job: Job, events: Sequence[Event]) -> None:
         """Record the step's end with those of the others that end in this round."""
-        if len(self._tasks) == 1:
-            self._alone = self._commit_alone(job, events)
+        if len(self._tasks) == 1 and not self._ended:
+            self._alone = self._commit_here([(job, events)])
             return
         if not self._ended:
             asyncio.get_running_loop().call_soon(self._commit_round)
@@ -270,7 +267,10 @@ class StepRunner:
 
     def _commit_round(self) -> None:
         ended, self._ended = self._ended, []
-        self._commit(ended)
+        if len(ended) > _FEW:
+            self._commit(ended)
+        elif self._commit_here(ended):
+            self._worker.go_on_here()
 
     # -- sync steps -----------------------------------------------------------------------------
 
@@ -297,7 +297,7 @@ class StepRunner:
         def end(job: Job, events: Sequence[Event]) -> None:
             nonlocal alone
             if len(self._jobs) == 1:
-                alone = self._commit_alone(job, events)
+                alone = self._commit_here([(job, events)])
             else:
                 self._commit([(job, events)])
 
@@ -329,10 +329,12 @@ class StepRunner:
         record: Callable[[Job, Sequence[Event]], None],
     ) -> bool:
         """False for events that are to be durable before the step goes on. Its last event is
-        recorded and delivered from here; then, and for a step that nobody wants any more, raises
-        _HandedOn."""
+        recorded and delivered from here; then, unless nothing follows anyway, as on a result, and
+        for a step that nobody wants any more, raises _HandedOn."""
         if events and isinstance(events[-1], _FINAL):
             record(job, events)
+            if type(events[-1]) is e.StepCompleted:
+                return True
         elif job.activity_id not in self._canceled:
             return False
         raise _HandedOn
@@ -368,10 +370,11 @@ class StepRunner:
         else:
             self.start(job)
 
-    def _commit_alone(self, job: Job, events: Sequence[Event]) -> bool:
-        """Record the end of the only step that is under way; whether it was done here: then what
-        was delivered waits for `go_on`."""
-        history, final = job.scope.history, [(job.scope.run_id, events[-1])]
+    def _commit_here(self, ended: list[tuple[Job, Sequence[Event]]]) -> bool:
+        """Record ends that nobody else's are to be recorded with; whether it was done here: then
+        what was delivered waits for `go_on_here`."""
+        history = ended[0][0].scope.history
+        final = [(job.scope.run_id, events[-1]) for job, events in ended]
         here = threading.get_ident()
 
         def tell(failure: str | None) -> None:
@@ -380,7 +383,7 @@ class StepRunner:
             else:
                 self._worker.deliver(final, wake=threading.get_ident() != here)
 
-        return history.commit_here(events, tell)
+        return history.commit_here([event for _, events in ended for event in events], tell)
 
     def _commit(self, ended: list[tuple[Job, Sequence[Event]]]) -> None:
         history = ended[0][0].scope.history
