@@ -2,13 +2,15 @@
 
 import builtins
 import functools
+import io
 import logging
 import sys
 import types
 
+import pytest
 from IPython.core.events import EventManager, available_events
 
-from evercell.cell.callbacks import Callbacks, is_notebooks
+from evercell.cell.callbacks import _PLACES, Callbacks, is_notebooks
 from evercell.jupyter.host import KernelHost
 
 
@@ -49,6 +51,77 @@ def test_a_registry_of_a_used_module_is_found_and_watched():
         assert callbacks.look() == [("registry_of_callbacks.hooks", live["f"])]
     finally:
         del sys.modules[module.__name__]
+
+
+KINDS = (
+    "def f(*a, **k): return old(*a, **k)\nclass C:\n    def m(self, *a, **k): return old(*a, **k)\n"
+)
+
+
+@pytest.mark.parametrize(("module", "name", "place"), _PLACES)
+@pytest.mark.parametrize("kind", ["f", "C().m", "partial(f)"])
+def test_each_hook_is_looked_at_closely_where_it_is_the_notebooks(module, name, place, kind):
+    old = getattr(module, name)
+    live = notebook(f"from functools import partial\n{KINDS}")
+    callbacks, live["old"] = Callbacks(live), old
+    mine = eval(kind, live)
+    new = {**old, "key": mine} if type(old) is dict else mine
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, name, [*old, mine] if type(old) is list else new)
+        found = callbacks.look()
+    assert (place, mine) in found
+    assert not callbacks.look()
+
+
+@pytest.mark.parametrize("kind", ["f", "C()", "C().m"])
+def test_a_handler_of_a_library_that_holds_the_notebooks_is_found(kind):
+    live = notebook(KINDS)
+    callbacks, mine = Callbacks(live), eval(kind, live)
+    handler, logger = logging.StreamHandler(), logging.getLogger("evercell.tests.callbacks")
+    logger.addHandler(handler)
+    try:
+        assert not callbacks.look()
+        handler.formatter = mine
+        assert [value for _, value in callbacks.look()] == [mine]
+        handler.formatter = None
+        handler.stream = io.StringIO()
+        assert [value for _, value in callbacks.look()] == [handler.stream]
+    finally:
+        logger.removeHandler(handler)
+    assert not callbacks.look()
+
+
+@pytest.mark.parametrize("event", ["pre_run_cell", "post_execute"])
+def test_what_the_shell_calls_is_found(event):
+    class Shell:
+        def __init__(self):
+            self.events = EventManager(self, available_events)
+            self.ast_transformers = []
+
+        def get_ipython(self):
+            return self
+
+    shell = Shell()
+    live = {**notebook(KINDS), "get_ipython": shell.get_ipython}
+    exec(KINDS, live)
+    callbacks = Callbacks(live)
+    assert not callbacks.look()
+    shell.events.register(event, live["f"])
+    assert callbacks.look() == [("get_ipython().events", live["f"])]
+    shell.events.unregister(event, live["f"])
+    shell.ast_transformers.append(live["f"])
+    assert callbacks.look() == [("get_ipython().ast_transformers", live["f"])]
+
+
+def test_what_a_cell_puts_among_the_builtins_is_found(monkeypatch):
+    live = notebook(KINDS)
+    callbacks = Callbacks(live)
+    with monkeypatch.context() as patch:
+        patch.setattr(builtins, "shout", live["f"], raising=False)
+        assert callbacks.look() == [("builtins.__dict__", live["f"])]
+        patch.setattr(builtins, "shout", live["C"]())
+        assert callbacks.look() == [("builtins.__dict__", builtins.shout)]
+    assert not callbacks.look()
 
 
 def test_wrapped_and_bound_functions_run_the_notebooks_code():

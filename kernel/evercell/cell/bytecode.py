@@ -129,6 +129,8 @@ NO_FACTS = CodeFacts(_NONE, _NONE, _NONE, _NONE, _NONE, (), indirect_sets=False)
 
 def merge(one: CodeFacts, *others: CodeFacts) -> CodeFacts:
     """What holds for code that consists of all of them."""
+    if not others:
+        return one
     every = (one, *others)
     return CodeFacts(
         reads=_NONE.union(*(facts.reads for facts in every)),
@@ -207,6 +209,7 @@ def touches_anything(escapes: Iterable[str]) -> bool:
     return not _LOOKS.issuperset(escapes)
 
 
+@lru_cache(maxsize=1024)
 def _own_facts(code: CodeType) -> CodeFacts:
     """Of the instructions of `code` itself; its reasons to escape are not complete."""
     names: dict[str, set[str]] = {kind: set() for kind in _KINDS}
@@ -286,8 +289,8 @@ def own_paths(code: CodeType) -> tuple[frozenset[Path], frozenset[Path]]:
 
 def own_reads(code: CodeType) -> frozenset[str]:
     """Names that `code` itself reads or deletes, without what is nested in it."""
-    operations = _READ | _DELETE
-    return frozenset(i.argval for i in dis.get_instructions(code) if i.opname in operations)
+    facts = _own_facts(code)
+    return facts.reads | facts.deletes
 
 
 def _is_numbered(name: str) -> bool:

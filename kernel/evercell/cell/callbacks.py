@@ -17,6 +17,7 @@ import functools
 import gc
 import io
 import logging
+import operator
 import queue
 import sqlite3
 import sys
@@ -42,9 +43,14 @@ __all__ = ["Callbacks", "Registered", "is_notebooks"]
 Registered = list[tuple[str, object]]  # where, and the notebook's object that is there
 
 _CONTAINERS = (list, tuple, dict, set, frozenset, deque)
+_TEXTS = (io.StringIO, io.BytesIO)
 _SINKS = (io.StringIO, io.BytesIO, list, deque, queue.Queue, queue.SimpleQueue)
+_NO_REGISTRY = frozenset({"__all__", "__builtins__", "__path__"})
 _LARGEST = 500  # a container with more in it is no registry
 _DEPTH = 4
+# Of these it depends on the object what it runs or holds.
+_TOLD_APART = frozenset({*_CONTAINERS, *_SINKS, functools.partial})
+_foreign: set[type] = set()  # kinds of libraries whose objects hold nothing of the notebook
 _HOOKS: tuple[tuple[ModuleType, tuple[str, ...]], ...] = (
     (warnings, ("showwarning", "formatwarning", "_showwarnmsg_impl")),
     (sys, ("excepthook", "displayhook", "unraisablehook", "breakpointhook", "meta_path",
@@ -55,6 +61,9 @@ _HOOKS: tuple[tuple[ModuleType, tuple[str, ...]], ...] = (
     (sqlite3, ("adapters", "converters")),
     (logging, ("_logRecordFactory", "_loggerClass", "lastResort")),
 )  # fmt: skip
+_PLACES = tuple(
+    (module, name, f"{module.__name__}.{name}") for module, names in _HOOKS for name in names
+)
 _SHELL = (
     "input_transformers_cleanup", "input_transformers_post", "ast_transformers",
     "custom_exceptions", "CustomTB",
@@ -66,6 +75,7 @@ class Callbacks:
 
     def __init__(self, live: dict[str, Any]) -> None:
         self._live = live
+        self._builtins: list[object] = []  # as they are, unless something was found there
         self._places: dict[str, None] = {}  # dotted names where something was found or patched
         # module -> how many names it has; of its containers, the ids of what is in them
         self._containers: dict[str, tuple[int, dict[str, tuple[int, ...]]]] = {}
@@ -86,9 +96,11 @@ class Callbacks:
     def look(self, modules: Iterable[str] = (), project: Iterable[ModuleType] = ()) -> Registered:
         """What is registered now. `modules` are those that a cell can use, where something may have
         appeared; in modules of the `project` it is looked for in objects and classes, too."""
+        self._search_builtins()
         for name in modules:
             self._search(name)
-        found = [*self._known(), *self._placed()]
+        known = () if self._nothing_known() else self._known()
+        found = [*known, *self._placed()]
         for module in project:
             found += self._inside(module.__name__, vars(module), _DEPTH)
         self.now = [each for each in found if id(each[1]) not in self._theirs]
@@ -111,19 +123,45 @@ class Callbacks:
 
     # -- the places ------------------------------------------------------------------------------
 
+    def _nothing_known(self) -> bool:
+        """Whether `_known` would find nothing, as it is around nearly all cells; by a look at the
+        same places that takes a fifth of the time."""
+        found: list[Any] = [getattr(module, name, None) for module, name, _ in _PLACES]
+        found += map(get_signal, SIGNALS)
+        loop: Any = asyncio._get_running_loop()
+        if loop is not None:
+            found += (loop.get_exception_handler(), loop.get_task_factory())
+        shell = getattr(self._live.get("get_ipython"), "__self__", None)
+        if shell is not None:
+            found += [getattr(shell, name, None) for name in _SHELL]
+            events: Any = getattr(getattr(shell, "events", None), "callbacks", None)
+            found += list(events.values()) if type(events) is dict else [events]
+        for value in [value for value in found if type(value) in (list, dict, tuple)]:
+            found += [*value, *value.values()] if type(value) is dict else value
+        for logger in (logging.root, *list(logging.root.manager.loggerDict.values())):
+            if isinstance(logger, logging.Logger) and (logger.handlers or logger.filters):
+                found += logger.filters
+                for handler in logger.handlers:
+                    found += (handler, *handler.filters)
+                    parts = [v for v in vars(handler).values() if v is not handler.filters]
+                    if not all(map(self._is_foreign, parts)):
+                        return False
+        known = _foreign | {list, dict, tuple}  # these were opened
+        return all(self._is_foreign(value) for value in found if type(value) not in known)
+
     def _known(self) -> Iterator[tuple[str, object]]:
         for logger in (logging.root, *list(logging.root.manager.loggerDict.values())):
             if isinstance(logger, logging.Logger) and (logger.handlers or logger.filters):
                 yield from self._logging(f"logging.getLogger({logger.name!r})", logger)
-        for module, names in _HOOKS:
-            for name in names:
-                value = getattr(module, name, None)
-                place = f"{module.__name__}.{name}"
-                if isinstance(value, io.StringIO | io.BytesIO):
-                    yield place, value
-                yield from self._inside(place, value, 1)
+        for module, name, place in _PLACES:
+            value = getattr(module, name, None)
+            if isinstance(value, _TEXTS):
+                yield place, value
+            yield from self._inside(place, value, 1)
         for number in SIGNALS:
-            yield from self._inside(f"signal {number}", get_signal(number), 0)
+            handler = get_signal(number)
+            if type(handler) is not int:  # it has one
+                yield from self._inside(f"signal {number}", handler, 0)
         loop: Any = asyncio._get_running_loop()
         if loop is not None:
             yield from self._inside("the event loop", loop.get_exception_handler(), 0)
@@ -152,6 +190,16 @@ class Callbacks:
         for place in self._places:
             yield from self._inside(place, _resolve(place), 1)
 
+    def _search_builtins(self) -> None:
+        """What a cell put among the builtins, where every module finds it."""
+        now = list(vars(builtins).values())
+        if len(now) == len(self._builtins) and all(map(operator.is_, now, self._builtins)):
+            return
+        found = any(self._inside("", now, 1))
+        if found:
+            self._places["builtins.__dict__"] = None
+        self._builtins = [] if found else now
+
     def _search(self, module: str) -> None:
         """Containers at the top of a module that hold something of the notebook."""
         loaded = sys.modules.get(module)
@@ -160,7 +208,11 @@ class Callbacks:
         variables = vars(loaded)
         known = self._containers.get(module)
         if known is None or known[0] != len(variables):
-            names = [n for n, v in variables.items() if type(v) in (list, dict, set, deque)]
+            names = [
+                n
+                for n, v in variables.items()
+                if type(v) in (list, dict, set, deque) and n not in _NO_REGISTRY
+            ]
             known = self._containers[module] = (len(variables), dict.fromkeys(names, ()))
         contents = known[1]
         for name, before in contents.items():
@@ -173,6 +225,29 @@ class Callbacks:
             contents[name] = now
             if any(self._inside("", value, 1)):
                 self._places[f"{module}.{name}"] = None
+
+    def _is_foreign(self, value: Any) -> bool:
+        """Whether it is known at once that nothing of the notebook is in it, as in most places."""
+        kind = type(value)
+        if kind in _foreign:
+            return True
+        if kind is FunctionType:
+            return not is_notebooks(value, self._live)
+        if kind is MethodType:
+            return self._is_foreign(value.__func__) and self._is_foreign(value.__self__)
+        if kind is BuiltinFunctionType:
+            return type(value.__self__) is ModuleType
+        if issubclass(kind, type):
+            return not is_users(value)
+        foreign = not (
+            kind in _TOLD_APART
+            or issubclass(kind, _TEXTS)
+            or is_users(kind)
+            or hasattr(kind, "__evercell_step__")
+        )
+        if foreign:
+            _foreign.add(kind)
+        return foreign
 
     def _inside(
         self, place: str, value: Any, depth: int, seen: set[int] | None = None
@@ -196,7 +271,7 @@ class Callbacks:
             parts = list(attributes.values()) if mine and attributes is not None else []
         seen = {id(value)} if seen is None else seen
         for part in parts if len(parts) <= _LARGEST else ():
-            if id(part) not in seen:
+            if not self._is_foreign(part) and id(part) not in seen:
                 seen.add(id(part))
                 yield from self._inside(place, part, depth - 1, seen)
 

@@ -166,7 +166,8 @@ def _restore_locale(name: str) -> None:
 
 def _take_signals() -> tuple[int, ...]:
     """Identities only. The kernel itself handles interrupts, anew for each cell."""
-    return tuple(map(id, map(get_signal, SIGNALS)))
+    handlers = map(get_signal, SIGNALS)  # nearly all of them are numbers: the default, ignored
+    return tuple([h if type(h) is int else id(h) for h in handlers])
 
 
 SIGNALS = sorted(int(s) for s in signal.valid_signals() - {signal.SIGINT})

@@ -168,6 +168,8 @@ def _with_magics(
     facts: CodeFacts, magics: list[Magic], *, otherwise: bool
 ) -> tuple[CodeFacts, frozenset[str]]:
     """The facts with what the magics do, and the names that the magics use."""
+    if not magics and not otherwise:
+        return facts, frozenset()
     inside = [
         code_facts(compile(part, "<magic>", "exec", _FLAGS, dont_inherit=True))
         for magic in magics

@@ -19,6 +19,7 @@ __all__ = ["check_class", "function_state", "importable", "is_users", "is_users_
 
 _METACLASSES = frozenset({type, abc.ABCMeta, enum.EnumMeta, type(typing.Protocol)})
 _METACLASS_NAMES = frozenset({"pydantic._internal._model_construction:ModelMetaclass"})
+_OWN = frozenset({"evercell", "evercell_widgets"})
 _HOOK_MODULES = (
     "builtins",
     "typing",
@@ -55,7 +56,7 @@ def is_users_module(name: str) -> bool:
     if module is None or name == "__main__":
         return True
     file = getattr(module, "__file__", None)
-    if file is None:
+    if file is None or name.partition(".")[0] in _OWN:  # which an editable install has elsewhere
         return False
     return not file.startswith((sys.prefix, sys.base_prefix)) and "site-packages" not in file
 
