@@ -19,7 +19,7 @@ from evercell.cell.outputs import Message
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Kept", "shortened"]
+__all__ = ["Kept", "is_about_request", "shortened"]
 
 Frames = list[bytes]
 _KIND = re.compile(rb'"msg_type":\s*"(\w+)"')
@@ -36,6 +36,13 @@ _RECORDED = frozenset(
         "clear_output",
     }
 )
+_ABOUT_REQUEST = frozenset({"status", "execute_input"})
+
+
+def is_about_request(frames: Frames) -> bool:
+    """Whether it is one of the messages that every cell has and no cell's outputs: nobody needs to
+    wait until it was sent."""
+    return _kind(frames) in _ABOUT_REQUEST
 
 
 class Kept:

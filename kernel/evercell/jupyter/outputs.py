@@ -18,7 +18,7 @@ from jupyter_client.session import DELIM
 from evercell import settings
 from evercell.cell.outputs import VIEW_PREFIX, Message
 
-from .kept import Kept, shortened
+from .kept import Kept, is_about_request, shortened
 from .snapshots import static_widgets
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class OutputCapture:
         self._parent: bytes | None = None
         self._limit: int | None = None  # bytes
         self._kept = Kept(None)
-        self._under_way: deque[None] = deque()  # one for each message that was not sent yet
+        self._under_way: deque[None] = deque()  # one for each that may count and was not sent yet
         self.left_out = 0
         """Bytes of the last cell's outputs that are not recorded."""
         self.uncaptured = _Uncaptured(thread)
@@ -92,6 +92,9 @@ class OutputCapture:
         reached.wait(SEND_LIMIT)
 
     def _send_multipart(self, frames: list[bytes], *args: Any, **kwargs: Any) -> None:
+        if is_about_request(frames):
+            self._thread.schedule(lambda: self._thread._really_send(frames, *args, **kwargs))
+            return
         self._under_way.append(None)
         self._thread.schedule(lambda: self._deliver(frames, *args, **kwargs))
 
