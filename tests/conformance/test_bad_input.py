@@ -164,7 +164,7 @@ def test_a_step_that_returns_what_cant_be_stored(world: WorkflowEnvironment) -> 
     handle.signal("on", "went on")
     found = handle.result(LIMIT)
     assert found.startswith("went on: step")
-    assert "Return plain data from a step" in found
+    assert ". Return plain data from a step" in found
     assert calls == [1]
 
 

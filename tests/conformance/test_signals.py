@@ -167,18 +167,44 @@ def test_one_that_does_not_fit_and_came_early_does_not_fail_the_run(
     assert handle.result(LIMIT) == 7
 
 
-def test_wait_signal_raises_for_another_kind(world: WorkflowEnvironment) -> None:
-    @workflow
-    async def flow() -> str:
-        try:
-            await workflow.wait_signal("n", int)
-        except UsageError as error:
-            return error.message
-        return "?"
+def test_who_waits_for_a_kind_gets_no_other(world: WorkflowEnvironment) -> None:
+    @workflow(name="kinds")
+    async def flow() -> list[Any]:
+        await asyncio.sleep(60)
+        numbers = [await workflow.wait_signal("n", int) for _ in range(2)]
+        return [*numbers, await workflow.wait_signal("n", str)]
 
     handle = flow.start()
-    handle.signal("n", "text")
-    assert "signal 'n' takes int" in handle.result(LIMIT)
+    settle(world)
+    handle.signal("n", "early")  # nobody knows yet what it takes: it is kept for who takes it
+    world.sleep(61)
+    assert handle.status == "running"
+    received = count(handle, e.SignalReceived)
+    with pytest.raises(UsageError, match="signal 'n' takes int, and 'text' is none"):
+        handle.signal("n", "text")
+    assert count(handle, e.SignalReceived) == received
+    handle.signal("n", 1)
+    world.restart()
+    with pytest.raises(UsageError, match="signal 'n' takes int"):
+        handle.signal("n", "text")
+    handle.signal("n", 2)
+    assert handle.result(LIMIT) == [1, 2, "early"]
+
+
+def test_a_signal_goes_to_the_first_who_waits_for_its_kind(world: WorkflowEnvironment) -> None:
+    @workflow(name="beside")
+    async def flow() -> list[Any]:
+        kinds = (int, str, int)
+        return list(await asyncio.gather(*(workflow.wait_signal("n", kind) for kind in kinds)))
+
+    handle = flow.start()
+    settle(world)
+    for value in ("a", 1):
+        handle.signal("n", value)
+    with pytest.raises(UsageError, match="takes int"):
+        handle.signal("n", "b")
+    handle.signal("n", 2)
+    assert handle.result(LIMIT) == [1, "a", 2]
 
 
 def test_a_second_delivery_of_a_signal_is_none(world: WorkflowEnvironment) -> None:

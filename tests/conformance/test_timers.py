@@ -188,7 +188,7 @@ def test_execution_timeout_ends_a_run(world: WorkflowEnvironment) -> None:
         await workflow.wait_signal("never")
 
     handle = flow.start(execution_timeout="2h")
-    with pytest.raises(WorkflowTimeoutError, match="execution_timeout"):
+    with pytest.raises(WorkflowTimeoutError, match=r"exceeded its execution_timeout\.$"):
         handle.result(LIMIT)
     assert handle.status == "timed out"
 

@@ -114,14 +114,35 @@ def test_a_longer_time_limit_counts_from_the_beginning(book: Book) -> None:
 
 
 @BOTH
-def test_a_wrong_signal_fails_the_cell_and_the_next_one_is_taken(book: Book, how: str) -> None:
+def test_a_wrong_signal_is_refused_where_it_is_sent(book: Book, how: str) -> None:
+    notebook = book.start()
+    refused: list[str] = []
+
+    def act(_: SignalAwaited) -> None:
+        while not refused:  # those that come before it waits are kept
+            try:
+                tell(notebook, "n", "no number")
+            except UsageError as error:
+                refused.append(error.message)
+        tell(notebook, "n", 7)
+
+    done = when(notebook, SignalAwaited, act)
+    assert run(notebook, how, NUMBER) == 7
+    assert done.wait(60)
+    assert refused == ["signal 'n' takes int, and 'no number' is none: Expected `int`, got `str`"]
+
+
+@BOTH
+def test_an_early_signal_of_another_kind_is_kept_for_who_takes_it(book: Book, how: str) -> None:
     notebook = book.start()
     tell(notebook, "n", "no number")
-    with pytest.raises(UsageError, match="takes int"):
-        run(notebook, how, "evercell.wait_signal('n', int)")
     tell(notebook, "n", 7)
-    shell = notebook.again(f"value = {how.format(NUMBER)}")
+    shell = notebook.cell(f"value = {how.format(NUMBER)}")
     assert (shell.error, notebook.live["value"]) == (None, 7)
+    assert "kept for who waits for another kind" in "".join(shell.notes)
+    notebook = book.start()
+    notebook.cell(f"value = {how.format(NUMBER)}")
+    assert run(notebook, how, "evercell.wait_signal('n', str)") == "no number"
 
 
 def test_a_wait_that_code_gave_up_takes_no_signal(book: Book) -> None:

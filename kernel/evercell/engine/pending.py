@@ -62,6 +62,7 @@ class Pending(msgspec.Struct, eq=False):
     wakes: list[Callable[[], None]] = field(default_factory=list)  # of those who wait now
     prevent: Callable[[], None] | None = None  # its deadline
     holders: int = 0  # objects of this process's code that it can be asked through
+    check: Callable[[SignalReceived], object] | None = None  # raises for one of another kind
     let_go: Callable[[], None] | None = None  # frees the frames of an `await` that was cut off
 
     @property

@@ -103,9 +103,9 @@ class NotebookReceiver:
     def _signal(self, command_id: str, command: commands.Signal) -> None:
         payload = None if command.payload is None else self._opened(command.payload)
         name, view, now = command.name, command.view, self._run.clock.now()
-        self._waits.record(
-            SignalReceived(self._run.run_id, now, command_id, name, payload, view, command.by)
-        )
+        event = SignalReceived(self._run.run_id, now, command_id, name, payload, view, command.by)
+        self._waits.check(event)
+        self._waits.record(event)
 
     def _answer(self, command_id: str, command: commands.Answer) -> None:
         wait = self._waits.find(command.activity_id)

@@ -167,8 +167,9 @@ class Recorded:
                 encoded = self._watched.with_changes(encoded)
         except NotStorableError as why:
             error = NotStorableError(
-                f"step {self._name!r} returned a value that can't be recorded: {why.message} "
-                "Return plain data from a step and make clients, files and the like in the cell."
+                f"step {self._name!r} returned a value that can't be recorded: "
+                f"{why.message.rstrip('.')}. Return plain data from a step and make clients, files "
+                "and the like in the cell."
             )
             raise (yield from self.failed(attempt, error, "not storable", duration)) from None
         try:

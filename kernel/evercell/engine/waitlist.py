@@ -6,8 +6,8 @@
              └─ a command (receiver.py) ───────── ApprovalAnswered, TimerCanceled ┘
 
 What is recorded is applied by the same fold when it happens and when a later kernel reads it. A
-signal goes to who waits first; it is offered to nobody who does not wait at the moment, so a wait
-that was given up takes none.
+signal goes to who waits first and takes its kind; it is offered to nobody who does not wait at the
+moment, so a wait that was given up takes none.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from evercell.engine.control import Canceled
 from evercell.engine.pending import Fired, Pending, Replied, Taken, stands
+from evercell.errors import EvercellError, UsageError
 from evercell.events import (
     ApprovalAnswered,
     ApprovalRequested,
@@ -45,6 +46,18 @@ __all__ = ["WaitList"]
 _WHY = "somebody cancelled it"
 
 
+def _misfit(wait: Pending, signal: SignalReceived) -> UsageError | None:
+    """Why the code that waits can't take the signal. One that can't be read is its to find out."""
+    try:
+        if wait.check is not None:
+            wait.check(signal)
+    except UsageError as error:
+        return error
+    except EvercellError:
+        pass
+    return None
+
+
 class WaitList:
     """One run's. Safe to use from any thread."""
 
@@ -67,6 +80,7 @@ class WaitList:
         self._signals: dict[str, tuple[int, SignalReceived]] = {}  # by id, with their number
         self._free: dict[str, list[tuple[int, str]]] = {}  # by name, in order: taken by nobody
         self._lines: dict[str, list[Pending]] = {}  # by name: who waits now, in order
+        self._misfits: set[str] = set()  # signals of which a notice was given
         self._commands: set[str] = set()
         self._reasons: dict[str, str] = {}  # of cancellations, by activity_id
 
@@ -101,10 +115,17 @@ class WaitList:
             return self._waits[begun.activity_id]
 
     @contextmanager
-    def waiting(self, wait: Pending, wake: Callable[[], None]) -> Iterator[None]:
-        """Have `wake` called, from any thread, once the wait is over, or if it is already."""
+    def waiting(
+        self,
+        wait: Pending,
+        wake: Callable[[], None],
+        check: Callable[[SignalReceived], object] | None = None,
+    ) -> Iterator[None]:
+        """Have `wake` called, from any thread, once the wait is over, or if it is already.
+        `check` raises UsageError for a signal that its code can't take."""
         try:
             with self.exclusive():
+                wait.check = check
                 wait.wakes.append(wake)
                 self._stand_in_line(wait)
                 if wait.over:
@@ -115,7 +136,21 @@ class WaitList:
                 if wake in wait.wakes:
                     wait.wakes.remove(wake)
                 if not wait.wakes:
+                    wait.check = None
                     self._leave_line(wait)
+
+    def check(self, signal: SignalReceived) -> None:
+        """Raise UsageError where none of those who wait now can take the signal: its sender is
+        told, and nothing is recorded."""
+        refused: UsageError | None = None
+        for wait in self._lines.get(signal.name, ()):
+            if not wait.over:
+                error = _misfit(wait, signal)
+                if error is None:
+                    return
+                refused = refused or error
+        if refused is not None:
+            raise refused
 
     def claim(self, wait: Pending) -> Outcome | None:
         """How the wait ended, recorded by now, if not durably."""
@@ -199,10 +234,26 @@ class WaitList:
         if not line:
             return
         offered = {it.offer.signal.signal_id for it in line if isinstance(it.offer, Taken)}
-        free = [signal_id for _, signal_id in self._free.get(name, ()) if signal_id not in offered]
-        for wait, signal_id in zip((it for it in line if not it.over), free, strict=False):
-            wait.offer = Taken(self._signals[signal_id][1])
-            wait.wake()
+        free = [
+            self._signals[signal_id][1]
+            for _, signal_id in self._free.get(name, ())
+            if signal_id not in offered
+        ]
+        for wait in line:
+            signal = None if wait.over else next((it for it in free if self._fits(wait, it)), None)
+            if signal is not None:
+                free.remove(signal)
+                wait.offer = Taken(signal)
+                wait.wake()
+
+    def _fits(self, wait: Pending, signal: SignalReceived) -> bool:
+        error = _misfit(wait, signal)
+        if error is not None and signal.signal_id not in self._misfits:
+            self._misfits.add(signal.signal_id)
+            self.history.notice(
+                f"signal {signal.name!r} is kept for who waits for another kind: {error.message}"
+            )
+        return error is None
 
     # -- commands -----------------------------------------------------------------------------
 

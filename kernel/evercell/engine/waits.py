@@ -34,13 +34,14 @@ from evercell.engine.scope import current_scope
 from evercell.errors import NotInKernelError, StepCanceledError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
     from types import FrameType
 
     from evercell.engine.awaited import Kind
     from evercell.engine.pending import Begun, Key, Pending
     from evercell.engine.scope import Scope
     from evercell.engine.waitlist import WaitList
+    from evercell.events import SignalReceived
 
 __all__ = ["Wait", "approval", "sleep", "wait_signal"]
 
@@ -99,7 +100,7 @@ class Wait(Generic[T]):
         while True:
             if not self._durable:
                 wake = threading.Event()
-                with self._waits.waiting(self._pending, wake.set):
+                with self._waits.waiting(self._pending, wake.set, self._check()):
                     wake.wait()
                     self._waits.claim(self._pending)
                     self._waits.history.commit()
@@ -125,7 +126,10 @@ class Wait(Generic[T]):
         __tracebackhide__ = True
         while True:
             if not self._durable:
-                with _Waking() as waking, self._waits.waiting(self._pending, waking.wake):
+                with (
+                    _Waking() as waking,
+                    self._waits.waiting(self._pending, waking.wake, self._check()),
+                ):
                     await waking.future
                     self._waits.claim(self._pending)
                     try:
@@ -138,6 +142,11 @@ class Wait(Generic[T]):
                 return self._value()
             except AskAgainError as why:
                 self._ask_again(why)
+
+    def _check(self) -> Callable[[SignalReceived], object]:
+        """What raises for a signal that the code can't take; it does not hold the wait."""
+        value, scope = self._kind.value, self._scope
+        return lambda signal: value(Taken(signal), scope)
 
     def _value(self) -> T:
         __tracebackhide__ = True

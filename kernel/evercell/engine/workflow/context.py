@@ -164,9 +164,9 @@ def _cancel_step(instance: Instance, event: Event) -> None:
 
 
 async def ask_signal(instance: Instance, name: str, kind: Any, timeout: Duration | None) -> Any:
-    """The next signal's argument: the only one, else a tuple of them, None without any."""
+    """The argument of the next signal that can be made into `kind`; see `signal_value`."""
     messages = instance.messages
-    future = messages.next_signal(name)
+    future = messages.next_signal(name, kind)
     limit = None if timeout is None else seconds(timeout)
     wait = None if future.done() else messages.awaiting.begin("signal", name, instance.at, limit)
     taken = None
@@ -180,10 +180,7 @@ async def ask_signal(instance: Instance, name: str, kind: Any, timeout: Duration
         raise
     finally:
         messages.awaiting.end(wait, taken)
-    args, kwargs = messages.arguments(event)
-    if kwargs or len(args) > 1:
-        return convert((*args, *kwargs.values()), kind, f"signal {name!r}")
-    return convert(args[0] if args else None, kind, f"signal {name!r}")
+    return messages.signal_value(event, kind)
 
 
 async def wait_condition(

@@ -37,7 +37,8 @@ def ending_error(status: RunEnd, who: str, reason: str | None = None) -> Workflo
     if status not in _ENDINGS:
         return None
     kind, words = _ENDINGS[status]
-    return kind(f"{who} {words}{f': {reason}' if reason else ''}.")
+    why = f": {reason}" if reason and reason not in words else ""
+    return kind(f"{who} {words}{why}.")
 
 
 def blocked_error(run_id: str, error: EvercellError) -> EvercellError:

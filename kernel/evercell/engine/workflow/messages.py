@@ -1,6 +1,6 @@
 """What reaches a run from outside: signals, updates, queries; and the conditions it waits for.
 
-    signal ─ a handler of its name, else whoever waits for it, else kept until somebody does
+    signal ─ a handler of its name, else who waits for it and for its kind, else kept for who will
     update ─ validated by its handler's validator, then carried out as a task of the run
     query  ─ answered by its handler, which may ask for nothing
 
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from evercell import events as e
-from evercell.engine.conversion import convert_arguments
+from evercell.engine.conversion import convert, convert_arguments
 from evercell.engine.workflow.awaiting import Awaiting
 from evercell.engine.workflow.where import first_line
 from evercell.errors import (
@@ -69,6 +69,20 @@ class Handler:
         return convert_arguments(self.function, self.name, args, kwargs)
 
 
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    """Code that waits for a signal."""
+
+    future: WorkflowFuture[e.SignalReceived]
+    kind: Any  # what it makes of the argument
+
+
+def _value(name: str, args: list[Any], kwargs: dict[str, Any], kind: Any) -> Any:
+    given = (*args, *kwargs.values())
+    several = kwargs or len(given) > 1
+    return convert(given if several else next(iter(given), None), kind, f"signal {name!r}")
+
+
 class Messages:
     """One run's handlers, waiters and undelivered signals."""
 
@@ -80,6 +94,7 @@ class Messages:
         "conditions",
         "dropped",
         "left",
+        "misfits",
         "queries",
         "signals",
         "taken",
@@ -97,7 +112,8 @@ class Messages:
         self.taken: set[str] = set()  # ids of messages that were recorded
         self.unhandled: list[e.SignalReceived] = []  # in order: nobody took them yet
         self.left: list[Event] = []  # came when the code had ended: for a run that goes on
-        self._waiters: dict[str, deque[WorkflowFuture[e.SignalReceived]]] = {}
+        self.misfits: set[str] = set()  # ids of signals of which a notice was given
+        self._waiters: dict[str, deque[_Waiter]] = {}
         self.conditions: list[tuple[Callable[[], object], WorkflowFuture[None]]] = []
         self._updating: dict[str, e.UpdateAccepted] = {}
 
@@ -125,11 +141,11 @@ class Messages:
         if handler is not None:
             self._handle(handler, event)
             return
-        waiters = self._waiters.get(event.name, deque())
-        while waiters:
-            waiter = waiters.popleft()
-            if not waiter.done():
-                waiter.set_result(event)
+        waiters = self._waiting(event.name)
+        for waiter in waiters:
+            if self._fits(event, waiter.kind):
+                waiters.remove(waiter)
+                waiter.future.set_result(event)
                 return
         self.unhandled.append(event)
 
@@ -141,21 +157,60 @@ class Messages:
         for event in early:
             self._handle(handler, event)
 
-    def next_signal(self, name: str) -> WorkflowFuture[e.SignalReceived]:
-        """A future of the next SignalReceived of this name."""
-        future = self._instance.loop.create_future()
+    def next_signal(self, name: str, kind: Any) -> WorkflowFuture[e.SignalReceived]:
+        """A future of the next SignalReceived of this name that can be made into `kind`."""
+        future: WorkflowFuture[e.SignalReceived] = self._instance.loop.create_future()
         for event in self.unhandled:
-            if event.name == name:
+            if event.name == name and self._fits(event, kind):
                 self.unhandled.remove(event)
                 future.set_result(event)
                 return future
-        self._waiters.setdefault(name, deque()).append(future)
+        self._waiters.setdefault(name, deque()).append(_Waiter(future, kind))
         return future
 
+    def signal_value(self, event: e.SignalReceived, kind: Any) -> Any:
+        """The signal's argument as `kind`: the only one, else a tuple of them, None without any.
+        Raises UsageError."""
+        return _value(event.name, *self.arguments(event), kind)
+
     def check_signal(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> None:
-        """Raise UsageError for arguments that the signal's handler can't take."""
+        """Raise UsageError for arguments that the signal's handler, or who waits for it, can't
+        take: nothing is recorded then."""
         if name in self.signals:
             self.signals[name].arguments(args, kwargs)
+            return
+        refused: UsageError | None = None
+        for waiter in self._waiting(name):
+            try:
+                _value(name, args, kwargs, waiter.kind)
+            except UsageError as error:
+                refused = refused or error
+            else:
+                return
+        if refused is not None:
+            raise refused
+
+    def _waiting(self, name: str) -> deque[_Waiter]:
+        """Who waits for signals of this name, in order."""
+        waiters = self._waiters.get(name)
+        if waiters is None:
+            return deque()
+        if any(waiter.future.done() for waiter in waiters):  # given up
+            waiters = deque(waiter for waiter in waiters if not waiter.future.done())
+            self._waiters[name] = waiters
+        return waiters
+
+    def _fits(self, event: e.SignalReceived, kind: Any) -> bool:
+        try:
+            self.signal_value(event, kind)
+        except UsageError as error:  # it came before anybody could tell its sender
+            if not self._instance.asks.replaying and event.signal_id not in self.misfits:
+                self.misfits.add(event.signal_id)
+                self._instance.services.notice(
+                    f"signal {event.name!r} is kept for who waits for another kind: {error.message}"
+                )
+            return False
+        return True
 
     def _handle(self, handler: Handler, event: e.SignalReceived) -> None:
         args, kwargs = self.arguments(event)

@@ -92,7 +92,8 @@ def times_after(spec: ScheduleSpec, after: int) -> Iterator[int]:
             if at > after:
                 yield at
     except CroniterError as error:
-        raise UsageError(f"cron={spec.cron!r} is no cron expression: {error}.") from error
+        why = str(error).rstrip(".")
+        raise UsageError(f"cron={spec.cron!r} is no cron expression: {why}.") from error
 
 
 def choose(policy: OverlapPolicy, *, running: bool, buffered: int) -> Choice:
