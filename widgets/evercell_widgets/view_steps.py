@@ -39,7 +39,8 @@ def _step_started(view: RunView, event: ev.StepStarted) -> None:
         step = view.steps[event.activity_id] = StepView(
             event.activity_id, event.name, event.ordinal, len(view.steps)
         )
-        step.arguments = cut(event.arguments, _TEXT)
+        text = event.arguments
+        step.arguments = text if len(text) <= _TEXT else cut(text, _TEXT)
     step.started_at = event.at
     _count(view, where(view, event), step, "running")
 
@@ -110,9 +111,10 @@ def _readable(event: ev.StepCompleted) -> str:
     if event.view is not None:
         return cut(event.view, _TEXT)
     payload = event.result
-    if payload.codec != "json" or payload.data is None:
+    if payload.codec != "json" or (data := payload.data) is None:
         return ""
-    return cut(payload.data[: 4 * _TEXT].decode(errors="ignore"), _TEXT)
+    text = (data if len(data) <= 4 * _TEXT else data[: 4 * _TEXT]).decode("utf-8", "ignore")
+    return text if len(text) <= _TEXT else cut(text, _TEXT)
 
 
 def _note_try(step: StepView, event: ev.AttemptFailed | ev.StepFailed) -> None:
@@ -134,7 +136,8 @@ def _end(view: RunView, step: StepView, status: StepStatus, duration: int, at: i
         return
     before = step.status
     group = move(view, execution, step, status)
-    group.last_at = max(group.last_at, at)
+    if at > group.last_at:
+        group.last_at = at
     if status in _OVER and before not in _OVER:
         group.ended += 1
     if status == "failed":
@@ -151,23 +154,25 @@ def _count(view: RunView, execution: Execution | None, step: StepView, status: S
         move(view, execution, step, status)
         return
     step.execution, step.status = execution, status
-    group = _group(execution, step.name)
+    group = execution.groups.get(step.name) or _group(execution, step.name)
     if not group.steps:
         group.first_at = step.started_at
     group.steps.append(step)
-    if status == "running":
-        group.began_at = group.began_at or step.started_at
-        group.began += 1
     group.counts[status] += 1
     if execution.tally is not None:
         execution.tally[status] += 1
     group.revision = view.revision
-    _file(execution, step)
+    if status == "running":
+        group.began_at = group.began_at or step.started_at
+        group.began += 1
+        execution.running[step.activity_id] = step
+    else:
+        _file(execution, step)
 
 
 def move(view: RunView, execution: Execution, step: StepView, status: StepStatus) -> StepGroup:
     """`step`, which `execution` counts, is in `status` now. Returns its group."""
-    group = _group(execution, step.name)
+    group = execution.groups.get(step.name) or _group(execution, step.name)
     counts, before = group.counts, step.status
     counts[before] -= 1
     counts[status] += 1
@@ -180,7 +185,10 @@ def move(view: RunView, execution: Execution, step: StepView, status: StepStatus
     elif before in _WRONG:
         execution.failed.pop(step.activity_id, None)
     step.status = status
-    _file(execution, step)
+    if status == "completed":  # a call less: nearly all of them end so
+        execution.recent.append(step)
+    else:
+        _file(execution, step)
     return group
 
 
