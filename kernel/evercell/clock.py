@@ -7,6 +7,7 @@ whose time the test moves.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import secrets
 import time
 from typing import TYPE_CHECKING, Protocol
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     import threading
 
-__all__ = ["Clock", "SystemClock"]
+__all__ = ["Clock", "SystemClock", "id_for"]
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u
 
@@ -58,7 +59,7 @@ class SystemClock:
         return time.monotonic()
 
     def new_id(self, length: int = 10) -> str:
-        return "".join([_ALPHABET[byte & 31] for byte in secrets.token_bytes(length)])
+        return _spelled(secrets.token_bytes(length))
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
@@ -68,3 +69,13 @@ class SystemClock:
 
     async def sleep_async(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+def id_for(text: str, length: int = 10) -> str:
+    """The id of `length` (64 at most) characters that goes with `text`: as a new one, and the same
+    each time."""
+    return _spelled(hashlib.blake2b(text.encode(), digest_size=length).digest())
+
+
+def _spelled(digits: bytes) -> str:
+    return "".join([_ALPHABET[byte & 31] for byte in digits])

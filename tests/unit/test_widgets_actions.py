@@ -40,12 +40,14 @@ class Taker:
 
     def __init__(self) -> None:
         self.taken: list[commands.Command] = []
+        self.ids: list[str | None] = []
 
     def takes(self, run_id: str) -> bool:
         return run_id == "w1"
 
-    def submit(self, command: commands.Command) -> str:
+    def submit(self, command: commands.Command, command_id: str | None = None) -> str:
         self.taken.append(command)
+        self.ids.append(command_id)
         return "id"
 
 
@@ -184,8 +186,8 @@ class Refuser(Taker):
     def takes(self, run_id: str) -> bool:
         return False
 
-    def submit(self, command: commands.Command) -> str:
-        letter_id = commands.send(self.history, command)
+    def submit(self, command: commands.Command, command_id: str | None = None) -> str:
+        letter_id = commands.send(self.history, command, command_id)
         [letter] = self.history.inbox.for_runs({command.run_id})
         self.history.inbox.refuse(letter, Refusal(ForkEditedError.code, "draft is another today"))
         return letter_id
@@ -217,10 +219,10 @@ class Slow(Taker):
         super().__init__()
         self.begun, self.may = threading.Event(), threading.Event()
 
-    def submit(self, command: commands.Command) -> str:
+    def submit(self, command: commands.Command, command_id: str | None = None) -> str:
         self.begun.set()
         assert self.may.wait(60)
-        return super().submit(command)
+        return super().submit(command, command_id)
 
 
 def test_an_action_that_is_sent_again_is_done_once(counter: Counter) -> None:
@@ -241,6 +243,9 @@ def test_an_action_that_is_sent_again_is_done_once(counter: Counter) -> None:
     assert len(taker.taken) == 1
     talk.hear(act | {"request": 8})
     assert len(taker.taken) == 2  # the same once more, as somebody wants it
+    Talk(cast("Feeder", counter), desk, lambda *_: None).hear(act)  # asked of the next kernel
+    first_time, another, again = taker.ids
+    assert first_time == again != another  # so its run takes it once
 
 
 def test_an_action_that_was_refused_is_refused_again_the_same(counter: Counter) -> None:

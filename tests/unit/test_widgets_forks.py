@@ -51,7 +51,7 @@ class Nobody:
     def takes(self, _: str) -> bool:
         return False
 
-    def submit(self, command: commands.Command) -> str:
+    def submit(self, command: commands.Command, _: str | None = None) -> str:
         raise AssertionError(command)
 
 
@@ -104,18 +104,26 @@ def test_a_cells_step_is_overridden_from_the_widget(tmp_path: Path) -> None:
         (action,) = fork_action(notebook, view, desk.takes)
         asked_for = (action["deed"], action["run"], action["activity"], action["value"])
         assert asked_for == ("fork", origin, plan, '"PLAN"')
-        message = {"deed": "fork", "run": action["run"], "activity": plan, "value": '"BETTER"'}
+        message = {
+            "deed": "fork", "run": origin, "activity": plan, "value": '"BETTER"',
+            "page": "p", "request": 1,
+        }  # fmt: skip
         note = desk.act(parse_action(message), lambda _: None)
         assert session.run_id == origin  # this kernel stays where it is
         for wrong in ({**message, "value": ""}, {**message, "activity": None}):
             with pytest.raises(UsageError, match="a step and its result"):
                 desk.act(parse_action(wrong), lambda _: None)
         with pytest.raises(ForkError):
-            desk.act(parse_action({**message, "activity": "nobody-1"}), lambda _: None)
+            desk.act(
+                parse_action({**message, "activity": "nobody-1", "request": 2}), lambda _: None
+            )
     with kernel(tmp_path) as notebook:
         fork = notebook.session.run_id
         assert note is not None
         assert fork[:5] in note
+        again = CommandDesk(notebook.session.history, Nobody(), notebook.live)
+        assert again.act(parse_action(message), lambda _: None) == note  # it had not heard of it
+        assert [it.run_id for it in notebook.session.history.runs()] == [origin, fork]
         view = seen(notebook.session.feed().events_so_far())
         assert statuses(view) == ["recorded"] * 4
         run_all(notebook, tmp_path, *CELLS)

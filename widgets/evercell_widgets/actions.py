@@ -43,6 +43,7 @@ class Action:
     value: Any = None  # JSON: an approval's answer, a signal's argument, a step's result
     has_value: bool = False
     accepted: bool = False  # the person gave their word for what was refused without it
+    asked: str = ""  # names the ask, which a page that had no answer repeats to the next kernel
 
 
 class Desk(Protocol):
@@ -87,10 +88,11 @@ def parse_action(message: Mapping[str, Any]) -> Action:
     if deed == "signal" and not (isinstance(name, str) and name.strip()):
         raise ValueError("A signal needs a name.")
     word = message.get("accepted") is True
-    if text is None or text == "":
-        return Action(deed, run, activity, str(name).strip(), accepted=word)
-    value = _value(text)
-    return Action(deed, run, activity, str(name).strip(), value, has_value=True, accepted=word)
+    page, request = message.get("page"), message.get("request")
+    asked = f"{page} {request}" if page and request else ""
+    has_value = text is not None and text != ""
+    value = _value(text) if has_value else None
+    return Action(deed, run, activity, str(name).strip(), value, has_value, word, asked)
 
 
 def _value(text: object) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from evercell.clock import SystemClock
+from evercell.clock import SystemClock, id_for
 from evercell.engine import commands
 from evercell.engine.fate import fate_of
 from evercell.engine.forks import record_fork
@@ -34,8 +34,9 @@ class Commands(Protocol):
         """Whether a command for the run is carried out here, at once."""
         ...
 
-    def submit(self, command: commands.Command) -> str:
-        """Have it carried out; durable when this returns its id. Raises EvercellError."""
+    def submit(self, command: commands.Command, command_id: str | None = None) -> str:
+        """Have it carried out; durable when this returns its id. `command_id`: its own, where it
+        may come twice and is to be carried out once. Raises EvercellError."""
         ...
 
 
@@ -50,10 +51,10 @@ class Letters:
         """See `Commands`; or soon, by the process that has it."""
         return self._commands.takes(run_id) or not self._is_over()
 
-    def submit(self, command: commands.Command) -> str:
+    def submit(self, command: commands.Command, command_id: str | None = None) -> str:
         """See `Commands`. Raises what the other process refuses it with, if it does so soon."""
         here = self._commands.takes(command.run_id)
-        letter = self._commands.submit(command)
+        letter = self._commands.submit(command, command_id)
         if not here:
             fate_of(self._inbox, letter, patience=_PATIENCE, lives=lambda: not self._is_over())
         return letter
@@ -83,9 +84,9 @@ class CommandDesk:
             )
         if action.deed in {"approve", "reject"}:
             wait = None if action.activity_id is None else pending(action.activity_id)
-            self._commands.submit(self._answer(action, wait))
+            self._commands.submit(self._answer(action, wait), _command_id(action))
         else:
-            self._commands.submit(self._command(action))
+            self._commands.submit(self._command(action), _command_id(action))
         return None
 
     def _fork(self, action: Action) -> str | None:
@@ -93,10 +94,13 @@ class CommandDesk:
             raise UsageError("A fork needs a step and its result, null for none.")
         run_id, overrides = action.run_id, {action.activity_id: action.value}
         if carried(self._history, run_id).workflow != "notebook":
-            self._commands.submit(self._fork_of_workflow(action, action.activity_id))
+            fork = self._fork_of_workflow(action, action.activity_id)
+            self._commands.submit(fork, _command_id(action))
             return None
         # Nothing but the history is needed for it, so it is no command to a kernel.
-        forked = record_fork(self._history, SystemClock(), run_id, overrides, self._live)
+        forked = record_fork(
+            self._history, SystemClock(), run_id, overrides, self._live, new_run=_new_run(action)
+        )
         return (
             f"Saved as run {forked[:5]}, the notebook's current run from now on. To go on in it, "
             "Resume: restart the kernel and run all cells."
@@ -106,7 +110,7 @@ class CommandDesk:
         """All up to the step is shared; what the run asked for after it is asked anew."""
         run_id = action.run_id
         at = next_step(self._history.events(run_id), step)
-        new_run = SystemClock().new_id()
+        new_run = _new_run(action)
         overrides, accepted = {step: action.value}, action.accepted
         command = fork_of(self._history, run_id, new_run, at, overrides, accepted, None)
         if not self.takes(command.run_id):
@@ -149,3 +153,13 @@ class CommandDesk:
 
     def _enclosed(self, value: object) -> tuple[Payload, str | None]:
         return commands.enclosed(self._history, value, self._live)
+
+
+def _command_id(action: Action) -> str | None:
+    """The same each time that the page asks: a kernel may have died before it answered."""
+    return id_for(action.asked, 16) if action.asked else None
+
+
+def _new_run(action: Action) -> str:
+    """The id of the fork that is asked for, the same each time."""
+    return id_for(f"{action.asked} run") if action.asked else SystemClock().new_id()

@@ -136,7 +136,7 @@ def _end(view: RunView, step: StepView, status: StepStatus, duration: int, at: i
         return
     before = step.status
     group = move(view, execution, step, status)
-    if at > group.last_at:
+    if at > group.last_at:  # noqa: PLR1730 - a call less for each step
         group.last_at = at
     if status in _OVER and before not in _OVER:
         group.ended += 1

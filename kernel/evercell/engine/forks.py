@@ -51,16 +51,22 @@ def record_fork(
     origin: str,
     overrides: Mapping[str, Any] | None = None,
     live: dict[str, Any] | None = None,
+    *,
+    new_run: str | None = None,
 ) -> str:
     """Begin the fork of the notebook's run `origin`; its run id. From any thread and any process.
 
     `overrides`: results by step, which is named by its activity_id, its name (the first of that
     name) or "name#n" (the n-th, from 0). `live`: the notebook's variables, where they are here.
+    `new_run`: the fork's id, where it may be asked for twice and is to begin once.
     Raises ForkError, NotStorableError, HistoryWriteError and what reading the history raises; then
     nothing is recorded.
     """
-    new_run = clock.new_id()
     with history.reading():
+        if new_run is None:
+            new_run = clock.new_id()
+        elif any(it.run_id == new_run for it in history.runs()):
+            return new_run
         known = history.run(origin)
         edited = [_find(history, origin, name, it) for name, it in (overrides or {}).items()]
         state = RunState.fold(history.cell_events(origin)) if edited else RunState()

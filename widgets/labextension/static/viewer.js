@@ -108,6 +108,8 @@ class RunView extends widgets.Widget {
     this.view = `view-${++views}`;
     /** @type {AbortController | null} */
     this.shown = null;
+    /** @type {AbortController | null} of what is drawn, which stays while there is no kernel */
+    this.drawn = null;
     this.isOpening = false;
     this.message = h("p", "evercell-RunView-message");
     this.message.setAttribute("role", "status");
@@ -132,7 +134,8 @@ class RunView extends widgets.Widget {
       if (this.isDisposed) return;
       const model = new RunModel(this.channel, this.view, picture);
       this.channel.views.set(this.view, (data, buffers) => model.take(data, buffers));
-      this.shown = new AbortController();
+      this.drawn?.abort(); // its questions are no one's any more
+      this.shown = this.drawn = new AbortController();
       this.message.textContent = "";
       this.place.replaceChildren();
       script.render({ model, el: this.place, signal: this.shown.signal });
@@ -152,7 +155,7 @@ class RunView extends widgets.Widget {
 
   dispose() {
     if (this.isDisposed) return;
-    this.shown?.abort();
+    this.drawn?.abort();
     this.channel.changed.disconnect(this.onChannel, this);
     this.channel.views.delete(this.view);
     if (this.channel.isOpen) this.channel.tell("close", { view: this.view });
