@@ -287,4 +287,5 @@ def _in_order(
 
 
 def _is_sorted(numbers: array[int]) -> bool:
-    return numbers.tolist() == sorted(numbers)
+    listed = numbers.tolist()
+    return listed == sorted(listed)
