@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
 
 from evercell.codec.identities import number_of, walk
+
+_CONTAINERS = (list, dict, set, bytearray, tuple, frozenset)
 
 
 class Plain:
@@ -48,6 +51,28 @@ def test_walk_meets_each_object_once(make: Any) -> None:
     assert found == {number_of(each) for each in inner}
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_walk_of_any_graph_meets_what_can_be_reached(seed: int) -> None:
+    chance = random.Random(seed)
+    nodes: list[Any] = [
+        chance.choice((list, dict, set, bytearray, tuple))() for _ in range(chance.randrange(1, 60))
+    ]
+    for at, node in enumerate(nodes):
+        for other in chance.choices(nodes, k=chance.randrange(6)):
+            if isinstance(node, list):
+                node.append(other)
+            elif isinstance(node, dict):
+                node[len(node)] = other
+        if isinstance(node, tuple):
+            nodes[at] = tuple(chance.choices(nodes[:at], k=3)) if at else ()
+    root = [nodes[-1], *chance.choices(nodes, k=3)]
+    deep: Any = root
+    for _ in range(chance.randrange(100)):
+        deep = [deep]
+    mine = [each for each in _containers(deep) if type(each) not in (tuple, frozenset)]
+    assert walk({"value": deep}, frozenset()).ids == set(map(number_of, mine))
+
+
 def test_walk_looks_into_plain_instances() -> None:
     leaf: list[Any] = []
     objects = [Plain(leaf), Plain(leaf)]
@@ -62,7 +87,7 @@ def _containers(root: Any) -> list[Any]:
     queue = [root]
     while queue:
         value = queue.pop()
-        if id(value) in found or not isinstance(value, list | dict | tuple | frozenset):
+        if id(value) in found or not isinstance(value, _CONTAINERS):
             continue
         found[id(value)] = value
         queue += value.values() if isinstance(value, dict) else value

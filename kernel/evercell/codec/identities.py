@@ -16,14 +16,13 @@ import datetime
 import decimal
 import enum
 import gc
-import itertools
 import pickle
 import re
 import sys
 import types
 import zoneinfo
 from collections import Counter
-from itertools import compress
+from itertools import chain, compress
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -33,7 +32,7 @@ import msgspec
 from evercell.codec.tables import is_listed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from collections.abc import Set as AbstractSet
 
 __all__ = ["Met", "is_plain", "look_at", "number_of", "walk"]
@@ -46,7 +45,7 @@ _CONTAINERS = (list, dict, set, bytearray)
 _WALKED = frozenset({*_CONTAINERS, tuple, frozenset})
 _WITHOUT_IDENTITY = frozenset({
     str, bytes, int, float, complex, tuple, frozenset, range, slice, types.ModuleType,
-    types.BuiltinFunctionType, types.CodeType, type(itertools.chain.from_iterable),
+    types.BuiltinFunctionType, types.CodeType, type(chain.from_iterable),
     datetime.timedelta, datetime.timezone, zoneinfo.ZoneInfo, re.Pattern, pickle.PickleBuffer,
 })  # fmt: skip
 _BUILTIN = frozenset({
@@ -89,7 +88,7 @@ def walk(root: object, kinds: AbstractSet[type]) -> Met:
     """`root` was pickled, and nothing was met in it but builtin containers of `kinds`, that is
     such as `is_plain`, and what is referred to by name."""
     wanted = _WALKED | kinds
-    seen: set[int] = set()
+    seen: set[int] | frozenset[int] = frozenset()
     left_out: list[int] = []
     level = [root]
     while level:
@@ -99,28 +98,32 @@ def walk(root: object, kinds: AbstractSet[type]) -> Met:
             break
         if not present <= wanted:
             found = list(compress(found, map(wanted.__contains__, map(type, found))))
-        level, numbers, seen = _take_new(found, seen)
+        level, seen = _take_new(found, seen)
         if not _WITHOUT_IDENTITY.isdisjoint(present & wanted):
-            left_out += compress(numbers, map(_WITHOUT_IDENTITY.__contains__, map(type, level)))
-    seen.difference_update(left_out)
+            chosen = map(_WITHOUT_IDENTITY.__contains__, map(type, level))
+            left_out += map(number_of, compress(level, chosen))
+    if left_out:
+        seen = seen.difference(left_out)
     return Met(frozenset(seen), kinds=bool(kinds))
 
 
-def _take_new(found: list[Any], seen: set[int]) -> tuple[list[Any], Iterable[int], set[int]]:
-    """Those of `found` that are not in `seen`, each once, their numbers, and `seen` with these,
-    which is used up: the smaller set is added to the larger."""
-    numbers = list(map(number_of, found))
-    different = set(numbers)
-    fresh: dict[int, Any] | None = None
-    if len(different) < len(found) or not seen.isdisjoint(different):
-        fresh = dict(zip(numbers, found, strict=True))
-        for number in seen & different:
-            del fresh[number]
-    small, large = (seen, different) if len(seen) < len(different) else (different, seen)
-    large |= small
-    if fresh is None:
-        return found, numbers, large
-    return list(fresh.values()), fresh, large
+def _take_new(
+    found: list[Any], seen: set[int] | frozenset[int]
+) -> tuple[list[Any], set[int] | frozenset[int]]:
+    """Those of `found` that are not in `seen`, each once, and `seen` with their numbers. A set of
+    a million numbers takes as long to make as all else, so nearly always only one is made."""
+    if len(seen) < len(found):
+        both = frozenset(chain(map(number_of, found), seen))
+        if len(both) == len(found) + len(seen):
+            return found, both
+        fresh = dict(zip(map(number_of, found), found, strict=True))
+        for number in seen:
+            fresh.pop(number, None)
+        return list(fresh.values()), both
+    fresh = {number: each for each in found if (number := number_of(each)) not in seen}
+    grown = seen if isinstance(seen, set) else set(seen)
+    grown.update(fresh)
+    return list(fresh.values()), grown
 
 
 def look_at(

@@ -86,7 +86,7 @@ class Dumped(msgspec.Struct, frozen=True):
     @property
     def stream(self) -> bytes:
         """What `load` wants: the pickle, the positions, the length of the positions."""
-        return self.main + self.positions + len(self.positions).to_bytes(4, "big")
+        return b"".join((self.main, self.positions, len(self.positions).to_bytes(4, "big")))
 
     def digest(self) -> bytes:
         """16 bytes over the content.
