@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["fingerprints"]
 
 _EMPTY = object()
+_WIDE = 1 << 70  # integers up to which a few bytes hold them
 _are_scalars = SCALARS.issuperset
 # What the interpreter and the abc module note down in classes in the course of time.
 _NOTED = frozenset({
@@ -70,25 +71,33 @@ class _Walk:
         return self._hasher.digest(16)
 
     def _add(self, value: Any) -> None:
-        kind = type(value)
-        if kind is str:
-            self._hasher.update(value.encode(errors="surrogatepass") + b"\0")
-            return
-        if kind in SCALARS:
-            self._hasher.update(digest(value))
-            return
-        identity = _identity(value)
-        self._hasher.update(identity)
+        """It and all that is in it, in order. Not by recursion: it may be nested at any depth."""
+        update = self._hasher.update
+        left = [value]
+        while left:
+            value = left.pop()
+            kind = type(value)
+            if kind is str:
+                update(value.encode(errors="surrogatepass") + b"\0")
+            elif kind is int and -_WIDE <= value < _WIDE:
+                update(b"\xff" + value.to_bytes(9, "big", signed=True))  # no text has this byte
+            elif kind in SCALARS:
+                update(digest(value))
+            else:
+                left.extend(reversed(self._open(value, kind)))
+
+    def _open(self, value: Any, kind: type) -> Sequence[Any]:
+        """Count an object itself; what it is made of, if it was not met before."""
+        self._hasher.update(_identity(value))
         if id(value) in self._seen:
-            return
+            return ()
         self._seen[id(value)] = value
         parts = _parts(value, kind)
         if parts is None:
             self._hasher.update(_leaf(value))
-            return
+            return ()
         self._hasher.update(b"%d;" % len(parts))
-        for part in parts:
-            self._add(part)
+        return parts
 
 
 def _identity(value: object) -> bytes:
