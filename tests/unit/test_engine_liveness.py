@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import _thread
 import asyncio
 import gc
 import sys
@@ -44,6 +45,23 @@ def test_a_thread_in_notebook_code_is_named_until_it_ends() -> None:
     assert still_running(live) == "the thread 'crawler' still runs"
     live["release"].set()
     thread.join()
+    assert still_running(live) is None
+
+
+def test_a_thread_that_the_threading_module_knows_nothing_of_counts() -> None:
+    live = notebook(WAITER)
+    ended = _thread.allocate_lock()
+    ended.acquire()
+
+    def run() -> None:
+        live["wait"]()
+        ended.release()
+
+    _thread.start_new_thread(run, ())
+    live["entered"].wait()
+    assert still_running(live) == "a thread still runs"
+    live["release"].set()
+    assert ended.acquire(timeout=60)
     assert still_running(live) is None
 
 

@@ -21,14 +21,14 @@ def still_running(live: dict[str, Any]) -> str | None:
 
     Must be called on the thread of the running event loop.
     """
-    frames = _current_frames()
-    current = threading.current_thread()
-    for thread in threading.enumerate():
-        if thread is current or thread.ident is None:
+    here = threading.get_ident()
+    for ident, frame in _current_frames().items():
+        if ident == here or not _in_notebook(frame, live):
             continue
-        if carries_runs(thread):
-            continue
-        if _in_notebook(frames.get(thread.ident), live):
+        thread = next((it for it in threading.enumerate() if it.ident == ident), None)
+        if thread is None:  # `_thread` started it
+            return "a thread still runs"
+        if not carries_runs(thread):
             return f"the thread {thread.name!r} still runs"
     try:
         tasks = asyncio.all_tasks()
