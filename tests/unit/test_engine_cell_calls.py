@@ -9,6 +9,7 @@ import pytest
 from waiting import Book
 
 import evercell
+from evercell.errors import WorkflowBlockedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +40,21 @@ def test_a_cell_that_runs_again_triggers_once_for_each_call(book: Book) -> None:
     assert len(notebook.live["schedule"].describe().recent) == 2
     notebook.again("for _ in range(3): schedule.trigger()")
     assert len(notebook.live["schedule"].describe().recent) == 3
+
+
+def test_a_run_goes_on_with_the_edited_code_of_the_cell_that_starts_it(book: Book) -> None:
+    notebook = book.start()
+    notebook.cell("import asyncio, time\nfrom evercell import workflow")
+    source = (
+        "@workflow\nasync def flow():\n    return now()\n"
+        "handle = flow.start()\nresult = handle.result(30)"
+    )
+    shell = notebook.cell(source.replace("now()", "time.time()"))
+    assert isinstance(shell.error, WorkflowBlockedError)
+    blocked = notebook.live["handle"].run_id
+    assert notebook.again(source.replace("now()", "workflow.time()")).error is None
+    assert notebook.live["handle"].run_id == blocked
+    assert notebook.live["result"] > 0
 
 
 class Falls(evercell.Interceptor):

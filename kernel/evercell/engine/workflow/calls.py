@@ -119,6 +119,7 @@ def start(
     entered = scope.enter(identity, call_key, again=again)
     match entered:
         case Answered(value):
+            worker.define(definition)  # of this very cell, perhaps edited: the run goes on with it
             return WorkflowHandle(str(value))
         case Raised(error):
             raise error
