@@ -124,7 +124,7 @@ def test_a_run_of_another_notebook_or_with_other_parameters_is_not_forked(tmp_pa
 def test_where_none_can_be_begun_the_current_run_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
-    def refuse(_: str) -> None:
+    def refuse(_: str, *, new: bool = False) -> None:
         raise HistoryLockedError("busy")
 
     with kernel(tmp_path) as notebook:
