@@ -834,6 +834,37 @@ EDITS = {
         ["a", "b", "c"],
         [],
     ),
+    "folder": (
+        {
+            "a": "import os\nos.makedirs('fold', exist_ok=True)",
+            "b": "fo_b=sorted(os.listdir('fold'))",
+            "c": "fo_c=os.path.exists('fo_new.txt')",
+        },
+        {
+            "a": "import os\nos.makedirs('fold', exist_ok=True)",
+            "x": "open('fold/new', 'w').close()\nopen('fo_new.txt', 'w').close()",
+            "b": "fo_b=sorted(os.listdir('fold'))",
+            "c": "fo_c=os.path.exists('fo_new.txt')",
+        },
+        "(fo_b, fo_c)",
+        ["a"],
+        [],
+    ),
+    "folder filled below": (
+        {
+            "a": "import os\nos.makedirs('fold2', exist_ok=True)",
+            "b": "fb_b=sorted(os.listdir('fold2'))",
+            "c": "open('fold2/out', 'w').close()",
+        },
+        {
+            "a": "import os\nos.makedirs('fold2', exist_ok=True)",
+            "b": "fb_b=sorted(os.listdir('fold2'))",
+            "c": "open('fold2/out', 'w').close()",
+        },
+        "fb_b",
+        ["a", "b", "c"],
+        [],
+    ),
     "same value": (
         {"a": "va=2+2", "b": "vb=va*2; print(vb)"},
         {"a": "va=4", "b": "vb=va*2; print(vb)"},

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
 import fcntl
+import glob
+import importlib
+import importlib.metadata
+import importlib.util
 import operator
 import os
+import pkgutil
 import threading
 from _thread import start_new_thread
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from evercell.cell import files
-from evercell.cell.files import FileWatch, file_version, watch_files
+from evercell.cell.files import FileWatch, file_version, folder_version, watch_files
 from evercell.threads import OwnThread
 
 if TYPE_CHECKING:
@@ -142,5 +147,82 @@ def test_what_is_missing_or_a_folder_raises_nothing(tmp_path: Path) -> None:
         with pytest.raises(IsADirectoryError):
             tmp_path.read_text()
 
-    assert watched(act).inputs() == {}
+    assert watched(act).inputs() == {str(tmp_path / "missing"): b""}
     assert file_version(str(tmp_path / "missing")) == b""
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        os.listdir,
+        lambda folder: list(os.scandir(folder)),
+        lambda folder: list(folder.iterdir()),
+        lambda folder: list(folder.glob("*.csv")),
+        lambda folder: glob.glob(f"{folder}/*.csv"),  # noqa: PTH207 - what is tested
+        lambda folder: list(os.walk(folder)),
+    ],
+)
+def test_a_folder_whose_names_are_asked_for_is_an_input_by_them(data: Path, look: object) -> None:
+    folder = f"{data.parent}{os.sep}"
+    (before,) = watched(lambda: look(data.parent)).inputs().items()
+    assert before == (folder, file_version(folder))
+    (data.parent / ".hidden").touch()
+    data.write_text("other content")
+    assert file_version(folder) == before[1]
+    (data.parent / "more.csv").touch()
+    assert file_version(folder) != before[1]
+    assert folder_version(folder, ["more.csv"]) == before[1]
+
+
+def test_what_a_cell_adds_to_a_folder_after_it_looked_is_none_of_its_inputs(data: Path) -> None:
+    folder = f"{data.parent}{os.sep}"
+    before = file_version(folder)
+
+    def act() -> None:
+        list(data.parent.iterdir())
+        (data.parent / "new.csv").write_text("x")
+        (data.parent / "made").mkdir()
+
+    watch = watched(act)
+    assert watch.inputs() == {folder: before}
+    assert list(watch.outputs()) == [str(data.parent / "new.csv"), str(data.parent / "made")]
+
+
+def test_imports_and_steps_ask_for_no_folder(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(data.parent)
+    monkeypatch.syspath_prepend(str(data.parent))
+
+    def act() -> None:
+        importlib.invalidate_caches()
+        importlib.util.find_spec("no_such_module")
+        list(importlib.metadata.distributions(path=[str(data.parent)]))
+        list(pkgutil.iter_modules([str(data.parent)]))
+
+    assert watched(act).inputs() == {}
+    assert watched(lambda: list(data.parent.iterdir()), paused=True).inputs() == {}
+
+
+def test_a_file_that_was_opened_and_not_there_is_an_input(data: Path) -> None:
+    missing = data.parent / "cache.json"
+
+    def ask() -> None:
+        with pytest.raises(FileNotFoundError):
+            missing.read_text()
+
+    assert watched(ask).inputs() == {str(missing): b""}
+
+    def act() -> None:
+        with suppress(OSError):
+            missing.read_text()
+        missing.write_text("made")
+
+    assert watched(act).inputs() == {}
+
+
+def test_a_walk_over_countless_folders_is_known_to_nobody(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_FOLDERS", 1)
+    (data.parent / "inside").mkdir()
+    watch = watched(lambda: list(os.walk(data.parent)))
+    assert watch.inputs()[os.sep] != watch.inputs()[os.sep]

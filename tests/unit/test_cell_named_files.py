@@ -13,7 +13,7 @@ from cellbench import Bench
 
 from evercell.cell import files
 from evercell.cell.files import LARGE, file_version, watch_files
-from evercell.cell.named_files import files_named
+from evercell.cell.named_files import files_asked, files_named
 from evercell.cell.source import parse_source
 
 if TYPE_CHECKING:
@@ -52,6 +52,35 @@ def names(source: str, **variables: object) -> set[str]:
 )
 def test_what_a_cell_names(source: str, found: set[str]) -> None:
     assert names(source) == found
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("Path('a.json').exists()", {"a.json"}),
+        ("os.path.isfile('a.json') and read('b.json')", {"a.json", "b.json"}),
+        ("(folder / 'a.json').is_file()", {"a.json", "below/a.json"}),
+        ("known(folder)", {"cache.json", "below/cache.json"}),
+        ("read('a.json')", set()),
+    ],
+)
+def test_what_a_cell_may_ask_for(source: str, found: set[str]) -> None:
+    def known(folder: Path) -> bool:
+        return (folder / "cache.json").exists()
+
+    Path("below").mkdir()
+    bench = Bench()
+    bench.ns.update(folder=Path("below"), known=known)
+    parsed = parse_source(source, source)
+    asked = files_asked(parsed, bench.space.reach(parsed), bench.ns)
+    assert {os.path.relpath(file) for file in asked} == found
+
+
+def test_what_was_asked_for_and_not_there_is_an_input() -> None:
+    asked = [str(Path("missing.json").absolute()), str(Path("made.json").absolute())]
+    with watch_files(lambda: False, tuple, lambda: asked) as watch:
+        Path("made.json").touch()
+    assert watch.inputs() == {asked[0]: b""}
 
 
 def test_what_variables_name() -> None:

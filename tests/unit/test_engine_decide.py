@@ -169,3 +169,22 @@ def test_a_file_is_explained_only_by_a_version_that_a_cell_below_left() -> None:
     left = {"@file:a": frozenset([b"2", b"3"]), "@file:b": frozenset([b"3"])}
     assert explained(reads, left, now.get) == {"x": b"1", "@file:b": b"1"}
     assert explained(reads, {}, now.get) is reads
+
+
+@pytest.mark.parametrize("small", [True, False])
+@pytest.mark.parametrize("folder", ["@file:out/", "@file:"])
+def test_a_folder_is_explained_by_what_cells_below_added_to_it(folder: str, small: bool) -> None:
+    there = ["a", "c", "new", "sub"]
+
+    def version(name: str, without: object = ()) -> bytes:
+        listed = "".join(f"/{n}" for n in there if n not in without) if name == folder else ""
+        return (b"/" if small else b"") + listed.encode()
+
+    left = {f"{folder}new": frozenset([b"1"]), f"{folder}sub/x": frozenset([b"1"])}
+    begin = b"/" if small else b""
+    assert explained({folder: begin + b"/a/c"}, left, version) == {}
+    for other in (b"/a", b"/a/c/d"):
+        assert explained({folder: begin + other}, left, version) == {folder: begin + other}
+    assert explained({folder: b"//a/c"}, {"@file:/else/new": frozenset([b"1"])}, version)
+    if small:  # it has been made anew since
+        assert explained({folder: b"//a/c/new"}, left, version) == {}

@@ -28,19 +28,23 @@ if TYPE_CHECKING:
     from evercell.cell.reach import Reach
     from evercell.cell.source import Source
 
-__all__ = ["argument_texts", "files_named"]
+__all__ = ["argument_texts", "files_asked", "files_named"]
 
 _FILE = re.compile(r"[^\n\0]{0,999}\.[A-Za-z]\w{0,9}\Z")
 _QUOTED = re.compile(r"'([^'\n]{1,1000}\.\w{1,10})'")
 _CODE = (".py", ".ipynb", ".pyi")
 _SAYS = frozenset({"print", "display", "log", "debug", "info", "warning", "error", "exception"})
+_ASKS = frozenset({
+    "access", "exists", "getmtime", "getsize", "is_dir", "is_file", "isdir", "isfile", "lexists",
+    "stat",
+})  # fmt: skip
 _MOST = 200  # combinations of a folder and a text
 _LONGEST = 1000  # characters of a path
 
 
 def argument_texts(tree: ast.Module) -> frozenset[str]:
-    """Texts among the arguments of calls, but for calls that only say something, and for bodies of
-    functions: where one is called, its texts count."""
+    """Texts among the arguments of calls, and behind a slash, but for calls that only say something
+    and for bodies of functions: where one is called, its texts count."""
     found: set[str] = set()
     pending: list[ast.AST] = list(tree.body)
     for node in pending:
@@ -52,6 +56,8 @@ def argument_texts(tree: ast.Module) -> frozenset[str]:
                 continue
             case ast.Lambda():
                 continue
+            case ast.BinOp(op=ast.Div(), right=ast.Constant(value=str(text))):
+                found.add(text)
             case ast.Call(func=ast.Attribute(attr=name) | ast.Name(id=name)) if name in _SAYS:
                 pass
             case ast.Call():
@@ -79,6 +85,22 @@ def files_named(source: Source, reach: Reach, ns: Mapping[str, object]) -> froze
     pairs = islice(product(folders, files), _MOST)
     below = [os.path.join(folder, file.lstrip(os.sep)) for folder, file in pairs]  # noqa: PTH118
     return frozenset(os.path.abspath(file) for file in (*files, *below))  # noqa: PTH100
+
+
+def files_asked(source: Source, reach: Reach, ns: Mapping[str, object]) -> frozenset[str]:
+    """Those of `files_named` of which the cell may ask whether they are there."""
+    values = [ns[name] for name in reach.direct if name in ns and not is_hidden(name)]
+    codes = [value.__code__ for value in values if isinstance(value, FunctionType)]
+    codes += [] if source.code is None else [source.code]
+    asks = any(not _ASKS.isdisjoint(_all_names(code)) for code in codes)
+    return files_named(source, reach, ns) if asks else frozenset()
+
+
+def _all_names(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _all_names(constant)
 
 
 def _is_path(value: object) -> bool:

@@ -34,7 +34,7 @@ from evercell.cell.words import words_in
 from evercell.codec.canonical import SCALARS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from pathlib import Path
 
     from evercell.cell.pending import Waiting
@@ -91,14 +91,15 @@ class Namespace:
                 return difference(name, version, now)
         return None
 
-    def version(self, name: str) -> bytes:
-        """The current version of a variable or a pseudo-name ("@cwd", "@file:tools.py", ...)."""
+    def version(self, name: str, without: Collection[str] = ()) -> bytes:
+        """The current version of a variable or a pseudo-name ("@cwd", "@file:tools.py", ...); of
+        the names in a folder those `without` don't count."""
         if not name.startswith("@"):
             return self.versions.get(name, b"")
         if name == LINEAGE:
             return self.lineage
         if name.startswith(PREFIX):
-            return self.project.version(name)
+            return self.project.version(name, without)
         return self.ambient.versions.get(name, b"")
 
     # -- around a run ----------------------------------------------------------------------------

@@ -13,12 +13,12 @@ import sys
 from typing import TYPE_CHECKING
 
 from evercell.cell.contents import fingerprints
-from evercell.cell.files import file_version
+from evercell.cell.files import file_version, folder_version
 from evercell.cell.imports import watch_imports
 
 if TYPE_CHECKING:
     import types
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
 __all__ = ["PREFIX", "Project"]
@@ -49,9 +49,11 @@ class Project:
         """What a cell that ran the code of these files has read."""
         return {self._name(file): self._executed(file) for file in files}
 
-    def version(self, name: str) -> bytes:
-        """Digest of the file that the pseudo-name stands for, now; b"" if it is not there."""
-        return file_version(os.path.join(self._root or "", name.removeprefix(PREFIX)))  # noqa: PTH118
+    def version(self, name: str, without: Collection[str] = ()) -> bytes:
+        """Digest of the file that the pseudo-name stands for, now; b"" if it is not there. Of a
+        folder those `without` don't count."""
+        path = os.path.join(self._root or "", name.removeprefix(PREFIX))  # noqa: PTH118
+        return folder_version(path, without) if without else file_version(path)
 
     def data(self, files: Mapping[str, bytes]) -> dict[str, bytes]:
         """Files that a cell read or wrote as data, with their versions, by pseudo-name."""

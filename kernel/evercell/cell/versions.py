@@ -44,6 +44,8 @@ def difference(name: str, recorded: bytes, now: bytes) -> str:
     """Which input it is and what became of it, in words."""
     if name == LINEAGE:
         return "an earlier cell (this one depends on all that came before)"
+    if name.startswith(PREFIX) and name.endswith(("/", PREFIX)):
+        return f"{name.removeprefix(PREFIX) or './'} ({'holds other files' if now else 'gone'})"
     if name.startswith(PREFIX):
         return f"{name.removeprefix(PREFIX)} ({'gone' if not now else 'edited'})"
     if name.startswith("@"):

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from evercell.cell.files import added_names
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -208,11 +210,19 @@ def decide_cell(
 def explained(
     reads: Mapping[str, bytes],
     left: Mapping[str, frozenset[bytes]],
-    version: Callable[[str], bytes | None],
+    version: Callable[..., bytes | None],
 ) -> Mapping[str, bytes]:
-    """`reads` without the files that are as cells further down `left` them. What such a cell wrote
-    in an earlier kernel is no edit: at this place an undisturbed run would find what was read."""
+    """`reads` without the files that are as cells further down `left` them, and without the folders
+    that hold nothing else that is new. What such a cell wrote in an earlier kernel is no edit: at
+    this place an undisturbed run would find what was read."""
     known = {name for name in reads.keys() & left.keys() if version(name) in left[name]}
+    for folder in (name for name in reads if left and name.endswith(("/", "@file:"))):
+        inside = [name.removeprefix(folder) for name in left if name.startswith(folder)]
+        names = {path.partition("/")[0] for path in inside} - {""}
+        now, then = version(folder) or b"", reads[folder]
+        added = added_names(then, now)
+        if names >= added if added is not None else version(folder, names) == then:
+            known.add(folder)
     return {n: v for n, v in reads.items() if n not in known} if known else reads
 
 

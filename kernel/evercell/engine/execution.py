@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from evercell.cell.capture import lost_capture
 from evercell.cell.files import watch_files
 from evercell.cell.identity import cell_key
-from evercell.cell.named_files import files_named
+from evercell.cell.named_files import files_asked, files_named
 from evercell.cell.outputs import decode_messages
 from evercell.cell.postpone import may_wait
 from evercell.cell.recording import FAILED
@@ -154,7 +154,7 @@ class CellExecution(msgspec.Struct):
         self._append(self._started(scope.cell, decision, reason))
         begin = run.clock.monotonic()
         beside = still_running(self.namespace.ns)
-        with enter_scope(scope), watch_files(in_step_body, self._named(before)) as files:
+        with enter_scope(scope), watch_files(in_step_body, *self._named(before)) as files:
             ran = await self.host.run()
         duration = self._since(begin)
         for note in scope.notes:
@@ -188,11 +188,13 @@ class CellExecution(msgspec.Struct):
         run.state.places.finished(self.place.slot)
         return ran.reply
 
-    def _named(self, before: Before | None) -> Callable[[], frozenset[str]]:
-        """The data files that it names, asked before it runs and when it has run."""
+    def _named(self, before: Before | None) -> tuple[Callable[[], frozenset[str]], ...]:
+        """The data files that it names, and those that it asks for, asked before it runs and when
+        it has run."""
         if before is None:
-            return frozenset
-        return lambda: files_named(self.source, before.reach, self.namespace.ns)
+            return ()
+        found = (self.source, before.reach, self.namespace.ns)
+        return lambda: files_named(*found), lambda: files_asked(*found)
 
     def _capture(
         self,

@@ -22,7 +22,7 @@ from evercell.cell.source import linked_names
 from evercell.cell.versions import LINEAGE, NO_LINEAGE, advanced, difference
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from evercell.cell.source import Source
     from evercell.engine.decide import CellRecord
@@ -41,7 +41,7 @@ class Doubt(msgspec.Struct, frozen=True):
 class Forecast:
     """The versions as a kernel would have them after the cells so far, from a fresh start."""
 
-    def __init__(self, records: Iterable[CellRecord], file_version: Callable[[str], bytes]) -> None:
+    def __init__(self, records: Iterable[CellRecord], file_version: Callable[..., bytes]) -> None:
         """`records`: every finished execution of the run. `file_version`: the version now of a
         pseudo-name such as "@file:tools.py"."""
         self._file_version = file_version
@@ -55,15 +55,16 @@ class Forecast:
         # What no cell ever made is there from the start: what startup files define.
         self._made = {n for record in records for p in record.completed.products for n in p.names}
 
-    def version(self, name: str) -> bytes | None:
-        """The version of a variable or a pseudo-name; None if only a run can tell."""
+    def version(self, name: str, without: Collection[str] = ()) -> bytes | None:
+        """The version of a variable or a pseudo-name; None if only a run can tell. Of the names
+        in a folder those `without` don't count."""
         doubt = self._doubts.get(name)
         if doubt is not None and doubt.makes:
             return None
         if name == LINEAGE:
             return self._lineage
         if name.startswith(PREFIX):
-            return self._file_version(name)
+            return self._file_version(name, without)
         return self._versions.get(name, b"")
 
     def maker(self, name: str) -> int | None:
