@@ -65,6 +65,17 @@ STATE = {
         "RRRR",
         "(ke_text[-2:], [__import__('re').sub('ipykernel_[0-9]+', '', line) for line in traceback.format_exception(ke)], ke_l, ke.b, ke.__cause__.obj, ke.__cause__.name, ke.__notes__, [f.line for f in traceback.extract_tb(ke.__traceback__)], traceback.format_exception(ke_r[1])[2:], traceback.extract_tb(ke_r[1].__traceback__)[0].name)",
     ),
+    "names of the shell": Case(
+        (
+            "sh_keep=open\n__file__='nb.ipynb'\ndef exit(): return 'mine'",
+            "def open(path): return 'my '+path",
+            "sh_open=open(__file__), exit()",
+            "del open",
+            "sh_after=open is sh_keep or open.__module__",
+        ),
+        "RRRRR",
+        "(sh_open, __file__, exit())",
+    ),
     "nan": Case(
         ("nans={np.nan:1}; nan_=float('nan')", "nan_in=[nan_]; nan_at=[np.nan, np.nan]"),
         "RR",
@@ -832,6 +843,13 @@ EDITS = {
         {"a": "ca = [1, 2]  # note", "b": "cb=sum(ca)", "c": "cc=ask('cos'+str(cb))"},
         "(ca,cb,cc)",
         ["a", "b", "c"],
+        [],
+    ),
+    "name of the shell": (
+        {"a": "def quit(): return 1", "b": "sh_b=callable(quit)", "c": "sh_c=1"},
+        {"a": "def quit(): return 2", "b": "sh_b=callable(quit)", "c": "sh_c=1"},
+        "(sh_b, sh_c, quit())",
+        ["c"],
         [],
     ),
     "folder": (

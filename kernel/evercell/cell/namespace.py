@@ -20,7 +20,7 @@ from evercell.cell.callbacks import Callbacks
 from evercell.cell.capture import NOTHING, RESULT, Before, Capture, Decoded
 from evercell.cell.covariables import Observation, connect, observe
 from evercell.cell.functions import KnownFunctions
-from evercell.cell.names import is_hidden
+from evercell.cell.names import ShellNames
 from evercell.cell.patches import look
 from evercell.cell.pending import Pending
 from evercell.cell.products import unknowable
@@ -61,6 +61,7 @@ class Namespace:
         self.groups: dict[str, frozenset[str]] = {}  # name -> its co-variable
         self.bonds = Bonds()
         self.pending = Pending()
+        self._shell = ShellNames(ns)
         self.traces = Traces()
         self.watch = Watch()
         self.in_turn: set[str] = set()  # unstorable, and made by cells that must run in their turn
@@ -179,6 +180,7 @@ class Namespace:
         there = decoded.values.keys() | later.keys() - {RESULT}
         for name in (*decoded.deleted, *later):
             self.ns.pop(name, None)
+        self._shell.give_back(decoded.deleted, self.ns)
         self.watch.forget()
         self.forget(decoded.deleted)
         for name in decoded.deleted:
@@ -243,11 +245,11 @@ class Namespace:
 
     def visible(self) -> list[str]:
         """The user's names, in the order of the namespace."""
-        return [name for name in self.ns if not is_hidden(name)]
+        return [name for name in self.ns if not self._shell.hides(name)]
 
     def single(self, name: str) -> Observation | None:
         """One variable as it is; None if it is absent."""
-        if is_hidden(name) or name not in self.ns:
+        if self._shell.hides(name) or name not in self.ns:
             return None
         known = self._singles.get(name)
         if known is None:
@@ -347,7 +349,7 @@ class Namespace:
             self.groups.update(dict.fromkeys(group, group))
 
     def _present(self, name: str) -> bool:
-        return not is_hidden(name) and name in self.ns
+        return not self._shell.hides(name) and name in self.ns
 
     def _notice(self) -> dict[str, Any]:
         """Give what changed outside of any cell, by a callback or a thread, a version of its own.

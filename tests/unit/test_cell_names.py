@@ -1,0 +1,21 @@
+"""The shell's names, and which of them are the user's."""
+
+from __future__ import annotations
+
+from evercell.cell.names import ShellNames
+
+
+def test_a_name_of_the_shell_is_the_users_once_it_is_bound_to_something_else() -> None:
+    ns: dict[str, object] = {"open": open, "In": [], "_": 1, "x": 2}
+    names = ShellNames(ns)
+    assert [name for name in (*ns, "__file__", 3) if not names.hides(name)] == ["x"]
+    ns.update(open=print, In=[], _=3, __file__="nb.ipynb", _i1="text")
+    assert [name for name in ns if not names.hides(name)] == ["open", "In", "x", "__file__"]
+
+
+def test_what_the_user_binds_no_longer_is_the_shells_again() -> None:
+    ns: dict[str, object] = {"open": open, "x": 2}
+    names = ShellNames(ns)
+    del ns["open"], ns["x"]
+    names.give_back(["open", "x", "__file__"], ns)
+    assert ns == {"open": open}
