@@ -61,7 +61,8 @@ class NotebookRun:
         place = self.run.state.places.resolve(request, source.digest)
         marks = source.marks(request.tags)
         volatile = "volatile" in marks
-        left = self.run.state.left_below(parts.cell_index(request, place), self.run.state.places)
+        index, places = parts.cell_index(request, place), self.run.state.places
+        left = self.run.state.left_below(place.slot, index, places)
         decision = decide_cell(
             self.run.state.records(source.digest),
             ordinal=place.ordinal,

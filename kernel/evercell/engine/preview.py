@@ -118,7 +118,7 @@ class Previewer:
         place = self._places.resolve(request, source.digest)
         self._places.finished(place.slot)
         marks = source.marks(cell.tags)
-        left = self.state.left_below(cell.index, self._places)
+        left = self.state.left_below(place.slot, cell.index, self._places)
         decision = decide_cell(
             self.state.records(source.digest),
             ordinal=place.ordinal,

@@ -128,14 +128,19 @@ class RunState(msgspec.Struct):
         """Every finished execution, in order."""
         return tuple(self._finished.values())
 
-    def left_below(self, index: int | None, places: Places) -> dict[str, frozenset[bytes]]:
-        """Versions of files, by pseudo-name, that cells further down than `index` left when they
-        ran in an earlier kernel, and that have not taken effect in this one: a run from the top
-        would not have come to them yet."""
+    def left_below(
+        self, slot: str, index: int | None, places: Places
+    ) -> dict[str, frozenset[bytes]]:
+        """Versions of files, by pseudo-name, that cells further down than `slot`, which is at
+        `index`, left when they ran in an earlier kernel, and that have not taken effect in this
+        one: a run from the top would not have come to them yet."""
+        then = self._cells.get(slot)
+        if then is not None and then.cell_index is not None:
+            index = then.cell_index  # as the others', from before cells were inserted or deleted
         found: dict[str, frozenset[bytes]] = {}
-        for slot, record in self._latest.items():
-            at = self._cells[slot].cell_index
-            if index is None or at is None or at <= index or places.took_effect(slot):
+        for other, record in self._latest.items():
+            at = self._cells[other].cell_index
+            if index is None or at is None or at <= index or places.took_effect(other):
                 continue
             for name, version in record.completed.writes.items():
                 found[name] = found.get(name, frozenset()) | {version}
