@@ -65,6 +65,23 @@ STATE = {
         "RRRR",
         "(ke_text[-2:], [__import__('re').sub('ipykernel_[0-9]+', '', line) for line in traceback.format_exception(ke)], ke_l, ke.b, ke.__cause__.obj, ke.__cause__.name, ke.__notes__, [f.line for f in traceback.extract_tb(ke.__traceback__)], traceback.format_exception(ke_r[1])[2:], traceback.extract_tb(ke_r[1].__traceback__)[0].name)",
     ),
+    "aliases of members": Case(
+        (
+            "class AmE(enum.Enum):\n    A=1\n    B=1\nclass AmF(enum.Flag):\n    R=1\n    W=2\n    RW=3\nclass AmP(enum.Enum):\n    E=(1, 2)\n    def __init__(s, m, r): s.m=m",
+            "am=[AmE.B, AmF.RW, AmP.E]",
+        ),
+        "RR",
+        "(list(AmE.__members__), AmE.B is AmE.A, AmE['B'] is am[0], list(AmF.__members__), AmF.RW is am[1], AmF(3) is am[1], am, AmP.E.m)",
+    ),
+    "weakly held": Case(
+        (
+            "import weakref\nclass WhO: pass\nwh_o=WhO(); wh_d=weakref.WeakValueDictionary(a=wh_o)",
+            "wh_o.z=4",
+            "wh_b=WhO(); wh_d['b']=wh_b",
+        ),
+        "CCC",
+        "(wh_d['a'] is wh_o, wh_d['a'].z, wh_d['b'] is wh_b)",
+    ),
     "names of the shell": Case(
         (
             "sh_keep=open\n__file__='nb.ipynb'\ndef exit(): return 'mine'",

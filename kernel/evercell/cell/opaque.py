@@ -129,6 +129,9 @@ class Observer(Pickler):
             return rebuild.named, ((name, id(obj), self.marks[-1]),)
         if isinstance(obj, weakref.ref):
             self.held.add(number_of(obj()))
+        if isinstance(obj, _WEAK):
+            self.held.update(map(number_of, _weakly_held(obj)))
+            self.volatile = True
         if _is_inert(kind):
             if name in _STATEFUL and any(obj is value for value in self.own.values()):
                 self.volatile = True
@@ -259,11 +262,19 @@ class _Trial(Pickler):
         raise NotStorableError("it holds what can't be stored")
 
 
+_WEAK = (weakref.WeakValueDictionary, weakref.WeakKeyDictionary)
+
+
 class _Nowhere(io.BytesIO):
     """Takes what is written, and keeps nothing."""
 
     def write(self, data: Any, /) -> int:
         return memoryview(data).nbytes
+
+
+def _weakly_held(known: Any) -> list[object]:
+    """What a weak dict knows."""
+    return list(known.values() if isinstance(known, weakref.WeakValueDictionary) else known)
 
 
 def _referents(value: object) -> list[object]:

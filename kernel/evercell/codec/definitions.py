@@ -15,9 +15,17 @@ from evercell.errors import NotStorableError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["check_class", "function_state", "importable", "is_users", "is_users_module"]
+__all__ = [
+    "check_class",
+    "enum_parts",
+    "function_state",
+    "importable",
+    "is_users",
+    "is_users_module",
+]
 
 _METACLASSES = frozenset({type, abc.ABCMeta, enum.EnumMeta, type(typing.Protocol)})
+_MEMBER = frozenset({"_value_", "_name_", "__objclass__", "_sort_order_", "_inverted_"})
 _METACLASS_NAMES = frozenset({"pydantic._internal._model_construction:ModelMetaclass"})
 _OWN = frozenset({"evercell", "evercell_widgets"})
 _HOOK_MODULES = (
@@ -77,6 +85,18 @@ def function_state(function: FunctionType) -> dict[str, Any]:
     if sys.version_info >= (3, 12):
         state["__type_params__"] = function.__type_params__
     return state
+
+
+def enum_parts(
+    cls: Any, arguments: tuple[Any, ...], attributes: dict[str, Any]
+) -> tuple[tuple[Any, ...], tuple[dict[str, Any], dict[str, dict[str, Any]]]]:
+    """Of an enum, what cloudpickle makes it from and what is set then: with the aliases, what a
+    flag's members make together, and what `__init__` gave the members, which it leaves out."""
+    members = dict(cls.__members__)
+    values = {name: member.value for name, member in members.items()}
+    own = {n: {k: v for k, v in vars(m).items() if k not in _MEMBER} for n, m in members.items()}
+    kept = {name: value for name, value in attributes.items() if name not in members}
+    return (*arguments[:3], values, arguments[4], None, None), (kept, own)
 
 
 def check_class(cls: type) -> None:

@@ -37,7 +37,7 @@ from evercell.codec import rebuild
 from evercell.codec.blame import full_name, summary, why_not_pickled
 from evercell.codec.buffers import own_memory
 from evercell.codec.code import Positions, marshal_code, positions_of
-from evercell.codec.definitions import check_class, function_state, importable
+from evercell.codec.definitions import check_class, enum_parts, function_state, importable
 from evercell.codec.identities import Met, is_plain, look_at, number_of, walk
 from evercell.codec.nans import NanIds, holds_nan
 from evercell.codec.reducers import (
@@ -370,14 +370,14 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             attributes.setdefault("__pydantic_parent_namespace__", None)
             attributes = dict(sorted(attributes.items()))
         if maker.__name__ == "_make_skeleton_enum":
-            arguments = (*arguments[:5], None, None)
-        else:
-            extra: dict[str, Any] = {"__qualname__": cls.__qualname__}
-            bases = vars(cls).get("__orig_bases__", ())
-            if "__slots__" in vars(cls) and typing.NamedTuple not in bases:
-                extra["__slots__"] = vars(cls)["__slots__"]
-            # No tracking of classes: a tracked one gets its recorded state again with every load.
-            arguments = (*arguments[:3], arguments[3] | extra, None, None)
+            parts = enum_parts(cls, arguments, attributes)
+            return maker, *parts, None, None, rebuild.set_enum
+        extra: dict[str, Any] = {"__qualname__": cls.__qualname__}
+        bases = vars(cls).get("__orig_bases__", ())
+        if "__slots__" in vars(cls) and typing.NamedTuple not in bases:
+            extra["__slots__"] = vars(cls)["__slots__"]
+        # No tracking of classes: a tracked one gets its recorded state again with every load.
+        arguments = (*arguments[:3], arguments[3] | extra, None, None)
         return (maker, arguments, (attributes, state[1]), *rest)
 
 

@@ -35,6 +35,7 @@ __all__ = [
     "named",
     "reduce_exception",
     "set_cell",
+    "set_enum",
     "set_exception",
     "set_function",
 ]
@@ -70,6 +71,15 @@ def make_cell() -> types.CellType:
 def set_cell(cell: types.CellType, content: tuple[Any]) -> None:
     """Fill it; a tuple of one, for None is a content too."""
     (cell.cell_contents,) = content
+
+
+def set_enum(cls: Any, state: tuple[dict[str, Any], dict[str, dict[str, Any]]]) -> None:
+    """What else an enum has, and what its members have."""
+    attributes, own = state
+    for name, value in attributes.items():
+        setattr(cls, name, value)
+    for name, held in own.items():
+        cls.__members__[name].__dict__.update(held)
 
 
 def make_cached_property(function: Any, name: str | None, doc: str | None) -> Any:

@@ -54,6 +54,8 @@ REFUSED: dict[type, str] = {
     weakref.WeakSet: _WEAK,
     weakref.WeakKeyDictionary: _WEAK,
     weakref.WeakValueDictionary: _WEAK,
+    weakref.ProxyType: _WEAK,
+    weakref.CallableProxyType: _WEAK,
     types.FrameType: "a frame can't be stored",
 }
 
