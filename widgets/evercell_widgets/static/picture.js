@@ -8,6 +8,7 @@ import { Header } from "./header.js";
 import { Link, goesOn } from "./link.js";
 import { Store } from "./store.js";
 import { Tools } from "./tools.js";
+import { progress } from "./words.js";
 
 /**
  * @typedef {import("./types.js").Frame} Frame
@@ -60,6 +61,7 @@ export class Picture {
     const { header } = frame;
     this.grid.offset = header.now - Date.now() * 1e6;
     this.el.dataset.state = header.state;
+    this.el.style.setProperty("--ec-count", String(progress(header.steps).length)); // the longest
     this.el.setAttribute("aria-label", `Evercell run of ${header.name}`);
     this.header.draw(header);
     this.asks.draw(frame.approvals, header.approvals);
