@@ -782,13 +782,11 @@ OUTPUTS = {
         (
             "%%bash\necho from bash; echo err >&2",
             "!echo shell",
-            "import subprocess\nr = subprocess.run('echo sub', shell=True)",
-            "import os\n_ = os.system('echo sys')",
             "lines = !echo list\nlines",
             "%%script cat\nbody",
             "%%python\nprint('py')",
         ),
-        "RRRRRRR",
+        "RRRRR",
     ),
     "long": Case(("print('x' * 200_000)",), "R"),
     "shown by magics": Case(
@@ -802,6 +800,16 @@ OUTPUTS = {
             "%who_ls R",
         ),
         "RRRRRRR",
+    ),
+    # Plain ipykernel reads what they write on a thread, and may show it below a later cell; so no
+    # case behind this one is compared with it before some more cells have run.
+    "processes that write by themselves": Case(
+        (
+            "import subprocess\nr = subprocess.run('echo sub', shell=True)",
+            "import os\n_ = os.system('echo sys')",
+        ),
+        "RR",
+        compared=False,
     ),
     "state by magics": Case(
         (
