@@ -40,6 +40,8 @@ def test_a_restored_array_is_loaded_by_whoever_asks(tmp_path: Path) -> None:
         assert client.get_shell_msg(timeout=30)["content"]["found"]
         assert is_there("large")
         assert k.value("Out[2] is large and _ is large") is True
+        k.run("'shown next'")
+        assert k.value("_") == "shown next"
         assert k.value("float(large[0])") == first
         assert not is_there("other")
         assert k.run("print(total())").text() == f"{first + 1}\n"

@@ -350,3 +350,25 @@ def test_a_finished_cell_that_was_cut_off_when_it_ran_once_more_runs_again(tmp_p
     (again,) = notebook.decisions()
     assert (again.decision, again.reason) == ("executed", "it was cut off before it finished")
     assert (tmp_path / "table.csv").read_text() == "whole"
+
+
+SHOWN = (
+    "_ = str.upper",
+    "# evercell: volatile\nupper = _('a')",
+    "for _ in range(3): pass",
+    "'while it is bound'",
+    "# evercell: volatile\nlast = _",
+    "del _",
+    "'once it is not'",
+    "# evercell: volatile\nshown = _",
+)
+
+
+def test_the_names_of_what_was_shown_are_the_users_once_he_binds_them(tmp_path):
+    notebook = Notebook(tmp_path)
+    for _ in range(2):
+        with notebook.kernel() as k:
+            run_all(k, cells(*SHOWN))
+            assert k.value("(upper, last, shown)") == ("A", 2, "once it is not")
+    decided = [d.decision for d in notebook.decisions()]
+    assert decided == ["restored" if "volatile" not in it else "volatile" for it in SHOWN]

@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from evercell.cell.capture import NOTHING, Capture
+from evercell.cell.capture import NOTHING, RESULT, Capture
 from evercell.cell.identity import cell_key
 from evercell.cell.namespace import Namespace
 from evercell.cell.source import parse_source
@@ -101,7 +101,7 @@ class Bench:
                 continue
             if self.space.lookup(event.reads) is not None:
                 continue
-            lost = [p for p in event.products if p.payload is None and p.names != ("_",)]
+            lost = [p for p in event.products if p.payload is None and p.names != (RESULT,)]
             if not lost and all(a.payload is not None for a in event.ambient):
                 self.results.append(self.restore(event, source.submodules))
                 return "restored"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 from evercell.cell.names import ShellNames
 
 
@@ -19,3 +21,27 @@ def test_what_the_user_binds_no_longer_is_the_shells_again() -> None:
     del ns["open"], ns["x"]
     names.give_back(["open", "x", "__file__"], ns)
     assert ns == {"open": open}
+
+
+class Shell:
+    """As IPython's: what it bound the names of displayed values to, and what was displayed."""
+
+    def __init__(self) -> None:
+        self.user_ns_hidden: dict[str, object] = {"_": "shown", "__": "before"}
+        self.displayhook = SimpleNamespace(_="shown", __="before", ___="long before")
+
+    def get_ipython(self) -> Shell:
+        return self
+
+
+def test_what_was_shown_is_the_shells_until_the_user_binds_it() -> None:
+    shell = Shell()
+    ns: dict[str, object] = {"get_ipython": shell.get_ipython, "_": "shown", "__": "before"}
+    names = ShellNames(ns)
+    assert all(map(names.hides, ("_", "__", "___")))
+    ns["_"] = "mine"
+    assert not names.hides("_")
+    shell.displayhook._ = "shown later"  # the shell leaves the name alone now
+    assert not names.hides("_")
+    shell.user_ns_hidden["_"] = ns["_"] = "shown later"
+    assert names.hides("_")

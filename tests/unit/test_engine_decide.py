@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from msgspec import structs
 
+from evercell.cell import capture
 from evercell.engine.decide import (
     Answer,
     Attempt,
@@ -113,7 +114,7 @@ def test_a_finished_cell_that_was_cut_off_when_it_ran_once_more_runs_again() -> 
 
 def test_what_cannot_be_stored_is_recomputed_but_not_for_the_displayed_value() -> None:
     client = Product(("client",), b"v", None, (), "holds a socket")
-    shown = Product(("_",), b"v", None, (), "a generator")
+    shown = Product((capture.RESULT,), b"v", None, (), "a generator")
     assert decide([cell(products=(client,))]) == Recompute(
         cell(products=(client,)), "client: holds a socket"
     )

@@ -32,7 +32,7 @@ __all__ = [
     "lost_capture",
 ]
 
-RESULT = "_"  # the name of the product that is Out[n]
+RESULT = "Out[]"  # the name of the product that is Out[n]; no variable can have it
 
 
 class _Nothing:

@@ -17,6 +17,7 @@ import msgspec
 from msgspec import field
 
 from evercell.cell.capture import RESULT
+from evercell.cell.names import shown_places
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -128,6 +129,6 @@ class Pending:
 
 def _replace(stand: Deferred, value: object, ns: dict[str, Any]) -> None:
     shown = ns.get("_oh")
-    for place in (ns, shown if isinstance(shown, dict) else {}):
+    for place in (ns, shown if isinstance(shown, dict) else {}, *shown_places(ns)):
         for key in [key for key, found in place.items() if found is stand]:
             place[key] = value

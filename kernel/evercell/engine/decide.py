@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from evercell.cell.capture import RESULT
 from evercell.cell.files import added_names
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class CellRecord(msgspec.Struct, frozen=True):
     def unstorable(self) -> str | None:
         """Why this cell's effects can't be given back without running it; None if they can."""
         for product in self.completed.products:
-            if product.payload is None and product.names != ("_",):
+            if product.payload is None and product.names != (RESULT,):
                 return f"{', '.join(product.names)}: {product.reason}"
         for change in self.completed.ambient:
             if change.payload is None:
