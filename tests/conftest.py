@@ -6,6 +6,7 @@ that neither process is left alone with one at the end.
 
 from __future__ import annotations
 
+import os
 import signal
 import warnings
 from pathlib import Path
@@ -30,6 +31,7 @@ _ORDER: Sequence[str] = (
 )  # then the rest
 
 import_jsonschema()  # the tests import nbformat
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # kernels write it, as those of most users do
 
 
 def pytest_configure() -> None:

@@ -8,6 +8,7 @@ import importlib.util
 import operator
 import os
 import pkgutil
+import sys
 import threading
 from _thread import start_new_thread
 from contextlib import ExitStack, suppress
@@ -200,6 +201,22 @@ def test_imports_and_steps_ask_for_no_folder(data: Path, monkeypatch: pytest.Mon
 
     assert watched(act).inputs() == {}
     assert watched(lambda: list(data.parent.iterdir()), paused=True).inputs() == {}
+
+
+def test_what_python_compiles_a_module_to_is_no_input(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = data.parent / "compiled_here.py"
+    source.write_text("x = 1")
+    monkeypatch.syspath_prepend(str(source.parent))
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    monkeypatch.setattr(sys, "pycache_prefix", None)
+    importlib.invalidate_caches()
+    for inputs in ([str(source)], []):  # which is not opened once it was compiled
+        watch = watched(lambda: importlib.import_module(source.stem))
+        assert (list(watch.inputs()), list(watch.outputs())) == (inputs, [])
+        assert list(source.parent.glob("__pycache__/compiled_here.*.pyc"))
+        del sys.modules[source.stem]
 
 
 def test_a_file_that_was_opened_and_not_there_is_an_input(data: Path) -> None:

@@ -77,6 +77,7 @@ from pathlib import Path
 from sessions import Notebook, peak
 
 notebook = Notebook(Path(sys.argv[1]))
+notebook.session.history.query("SELECT 1")  # DuckDB is there, whoever else asks for it
 before = peak()
 notebook.cell('''
 import numpy as np

@@ -43,6 +43,7 @@ _NAMES = 8192  # bytes of a folder's names up to which they are recorded
 _FOLDERS = 4096  # folders that a cell listed
 _COARSE = 20_000_000  # nanoseconds by which a file system's clock may be behind
 _UNSEEN = (".", "__pycache__")  # beginnings of names that tools leave behind
+_COMPILED = ".pyc"
 _State = tuple[int, int, int]  # inode, size, time of change in nanoseconds
 
 _SYSTEM = tuple(
@@ -125,6 +126,8 @@ class FileWatch:
         if not isinstance(name, str | bytes | os.PathLike) or not isinstance(flags, int):
             return  # a descriptor: whoever opened it was seen
         path = os.path.abspath(os.fsdecode(name))  # noqa: PTH100 - at every open
+        if _COMPILED in path:
+            return  # Python's own copy of a module, there or not, or one that it makes
         if flags & os.O_ACCMODE != os.O_RDONLY:
             self._written.add(path)
             if self._outside is None and _is_data(path) and not self._paused():
