@@ -18,6 +18,7 @@ from evercell.errors import (
     RunNotFoundError,
 )
 from evercell.history import History
+from evercell.history.schema import claim_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -241,6 +242,27 @@ def test_a_newer_folder_is_refused_at_once(tmp_path: Path) -> None:
 
     with pytest.raises(HistoryNewerError, match=r"pip install 'evercell>=9\.1\.0'"):
         History(tmp_path)
+
+
+def test_threads_may_open_a_new_folder_at_once(tmp_path: Path) -> None:
+    failed: list[BaseException] = []
+    barrier = threading.Barrier(4)
+
+    def claim() -> None:
+        for n in range(50):
+            barrier.wait()
+            try:
+                claim_folder(tmp_path / str(n))
+            except BaseException as error:
+                failed.append(error)
+
+    threads = [threading.Thread(target=claim) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert len(list(tmp_path.glob("*/history.json"))) == 50
 
 
 def test_a_place_that_can_not_be_a_folder_is_a_write_error(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -74,6 +75,7 @@ def claim_folder(folder: Path) -> None:
         make_folder(folder)
         try:
             text = msgspec.json.encode(_Marker(SCHEMA, RELEASE))
-            create_file(path, text + b"\n", temporary=f".{MARKER}.{os.getpid()}")
+            mine = f"{os.getpid()}.{threading.get_ident()}"  # others may open the folder just now
+            create_file(path, text + b"\n", temporary=f".{MARKER}.{mine}")
         except OSError as error:
             raise write_error(path, error) from error
