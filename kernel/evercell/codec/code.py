@@ -36,6 +36,7 @@ Positions = tuple[str, int, bytes, tuple["Positions", ...]]
 # open, so that a traceback through a restored function finds its cell's source.
 _CELL = "<cell>"
 _CELL_FILE = re.compile(r"\A.*[\\/]ipykernel_\d+(?=[\\/]\d+\.py\Z)")
+_OPEN_FILE = re.compile(rf"\A{_CELL}[\\/]\d+\.py\Z")
 
 
 @lru_cache(maxsize=4096)
@@ -64,7 +65,7 @@ def portable_file(name: str) -> str:
 
 def local_file(name: str) -> str:
     """What `portable_file` was given, for this process."""
-    return f"{_cell_folder()}{name.removeprefix(_CELL)}" if name.startswith(_CELL) else name
+    return f"{_cell_folder()}{name.removeprefix(_CELL)}" if _OPEN_FILE.match(name) else name
 
 
 def unmarshal_code(data: bytes, positions: Positions) -> CodeType:
