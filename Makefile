@@ -117,11 +117,12 @@ $(VENV)/kishu.stamp: $(VENV)/created.stamp
 		kishu==0.3.4 ipykernel numpy
 	@touch $@
 
-# The oldest JupyterLab and Notebook that the extension supports, in an environment of their own.
+# The oldest JupyterLab and Notebook that the extension supports, in an environment of their own,
+# with what a user installs beside them for widgets.
 $(VENV)/oldest.stamp: $(VENV)/created.stamp
 	$(PY) -m venv $(VENV)/oldest
 	$(BIN)/../oldest/bin/python -m pip --disable-pip-version-check install --quiet \
-		'jupyterlab==4.4.5' 'notebook==7.4.5'
+		'jupyterlab==4.4.5' 'notebook==7.4.5' anywidget
 	@touch $@
 
 tutorials: $(VENV)/fetched.stamp ## fetch the public tutorials that the tests and the benchmark run

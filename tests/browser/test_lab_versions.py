@@ -70,12 +70,16 @@ def test_notebook_7(open_notebook: Callable[..., LabPage]) -> None:
     lab.screenshot("lab-newest-notebook")
 
 
-def test_the_oldest_jupyterlab_shows_badges(
+def test_the_oldest_jupyterlab_shows_badges_and_the_live_view(
     open_notebook: Callable[..., LabPage], oldest: LabServer
 ) -> None:
-    lab = open_notebook("old.ipynb", ["x = 1"], server=oldest)
-    lab.run_all()
+    show = "import evercell\nevercell.progress()"
+    lab = open_notebook("old.ipynb", [show, "evercell.approval('Go on?')"], server=oldest)
+    lab.run_all(wait=False)
     wait_for_badge(lab, 0, "ran")
+    lab.page.locator(".evercell-run .ec-ask").get_by_role("button", name="Approve").click()
+    wait_for_badge(lab, 1, "ran")
+    lab.screenshot("live-oldest-lab")
 
 
 @pytest.mark.soak
