@@ -175,13 +175,7 @@ class CellExecution(msgspec.Struct):
         if run.waits is not None:
             with suppress(HistoryError):  # for people only, and what is wrong shows below
                 run.waits.settle(self.place.slot, unread=cut_off)
-        waits = may_wait(
-            self.source, self.request.transformed, capture, self.namespace, files.outside
-        )
-        written = self.namespace.project.data(files.outputs())
-        completed = self._completed(
-            scope.cell, ran, capture, kept, duration, waits=waits, written=written
-        )
+        completed = self._completed(scope.cell, ran, capture, kept, files, duration=duration)
         self._commit(completed)
         if capture.unverified is not None:
             self.verifying.begin(completed, capture.unverified)
@@ -338,12 +332,12 @@ class CellExecution(msgspec.Struct):
         ran: Ran,
         capture: Capture,
         kept: tuple[Product, ...],
-        duration: int,
+        files: FileWatch,
         *,
-        waits: bool,
-        written: dict[str, bytes],
+        duration: int,
     ) -> CellCompleted:
-        history = self.run.history
+        history, space = self.run.history, self.namespace
+        waits = may_wait(self.source, self.request.transformed, capture, space, files.outside)
         recorded = {product.names: product for product in kept}
         volatile = self.volatile
         if volatile is None and ran.reply.get("payload"):
@@ -366,7 +360,7 @@ class CellExecution(msgspec.Struct):
             restorable=capture.restorable and volatile is None,
             reason=volatile or clear.reason(capture.reason),
             waits=waits and volatile is None,
-            writes=written,
+            writes=space.project.data(files.outputs()),
         )
 
     def _since(self, begin: float) -> int:
