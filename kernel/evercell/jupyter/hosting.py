@@ -1,6 +1,7 @@
 """What carries a kernel's cells out: the capture of their outputs, and a host for each of them.
 
-The executor loads this with the first cell, so that a kernel starts without the engine.
+Loaded once the kernel has answered a frontend (ahead.py), or with the first cell: a kernel starts
+without the engine.
 """
 
 from __future__ import annotations
