@@ -238,11 +238,12 @@ def _tell(
                 return  # its process died, or was interrupted, before it could say so
             command = make(history, _named(history, run))
             try:
-                post = current_session().commands
+                session = current_session()
             except NotInKernelError:
                 commands.send(history, command, command_id)
             else:
-                post.submit(command, command_id)
+                session.define_new()
+                session.commands.submit(command, command_id)
 
     Step(send, name=name, version=1)(name, run, *identity)
 

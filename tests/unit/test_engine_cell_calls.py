@@ -57,6 +57,41 @@ def test_a_run_goes_on_with_the_edited_code_of_the_cell_that_starts_it(book: Boo
     assert notebook.live["result"] > 0
 
 
+WAITS = """
+@evercell.workflow
+async def waits():
+    await evercell.wait_signal("go")
+    return "before"
+"""
+ASKS = {
+    "a handle's signal": "handle.signal('go')",
+    "a command": "evercell.signal(handle.run_id, 'go')",
+}
+
+
+@pytest.mark.parametrize("ask", ASKS.values(), ids=ASKS)
+def test_a_definition_counts_from_where_its_cell_asks_for_its_run(book: Book, ask: str) -> None:
+    notebook = book.start()
+    notebook.cell(WAITS)
+    notebook.cell("waits.start(id='w')")
+    edited = f"{WAITS}\nhandle = evercell.workflow.get_handle('w')\n{ask}\nend = handle.result(30)"
+    assert notebook.cell(edited.replace("before", "after")).error is None
+    assert notebook.live["end"] == "after"
+
+
+def test_a_cell_that_defines_a_workflow_and_asks_for_its_run_does_so_in_another_kernel(
+    book: Book,
+) -> None:
+    book.start().cell(f"{WAITS}\nwaits.start(id='w')")
+    shell = book.start().cell(
+        f"{WAITS}\nhandle = evercell.workflow.get_handle('w')\nstatus = handle.status\n"
+        "handle.signal('go')\nend = handle.result(30)"
+    )
+    assert shell.error is None
+    assert book.open is not None
+    assert (book.open.live["status"], book.open.live["end"]) == ("running", "before")
+
+
 class Falls(evercell.Interceptor):
     """Ends the first attempts of forks when they have done their work, before that is recorded."""
 

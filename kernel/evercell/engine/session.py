@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from evercell.engine.preview import CellPreview, NotebookCell
     from evercell.engine.run import Run, RunRequest
     from evercell.engine.state import RunState
+    from evercell.engine.workflow.definition import Workflow
     from evercell.engine.workflow.worker import WorkflowWorker
     from evercell.events import CellForgotten
 
@@ -106,7 +107,7 @@ class Session:
             session.commands.deliver()
         session.commands.start()
         _current = session
-        hold_worker(lambda: session.workflows)
+        hold_worker(session._worker_for_calls)
         return session
 
     def _take(self, run: Run) -> NotebookRun:
@@ -168,6 +169,20 @@ class Session:
             )
         return self._worker
 
+    def _worker_for_calls(self) -> WorkflowWorker:
+        self.define_new()
+        return self.workflows
+
+    def define_new(self) -> None:
+        """Have open runs go on with what the cell that runs has defined so far: it asks for them.
+        Not as soon as it is defined: what the code uses may stand below it."""
+        module = sys.modules.get("evercell.engine.workflow.definition")
+        if module is None:
+            return
+        for name, definition in list(module.UNTOLD.items()):
+            self._define([definition])
+            module.UNTOLD.pop(name, None)
+
     def _define_workflows(self) -> None:
         """Have open runs go on whose definition the cell made, imported or gave back."""
         module = sys.modules.get("evercell.engine.workflow.definition")
@@ -175,8 +190,12 @@ class Session:
             return
         kind = module.Workflow
         found = {v.name: v for v in list(self._live.values()) if type(v) is kind}
+        self._define({**module.DEFINED, **found}.values())
+        module.UNTOLD.clear()
+
+    def _define(self, definitions: Iterable[Workflow[..., Any]]) -> None:
         before = len(self.workflows.definitions)
-        for definition in {**module.DEFINED, **found}.values():
+        for definition in definitions:
             self.workflows.define(definition)
         if len(self.workflows.definitions) > before:
             self.commands.look_again()

@@ -36,8 +36,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ContinueAsNew", "StepWork", "ask_approval", "ask_signal", "ask_step", "continue_as_new",
-    "deprecate_patch", "instance_here", "json_text", "now", "patched", "send_cancel", "send_signal",
-    "set_attributes", "side_effect", "sleep", "unsafe", "uuid4", "wait_condition", "watched",
+    "deprecate_patch", "instance_here", "json_text", "now", "patched", "registering", "send_cancel",
+    "send_signal", "set_attributes", "side_effect", "sleep", "unsafe", "uuid4",
+    "wait_condition", "watched",
 ]  # fmt: skip
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -67,6 +68,14 @@ def instance_here(call: str) -> Instance:
         raise UsageError(
             f"workflow.{call} is for the code of an @workflow function, and none is running here."
         )
+    return instance
+
+
+def registering(decorator: str) -> Instance:
+    """As `instance_here`, for what registers a handler. Raises QueryMutatedError in a query's."""
+    instance = instance_here(decorator)
+    if instance.querying is not None:
+        raise instance.messages.mutated()
     return instance
 
 

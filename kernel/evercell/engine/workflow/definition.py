@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from evercell.engine.workflow.worker import WorkflowWorker
     from evercell.events import ParentClosePolicy, Payload, RunStarted
 
-__all__ = ["DEFINED", "OnEdit", "Workflow", "define_workflow"]
+__all__ = ["DEFINED", "UNTOLD", "OnEdit", "Workflow", "define_workflow"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -35,6 +35,9 @@ OnEdit = Literal["replay", "pin"]
 
 DEFINED: dict[str, Workflow[..., Any]] = {}
 """The latest definition of each name that this process made with the decorator."""
+
+UNTOLD: dict[str, Workflow[..., Any]] = {}
+"""Those of them of which nobody has told the worker yet."""
 
 _OPTIONS = frozenset({
     "execution_timeout", "id", "id_conflict_policy", "id_reuse_policy", "memo",
@@ -233,7 +236,7 @@ def define_workflow(function: Callable[..., Any] | None = None, /, **options: An
 
     def define(function: Callable[..., Any]) -> Workflow[..., Any]:
         definition = Workflow(function, **options)
-        DEFINED[definition.name] = definition
+        DEFINED[definition.name] = UNTOLD[definition.name] = definition
         return definition
 
     return define if function is None else define(function)

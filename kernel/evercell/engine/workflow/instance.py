@@ -75,6 +75,7 @@ class Instance(RecordedValues):
         self.edited = False  # its code is not what its run began with
         self.broken = None
         self.querying: str | None = None  # name of the query whose handler runs
+        self.disturbed = False  # by a query: it is not where its history leads any more
         self.patches: dict[str, bool] = {}
         self.versions: dict[FunctionVersion, Reached] = {}
         self.step_versions: dict[tuple[str, bytes], bytes] | None = None  # of each call, if asked

@@ -30,6 +30,7 @@ __all__ = [
     "not_defined",
     "refuse_standing",
     "replayed",
+    "restore",
 ]
 
 _CHUNK = 500  # runs whose histories are in memory at the same time
@@ -122,6 +123,16 @@ def go_on(worker: WorkflowWorker, run_id: str) -> None:
         return
     if not isinstance(blocked, PASSING):
         return
+    _load_again(worker, started)
+
+
+def restore(worker: WorkflowWorker, instance: Instance) -> None:
+    """Take a run's code from its history again if a query disturbed it."""
+    if instance.disturbed and worker.instances.get(instance.run_id) is instance:
+        _load_again(worker, instance.started)
+
+
+def _load_again(worker: WorkflowWorker, started: RunStarted) -> None:
     worker.flush()
     try:
         history = worker.history.workflows.events([started.run_id])[started.run_id]

@@ -107,6 +107,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         self._numbers = itertools.count(1)
         self._closed = False
         self._current = False  # it is the thread's running loop
+        self._refuse: Callable[[], Exception] | None = None  # what the code asks for now
         self.lost: BaseException | None = None  # what kept a task from going on
         self._tasks: set[WorkflowTask[Any]] = set()  # those that may not be done
         self._tasks_limit = 64
@@ -161,6 +162,22 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         finally:
             self._current = False
             events._set_running_loop(previous)
+
+    @contextmanager
+    def read_only(self, refuse: Callable[[], Exception]) -> Iterator[None]:
+        """Be the thread's running loop in the block, for code that only looks: a task or a future
+        raises what `refuse` makes. What it woke is `stirred`."""
+        self._refuse = refuse
+        try:
+            with self.running():
+                yield
+        finally:
+            self._refuse = None
+
+    @property
+    def stirred(self) -> bool:
+        """Whether code is about to go on."""
+        return bool(self._ready)
 
     def _left(self, handle: asyncio.Handle, error: BaseException) -> None:
         """A callback raised. A plain function is the user's; a task's step has no exception but
@@ -224,6 +241,8 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         self._timers.timer_canceled(handle)
 
     def create_future(self) -> WorkflowFuture[Any]:
+        if self._refuse is not None:
+            raise self._refuse()
         future: WorkflowFuture[Any] = WorkflowFuture(loop=self)
         future.number = next(self._numbers)
         return future
@@ -231,6 +250,9 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
     def create_task(  # type: ignore[override] # typeshed's signature differs by version
         self, coro: Coroutine[Any, Any, T], **options: Any
     ) -> asyncio.Task[T]:
+        if self._refuse is not None:
+            coro.close()
+            raise self._refuse()
         task: WorkflowTask[T] = WorkflowTask(coro, loop=self, **options)
         self._tasks.add(task)
         if len(self._tasks) > self._tasks_limit:

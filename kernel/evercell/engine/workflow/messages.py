@@ -299,24 +299,33 @@ class Messages:
         return self._read_only(name, handler.function, handler.arguments(args, kwargs))
 
     def mutated(self) -> QueryMutatedError:
-        """The error for a query that asks for something."""
+        """The error for a query that asks for something. Its run is to be taken from the history
+        again: what was asked for is half there."""
+        self._instance.disturbed = True
         return QueryMutatedError(
-            f"{self._instance.querying!r} asked for a step, a timer, a random number or the like. "
-            "A query or a validator only looks, for it leaves nothing in the history: make it an "
-            "update."
+            f"{self._instance.querying!r} asked for a step, a task, a timer, a random number or "
+            "the like, or woke code that waits. A query or a validator only looks, for it leaves "
+            "nothing in the history: make it an update."
         )
 
     def _read_only(
         self, name: str, function: Callable[..., Any], bound: inspect.BoundArguments
     ) -> Any:
-        instance = self._instance
+        instance, loop = self._instance, self._instance.loop
+        guard, broken, answer = instance.services.guard, instance.broken, None
+        failure: BaseException | None = None
         instance.querying = name
         try:
-            guard = instance.services.guard
-            with guard.watching(instance), guard.profiling():
+            with guard.watching(instance), guard.profiling(), loop.read_only(self.mutated):
                 answer = function(*bound.args, **bound.kwargs)
-        finally:
-            instance.querying = None
+        except BaseException as error:  # noqa: BLE001 - for whoever asks
+            failure = error
+        if instance.disturbed or loop.stirred:
+            failure = self.mutated()
+        instance.querying = None
+        instance.broken = broken  # a clock that a query looked at is no fault of the run's
+        if failure is not None:
+            raise failure
         if inspect.iscoroutine(answer):
             answer.close()
             raise QueryMutatedError(

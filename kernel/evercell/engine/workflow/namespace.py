@@ -142,7 +142,7 @@ class _Workflow:
         """`@workflow.signal`: a function of the running code that takes signals of its name."""
 
         def register(function: Callable[..., Any]) -> Callable[..., Any]:
-            instance = context.instance_here("signal")
+            instance = context.registering("signal")
             instance.messages.on_signal(Handler(name or function.__name__, function))
             return function
 
@@ -153,7 +153,7 @@ class _Workflow:
 
         def register(function: Callable[..., Any]) -> Callable[..., Any]:
             handler = Handler(name or function.__name__, function)
-            context.instance_here("query").messages.queries[handler.name] = handler
+            context.registering("query").messages.queries[handler.name] = handler
             return function
 
         return register if function is None else register(function)
@@ -163,7 +163,7 @@ class _Workflow:
 
         def register(function: Callable[..., Any]) -> UpdateDecorator:
             handler = Handler(name or function.__name__, function)
-            context.instance_here("update").messages.updates[handler.name] = handler
+            context.registering("update").messages.updates[handler.name] = handler
             return UpdateDecorator(handler)
 
         return register if function is None else register(function)

@@ -217,6 +217,7 @@ def query(
             answer = instance.messages.query(name, list(args), kwargs)
             encoded = values.encode(answer, worker.live)  # its own data is not to be changed
         finally:
+            loading.restore(worker, instance)
             if instance is not worker.instances.get(latest):
                 instance.close()
         return values.decode(encoded.codec, bytes(encoded.data), worker.live)
@@ -263,7 +264,10 @@ def _accept(  # noqa: PLR0917
     instance = worker.instances.get(target)
     if instance is None:
         raise loading.not_defined(target, worker.open[target].workflow)
-    _validate(instance, name, args, kwargs)
+    try:
+        _validate(instance, name, args, kwargs)
+    finally:
+        loading.restore(worker, instance)
     payload, view = _encoded(worker, [args, kwargs])
     worker.carrier.updates[update_id] = target, done
     event = e.UpdateAccepted(target, worker.clock.now(), update_id, name, payload, view)
