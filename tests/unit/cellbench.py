@@ -120,8 +120,8 @@ def execute(text: str, ns: dict[str, Any]) -> object:
     last = tree.body[-1] if tree.body else None
     if isinstance(last, ast.Expr):
         tree.body.pop()
-        exec(compile(tree, "<cell>", "exec"), ns)
-        value = eval(compile(ast.Expression(last.value), "<cell>", "eval"), ns)
+        exec(compile(tree, "<cell>", "exec", dont_inherit=True), ns)
+        value = eval(compile(ast.Expression(last.value), "<cell>", "eval", dont_inherit=True), ns)
         return NOTHING if value is None else value
-    exec(compile(tree, "<cell>", "exec"), ns)
+    exec(compile(tree, "<cell>", "exec", dont_inherit=True), ns)
     return NOTHING

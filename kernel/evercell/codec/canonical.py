@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from blake3 import blake3
 
+from evercell.codec.annotations import annotations_of, own_cells
 from evercell.codec.code import code_digest
 from evercell.codec.definitions import importable
 from evercell.errors import NotStorableError
@@ -222,6 +223,7 @@ class _Encoder:
         if importable(cls, self._live):
             return b"C" + f"{cls.__module__}:{cls.__qualname__}".encode()
         attributes = {k: v for k, v in vars(cls).items() if k not in _DERIVED}
+        attributes |= _annotations(cls)
         size = f"{cls.__qualname__}:{cls.__basicsize__}".encode()
         head = b"c" + _short(size) + self.part(type(cls)) + self.part(cls.__bases__)
         return head + self._attributes(attributes)
@@ -230,7 +232,7 @@ class _Encoder:
         name = f"{value.__qualname__}"
         if importable(value, self._live):
             name = f"{value.__module__}:{name}"
-        cells = tuple(map(_cell_content, value.__closure__ or ()))
+        cells = tuple(map(_cell_content, own_cells(value)))
         return b"".join(
             [
                 b"f",
@@ -253,7 +255,7 @@ class _Encoder:
 def parts_of(value: Any) -> object:
     """What a function, method, closure cell, property or the like is made of; None for others."""
     if type(value) is types.FunctionType:
-        cells = value.__closure__ or ()
+        cells = tuple(own_cells(value))
         return (
             value.__qualname__, code_digest(value.__code__), value.__defaults__,
             value.__kwdefaults__, cells, value.__dict__,
@@ -298,6 +300,17 @@ def _cell_content(cell: types.CellType) -> object:
         return cell.cell_contents
     except ValueError:
         return _Empty
+
+
+def _annotations(cls: type) -> dict[str, object]:
+    """What decides a class's annotations. Whether somebody has asked for them makes no difference:
+    a key must not depend on that."""
+    if sys.version_info < (3, 14):
+        return {}
+    found = annotations_of(vars(cls))
+    if "__annotate_func__" in found:
+        found.pop("__annotations_cache__", None)
+    return found
 
 
 def _short(encoded: bytes) -> bytes:

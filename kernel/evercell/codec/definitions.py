@@ -10,6 +10,7 @@ import typing
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
+from evercell.codec.annotations import evaluated, with_annotations
 from evercell.errors import NotStorableError
 
 if TYPE_CHECKING:
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check_class",
+    "class_attributes",
     "enum_parts",
     "function_state",
+    "given_at_making",
     "importable",
     "is_users",
     "is_users_module",
@@ -28,6 +31,8 @@ _METACLASSES = frozenset({type, abc.ABCMeta, enum.EnumMeta, type(typing.Protocol
 _MEMBER = frozenset({"_value_", "_name_", "__objclass__", "_sort_order_", "_inverted_"})
 _METACLASS_NAMES = frozenset({"pydantic._internal._model_construction:ModelMetaclass"})
 _OWN = frozenset({"evercell", "evercell_widgets"})
+# Of a class: where it was written, what copyreg remembers, what is given at its making.
+_CACHES = frozenset({"__firstlineno__", "__slotnames__", "__slots__"})
 _HOOK_MODULES = (
     "builtins",
     "typing",
@@ -78,13 +83,40 @@ def function_state(function: FunctionType) -> dict[str, Any]:
         "__defaults__": function.__defaults__,
         "__kwdefaults__": function.__kwdefaults__,
     }
-    if sys.version_info >= (3, 14):  # annotations are a function there; asking would evaluate it
-        state["__annotate__"] = function.__annotate__
-    if sys.version_info < (3, 14) or function.__annotate__ is None:  # there are none, or a dict
-        state["__annotations__"] = function.__annotations__
     if sys.version_info >= (3, 12):
         state["__type_params__"] = function.__type_params__
+    if sys.version_info >= (3, 14) and function.__annotate__ is not None:
+        found = evaluated(function, state)
+        state["__annotate__"] = function.__annotate__
+        if found is None:
+            return state
+        state["__annotations__"] = found
+    else:  # there are none, or a dict
+        state["__annotations__"] = function.__annotations__
     return state
+
+
+def class_attributes(cls: type, attributes: dict[str, Any]) -> dict[str, Any]:
+    """Of what cloudpickle stores as a class's attributes, and what it leaves out, those that are
+    set once the class is made. Raises NotStorableError."""
+    kept = {name: value for name, value in attributes.items() if name not in _CACHES}
+    kept = with_annotations(cls, kept)
+    if "__pydantic_core_schema__" not in kept:
+        return kept
+    # Its making takes the names around it for its own; some are there before the others.
+    kept.setdefault("__pydantic_parent_namespace__", None)
+    return dict(sorted(kept.items()))
+
+
+def given_at_making(cls: type) -> dict[str, Any]:
+    """What a class must have from the beginning."""
+    own = vars(cls)
+    given: dict[str, Any] = {"__qualname__": cls.__qualname__}
+    if "__annotations__" in own:  # set later, it would go elsewhere from CPython 3.14 on
+        given["__annotations__"] = {}
+    if "__slots__" in own and typing.NamedTuple not in own.get("__orig_bases__", ()):
+        given["__slots__"] = own["__slots__"]
+    return given
 
 
 def enum_parts(

@@ -23,7 +23,6 @@ import io
 import pickle
 import sys
 import types
-import typing
 from contextlib import contextmanager
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
@@ -34,10 +33,18 @@ from blake3 import blake3
 from msgspec.structs import replace
 
 from evercell.codec import rebuild
+from evercell.codec.annotations import ClassDicts
 from evercell.codec.blame import full_name, summary, why_not_pickled
 from evercell.codec.buffers import own_memory
 from evercell.codec.code import Positions, marshal_code, positions_of
-from evercell.codec.definitions import check_class, enum_parts, function_state, importable
+from evercell.codec.definitions import (
+    check_class,
+    class_attributes,
+    enum_parts,
+    function_state,
+    given_at_making,
+    importable,
+)
 from evercell.codec.identities import Met, is_plain, look_at, number_of, walk
 from evercell.codec.nans import NanIds, holds_nan
 from evercell.codec.reducers import (
@@ -61,8 +68,6 @@ __all__ = ["Dumped", "Pickler", "dump", "load"]
 _NOTHING_OWN: dict[str, object] = {}
 _MISSING = object()
 _SMALL = 8192  # bytes of a pickle that are read again by Python code, at a microsecond for ten
-# Of a class: where it was written, what copyreg remembers, what is given at its making.
-_CACHES = frozenset({"__firstlineno__", "__slotnames__", "__slots__"})
 
 
 class Dumped(msgspec.Struct, frozen=True):
@@ -242,6 +247,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         self.modules: set[str] = set()
         self.positions: list[Positions] = []
         self.arrays = Arrays()
+        self.class_dicts = ClassDicts()
         self.latest: object = None  # that is no plain one, which is blamed for what goes wrong
         self._by_value: set[int] = set()  # functions and classes written by definition
         self._by_name: set[int] = set()
@@ -325,6 +331,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         self._special.add(FunctionType)
         code = function.__code__
         (self.step_codes if id(function) in self._bodies else self.codes).append(code)
+        self.class_dicts.look_at(function)
         index = len(self.positions)
         self.positions.append(positions_of(code))
         scope = self._scope(function)
@@ -363,21 +370,14 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         check_class(cls)
         self._by_value.add(id(cls))
         self._special.add(type(cls))
+        self.class_dicts.add(cls)
         maker, arguments, state, *rest = super().reducer_override(cls)
-        attributes = {k: v for k, v in state[0].items() if k not in _CACHES}
-        if "__pydantic_core_schema__" in attributes:
-            # Its making takes the names around it for its own; some are there before the others.
-            attributes.setdefault("__pydantic_parent_namespace__", None)
-            attributes = dict(sorted(attributes.items()))
+        attributes = class_attributes(cls, state[0])
         if maker.__name__ == "_make_skeleton_enum":
             parts = enum_parts(cls, arguments, attributes)
             return maker, *parts, None, None, rebuild.set_enum
-        extra: dict[str, Any] = {"__qualname__": cls.__qualname__}
-        bases = vars(cls).get("__orig_bases__", ())
-        if "__slots__" in vars(cls) and typing.NamedTuple not in bases:
-            extra["__slots__"] = vars(cls)["__slots__"]
         # No tracking of classes: a tracked one gets its recorded state again with every load.
-        arguments = (*arguments[:3], arguments[3] | extra, None, None)
+        arguments = (*arguments[:3], arguments[3] | given_at_making(cls), None, None)
         return (maker, arguments, (attributes, state[1]), *rest)
 
 

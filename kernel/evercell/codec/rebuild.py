@@ -13,6 +13,7 @@ import functools
 import types
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from evercell.codec.annotations import class_dict, set_evaluated
 from evercell.codec.tracebacks import make_traceback, packed, points_of, unpacked
 from evercell.errors import RestoreError
 
@@ -35,6 +36,7 @@ __all__ = [
     "named",
     "reduce_exception",
     "set_cell",
+    "set_class_cell",
     "set_enum",
     "set_exception",
     "set_function",
@@ -59,8 +61,11 @@ def make_function(
 def set_function(function: types.FunctionType, state: dict[str, Any]) -> None:
     """Everything of a function that can refer back to it."""
     function.__dict__.update(state.pop("__dict__"))
+    evaluated = state.pop("__annotations__", None) if "__annotate__" in state else None
     for name, value in state.items():
         setattr(function, name, value)
+    if evaluated is not None:
+        set_evaluated(function, state["__annotate__"], evaluated)
 
 
 def make_cell() -> types.CellType:
@@ -71,6 +76,11 @@ def make_cell() -> types.CellType:
 def set_cell(cell: types.CellType, content: tuple[Any]) -> None:
     """Fill it; a tuple of one, for None is a content too."""
     (cell.cell_contents,) = content
+
+
+def set_class_cell(cell: types.CellType, cls: type) -> None:
+    """Let what is evaluated late see the attributes of its class."""
+    cell.cell_contents = class_dict(cls)
 
 
 def set_enum(cls: Any, state: tuple[dict[str, Any], dict[str, dict[str, Any]]]) -> None:

@@ -66,11 +66,14 @@ REFUSED_NAMES: dict[tuple[str, str], str] = {
 }
 
 
-def _cell(_pickler: Pickler, cell: types.CellType) -> Any:
+def _cell(pickler: Pickler, cell: types.CellType) -> Any:
     try:
         content = cell.cell_contents
     except ValueError:
         return rebuild.make_cell, ()
+    cls = pickler.class_dicts.owner(content)
+    if cls is not None:
+        return rebuild.make_cell, (), cls, None, None, rebuild.set_class_cell
     return rebuild.make_cell, (), (content,), None, None, rebuild.set_cell
 
 
@@ -104,6 +107,10 @@ def _typevar(pickler: Pickler, variable: Any) -> Any:
     options = {"covariant": variable.__covariant__, "contravariant": variable.__contravariant__}
     if variable.__bound__ is not None:
         options["bound"] = variable.__bound__
+    if getattr(variable, "__infer_variance__", False):  # from CPython 3.12 on
+        options["infer_variance"] = True
+    if sys.version_info >= (3, 13) and variable.has_default():
+        options["default"] = variable.__default__
     return rebuild.make_typevar, (
         variable.__name__,
         variable.__constraints__,
