@@ -59,6 +59,25 @@ def test_a_dead_writers_files_go_after_the_fold(tmp_path: Path) -> None:
     alive.close()
 
 
+def test_a_kernel_that_opens_leaves_tidying_up_to_its_first_fold(tmp_path: Path) -> None:
+    dead = History(tmp_path)
+    Recorder(dead).start()
+    dead.close()
+    kept = segments(tmp_path / "journal")
+    log = tmp_path / "history.duckdb.wal"
+    alive = History(tmp_path)
+    with alive.opening():
+        assert [run.run_id for run in alive.runs()] == ["run0000001"]
+    assert segments(tmp_path / "journal") == kept
+    assert log.stat().st_size > 0
+    alive._reader.fold()
+
+    assert segments(tmp_path / "journal") == {}
+    assert not log.exists()
+    assert positions(alive) == [(dead.writer, 1)]
+    alive.close()
+
+
 def test_leftovers_of_a_killed_writer_go(tmp_path: Path) -> None:
     history = History(tmp_path)
     journal = tmp_path / "journal"

@@ -124,7 +124,7 @@ def open_run(history: History, request: RunRequest, clock: Clock | None = None) 
     with history.unread() as unread:
         if unread:
             return begin_run(history, request, clock)
-    with history.reading():
+    with history.opening():
         known = history.current_run(
             request.notebook, request.parameters, kernel_id=request.kernel_id
         )
@@ -161,7 +161,7 @@ def resume_run(history: History, request: RunRequest, clock: Clock, name: str) -
 
     Raises RunNotFoundError, UsageError for a run that this kernel can't carry on, RunInUseError.
     """
-    with history.reading():
+    with history.opening():
         run = _take(history, request, clock, check_own(history, request, name))
     _attached(run)
     return run

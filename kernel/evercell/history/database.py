@@ -87,11 +87,13 @@ class Database:
             connection.close()
 
     @contextmanager
-    def attach(self, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    def attach(
+        self, *, read_only: bool = False, tidy: bool = True
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
         """`connect` for who does so again and again: DuckDB stays, and the file is attached to it
         for the time of the block. Making a DuckDB takes 20 ms, attaching a file 3. What is written
-        stays in DuckDB's log while that is short: taking it in rewrites the last row group, up to
-        122,880 rows."""
+        stays in DuckDB's log while that is short, or however long it is unless `tidy`: taking it in
+        rewrites the last row group, up to 122,880 rows."""
         import duckdb  # noqa: PLC0415 - see the module's docstring
 
         if self._kept is None:
@@ -108,7 +110,7 @@ class Database:
                     self._migrate(connection)
             yield connection
             with translated(self.path):
-                if not read_only and self._logged >= _LOG:
+                if tidy and not read_only and self._logged >= _LOG:
                     connection.execute("CHECKPOINT")
                 connection.execute("USE memory")
                 connection.execute("DETACH history")

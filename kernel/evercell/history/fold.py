@@ -77,14 +77,14 @@ def fold(
     payloads: PayloadStore,
     key: UserKey,
     *,
-    delete: bool = True,
+    tidy: bool = True,
     ahead: Ahead | None = None,
     before: Known | None = None,
 ) -> Known:
-    """Bring the database up to the journals in `journal`, and delete those that nobody needs any
-    more, unless told not to; `payloads` gives the JSON of large results, and cells' outputs.
-    `ahead`: rows that were made already; `before`: what the last fold returned. Returns how the
-    database is then.
+    """Bring the database up to the journals in `journal`; `payloads` gives the JSON of large
+    results, and cells' outputs. If `tidy`, have DuckDB take in its log and delete the journals that
+    nobody needs any more, which may be left to a later fold. `ahead`: rows that were made already;
+    `before`: what the last fold returned. Returns how the database is then.
 
     Raises JournalDamagedError after everything readable was folded.
     """
@@ -113,9 +113,9 @@ def fold(
                 save_applied(connection, folded.applied[state.writer])
             else:
                 folded.applied[state.writer] = state
-        if finished:
+        if finished and tidy:
             connection.execute("CHECKPOINT")
-    if delete:
+    if tidy:
         _delete(journal, finished)
     if damage is not None:
         raise damage

@@ -67,7 +67,7 @@ class Snapshot:
         return copy
 
     def _fold(self, connection: duckdb.DuckDBPyConnection, copy: Database) -> None:
-        fold(connection, self._journal, copy.path, self._payloads, self._key, delete=False)
+        fold(connection, self._journal, copy.path, self._payloads, self._key, tidy=False)
 
     def _is_folded(self, connection: duckdb.DuckDBPyConnection) -> bool:
         if not self._may_read_journals():

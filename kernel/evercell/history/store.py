@@ -310,6 +310,11 @@ class History:
         """Keep DuckDB open for this thread's reads in the block: several cost one opening."""
         return self._reader.reading()
 
+    def opening(self) -> AbstractContextManager[None]:
+        """`reading` for a kernel that is about to go on, and folds from then on: tidying up is left
+        to its first fold. Not for `relation`."""
+        return self._reader.opening()
+
     def unread(self) -> AbstractContextManager[bool]:
         """Whether nothing was ever recorded in the folder, which takes no DuckDB to tell. If so,
         no other process looks for runs in it within the block. Raises HistoryLockedError."""
