@@ -139,10 +139,10 @@ def test_ends_in_one_round_are_recorded_together_by_the_loops_thread(
     history, commit_here = environment.history, environment.history.commit_here
     batches: list[tuple[str, list[str]]] = []
 
-    def commit(events: Sequence[Event], tell: Callable[[str | None], None]) -> bool:
+    def commit(events: Sequence[Event], tell: Callable[[str | None], None], *more: Any) -> bool:
         kinds = [type(event).__name__ for event in events]
         batches.append((threading.current_thread().name, kinds))
-        return commit_here(events, tell)
+        return commit_here(events, tell, *more)
 
     monkeypatch.setattr(history, "commit_here", commit)
     _present.clear()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import sys
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from evercell.errors import HistoryWriteError
 from evercell.history import failpoints
@@ -18,6 +20,7 @@ __all__ = [
     "advice_on",
     "create_file",
     "make_folder",
+    "start_write_out",
     "sync",
     "sync_folder",
     "write_at",
@@ -62,6 +65,31 @@ else:
     def sync(fd: int) -> None:
         """Make the file's bytes durable. Raises OSError."""
         os.fdatasync(fd)
+
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_WRITE = 2  # SYNC_FILE_RANGE_WRITE
+
+
+@cache
+def _sync_file_range() -> Any:
+    """The system's function; None where it has none: that is Linux's alone."""
+    if not sys.platform.startswith("linux"):
+        return None
+    found = getattr(ctypes.CDLL(None), "sync_file_range", None)
+    if found is not None:
+        found.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+    return found
+
+
+def start_write_out(fd: int, offset: int, length: int) -> None:
+    """Have the system begin to write these bytes to the disk, without waiting. A sync that comes
+    later finds that much of its work done; without it nothing is certain, and an error is the
+    sync's."""
+    call = _sync_file_range()
+    if call is not None:
+        first = offset - offset % _PAGE
+        call(fd, first, offset + length - first, _WRITE)
 
 
 def sync_folder(folder: Path) -> None:

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Iterable, Sequence
 
-__all__ = ["Awaiting", "Blocked", "Entry", "Told", "Waiter", "settle"]
+    Tell = Callable[[str | None], None]
+    Meanwhile = Callable[[Callable[[], None]], None]
+
+__all__ = ["Awaiting", "Blocked", "Entry", "Meanwhile", "Tell", "Told", "Waiter", "settle"]
 
 
 class Blocked:
@@ -52,10 +55,16 @@ class Awaiting:
 class Told:
     """A function that is told, on the writer's thread: None, or why writing failed."""
 
-    __slots__ = ("tell",)
+    __slots__ = ("done", "tell")
 
-    def __init__(self, tell: Callable[[str | None], None]) -> None:
+    def __init__(self, tell: Tell) -> None:
         self.tell = tell
+        self.done = False
+
+    def settle(self, failure: str | None) -> None:
+        """They are durable, or can't be written for this reason."""
+        self.tell(failure)
+        self.done = True  # then, for who looks whether it was
 
 
 Waiter = Blocked | Awaiting | Told
@@ -78,10 +87,8 @@ def settle(waiters: Iterable[Waiter | None], failure: str | None) -> None:
     """Wake the threads, and the coroutines with one call for each of their loops."""
     loops: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
     for waiter in waiters:
-        if isinstance(waiter, Blocked):
+        if isinstance(waiter, (Blocked, Told)):
             waiter.settle(failure)
-        elif isinstance(waiter, Told):
-            waiter.tell(failure)
         elif waiter is not None:
             loops.setdefault(waiter.loop, []).append(waiter.future)
     for loop, futures in loops.items():

@@ -24,6 +24,7 @@ import threading
 import weakref
 from collections import deque
 from contextlib import suppress
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from evercell.clock import Clock
+    from evercell.history.entries import Meanwhile, Tell
 
 __all__ = ["Journal"]
 
@@ -125,21 +127,34 @@ class Journal:
         else:
             await self._queue_awaited(() if entry.queued else events)
 
-    def commit_then(self, events: Sequence[bytes], tell: Callable[[str | None], None]) -> None:
+    def commit_then(self, events: Sequence[bytes], tell: Tell) -> None:
         """Queue `events` and return; `tell(None)` is called, by the thread that writes them, when
         they are durable, or `tell(why)` when they can't be written at the time: they stay queued
         and are the next to be written. It must be quick and must not raise."""
         self._enqueue(Entry(events, Told(tell)))
 
-    def commit_here(self, events: Sequence[bytes], tell: Callable[[str | None], None]) -> bool:
+    def commit_here(
+        self, events: Sequence[bytes], tell: Tell, meanwhile: Meanwhile | None = None
+    ) -> bool:
         """`commit_then` by the calling thread, if that is likely to be quick, after a batch that is
         just being written: whether it told. Not for the main thread, where an interrupt may keep it
-        from telling."""
-        entry = Entry(events, Told(tell))
+        from telling.
+
+        `meanwhile(settle)` may be called while the disk writes. What it does is to be seen by
+        nobody before it is told; `settle()` returns then, and it may call that at any time. It may
+        take as long as it likes: if somebody else commits, or after `LINGER`, the writer syncs."""
+        told = Told(tell)
+        entry = Entry(events, told)
         if self._files.quick:
             if self._turn.locked() and self._turn.acquire(timeout=QUICK):
                 self._turn.release()
-            if self._write_alone(entry):
+            if self._write_alone(entry, sync=meanwhile is None):
+                if meanwhile is not None and not told.done:
+                    settle_now = partial(self._settle, entry, told)
+                    try:
+                        meanwhile(settle_now)
+                    finally:
+                        settle_now()
                 return True
         if not entry.queued:
             self._enqueue(entry)
@@ -200,11 +215,12 @@ class Journal:
         if waiter is not None and waiter.failure is not None:
             raise HistoryWriteError(waiter.failure)
 
-    def _write_alone(self, entry: Entry) -> bool:
+    def _write_alone(self, entry: Entry, *, sync: bool = True) -> bool:
         """Write `entry`, behind what nobody waits for, on the calling thread. False where somebody
         else writes or waits, or a new segment is due: then it is to be queued, unless it is so:
         after a failure, and an interrupt, the batch stays in hand, and the writer goes on with it.
-        """
+        Without `sync`, that is left to `_settle`, if the writer is up, to do it where this thread
+        does not come to it."""
         if self._urgent or self._turn.locked() or self._pid != os.getpid():
             return False
         try:
@@ -212,13 +228,27 @@ class Journal:
                 if not self._take_all(entry):
                     return False
                 try:
-                    self._write_batch()
+                    if sync or self._idle:
+                        self._write_batch(self._files.write)
+                    else:
+                        self._files.start()
                 except Exception:  # noqa: BLE001 - the writer meets it again, and tells of it
                     return False
                 return True
         finally:
-            if self._files.batch:
+            if self._files.batch and self._files.started is None:
                 self._signal()
+
+    def _settle(self, entry: Entry, told: Told) -> None:
+        """Sync what was written for `entry`, unless the writer did; return when it was told."""
+        if told.done:
+            return
+        with self._turn, suppress(Exception):  # the writer meets it again, and tells of it
+            if self._files.started is entry:
+                self._write_batch(self._files.sync)
+        if not told.done:
+            with suppress(HistoryError):
+                self._submit(())
 
     def _take_all(self, entry: Entry) -> bool:
         """Take what is queued and `entry` in hand, if that can be written without ado."""
@@ -300,13 +330,14 @@ class Journal:
         if self._failure is not None:
             self._wake.acquire(timeout=RETRY_INTERVAL)
             return
-        while not (self._urgent or self._closing or self._files.batch):
+        files = self._files
+        while not (self._urgent or self._closing or (files.batch and files.started is None)):
             left = self._since + LINGER - monotonic()
             if left > 0:
                 self._wake.acquire(timeout=left)
                 continue
             with self._lock:
-                self._idle = not self._queue
+                self._idle = not (self._queue or files.batch)
             if not self._idle:
                 return
             self._wake.acquire()
@@ -316,16 +347,17 @@ class Journal:
         with self._turn:
             self._files.batch = self._files.batch or self._drain()
             try:
-                self._write_batch()
+                self._write_batch(self._files.write)
             except Exception as error:  # noqa: BLE001 - those who wait are told, whatever it was
                 self._fail(error)
                 return False
         return True
 
-    def _write_batch(self) -> None:
-        """Make the batch in hand durable, and tell those who wait. Raises OSError, HistoryError."""
+    def _write_batch(self, write: Callable[[], None]) -> None:
+        """Have `write` make the batch in hand durable, and tell those who wait. Raises OSError,
+        HistoryError."""
         waiters = [entry.waiter for entry in self._files.batch if entry.waiter is not None]
-        self._files.write()
+        write()
         self._failure = None
         failpoints.reach("acknowledge")
         if waiters:

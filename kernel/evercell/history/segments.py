@@ -19,7 +19,7 @@ import msgspec
 
 from evercell.errors import HistoryError, HistoryNewerError, JournalDamagedError
 from evercell.history import failpoints
-from evercell.history.disk import create_file, sync, write_at
+from evercell.history.disk import create_file, start_write_out, sync, write_at
 from evercell.history.frames import read_frames
 from evercell.history.schema import SCHEMA, newer
 
@@ -111,6 +111,16 @@ class SegmentWriter:
     def write(self, frame: bytes) -> None:
         """Make `frame` durable at `offset`. The same call may be made again. Raises OSError."""
         write_at(self._fd, frame, self.offset)
+        self.sync()
+
+    def start(self, frame: bytes) -> None:
+        """Write `frame` at `offset`, and have it on its way to the disk; `sync` makes it durable.
+        Raises OSError."""
+        write_at(self._fd, frame, self.offset)
+        start_write_out(self._fd, self.offset, len(frame))
+
+    def sync(self) -> None:
+        """Make durable what was written. Raises OSError."""
         failpoints.reach("sync")
         sync(self._fd)
 

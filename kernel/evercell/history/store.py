@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from evercell.codec.parts import Pieces
+    from evercell.history.entries import Meanwhile, Tell
     from evercell.history.steps import StepTable
     from evercell.history.upkeep import Upkeep
 
@@ -93,8 +94,12 @@ class History:
 
     def append(self, *events: Event) -> None:
         """Queue `events` in order; they are durable soon. Raises HistoryWriteError."""
+        self.queue(events)
+        self.show(events)
+
+    def queue(self, events: Sequence[Event]) -> None:
+        """`append` of what is to be shown later."""
         self._journal.append([encode(event) for event in events])
-        self._notify(events)
 
     def commit(self, *events: Event) -> None:
         """Return when `events`, and all before them, are durable; from any thread.
@@ -104,34 +109,36 @@ class History:
         try:
             self._journal.commit([encode(event) for event in events])
         except KeyboardInterrupt:
-            self._notify(events)
+            self.show(events)
             raise
-        self._notify(events)
+        self.show(events)
 
     async def commit_async(self, *events: Event) -> None:
         """`commit`, from any event loop."""
         await self._journal.commit_async([encode(event) for event in events])
-        self._notify(events)
+        self.show(events)
 
-    def commit_then(self, events: Sequence[Event], tell: Callable[[str | None], None]) -> None:
+    def commit_then(self, events: Sequence[Event], tell: Tell) -> None:
         """Queue `events` and return; once they are durable, `tell(None)` is called by the thread
         that wrote them, or `tell(why)` when they can't be written at the time (they stay queued).
         `tell` must be quick and must not raise."""
         self._journal.commit_then([encode(event) for event in events], tell)
-        self._notify(tuple(events))
+        self.show(tuple(events))
 
-    def commit_here(self, events: Sequence[Event], tell: Callable[[str | None], None]) -> bool:
-        """`commit_then` by the calling thread, if nobody else writes or waits and the disk is
-        quick; whether it told. Not for the main thread."""
-        told = self._journal.commit_here([encode(event) for event in events], tell)
-        self._notify(tuple(events))
+    def commit_here(
+        self, events: Sequence[Event], tell: Tell, meanwhile: Meanwhile | None = None
+    ) -> bool:
+        """`commit_then` by the calling thread, which is not the main one, if nobody else writes or
+        waits and the disk is quick; whether it told. `meanwhile(settle)` may be called while the
+        disk writes: nobody is to see what it does before it was told, as when `settle()` returns.
+        """
+        told = self._journal.commit_here([encode(event) for event in events], tell, meanwhile)
+        self.show(tuple(events))
         return told
 
     def put(self, data: bytes | memoryview | Pieces, codec: str) -> Payload:
-        """Store an encoded value; a large one is durable when this returns.
-
-        Raises HistoryWriteError.
-        """
+        """Store an encoded value; a large one is durable when this returns. Raises
+        HistoryWriteError."""
         return self._payloads.put(data, codec)
 
     def enclose(self, data: bytes, codec: str) -> Payload:
@@ -162,7 +169,8 @@ class History:
 
         return unsubscribe
 
-    def _notify(self, events: tuple[Event, ...]) -> None:
+    def show(self, events: tuple[Event, ...]) -> None:
+        """Tell the listeners of `events`, which were recorded."""
         for listener in self._listeners:
             listener(events)
 
@@ -198,18 +206,14 @@ class History:
         self, sql: str, parameters: Mapping[str, object] | None = None
     ) -> duckdb.DuckDBPyRelation:
         """The result as a DuckDB relation of its own, in memory: `.df()`, `.pl()`, further SQL.
-
-        Raises what `query` raises.
-        """
+        Raises what `query` raises."""
         return relation_of(self._reader, sql, parameters)
 
     def write_parquet(
         self, path: Path, sql: str, parameters: Mapping[str, object] | None = None
     ) -> None:
-        """Write the result to a Parquet file, whole or not at all; durations in seconds.
-
-        Raises UsageError where `path` can't be written, and what `query` raises.
-        """
+        """Write the result to a Parquet file, whole or not at all; durations in seconds. Raises
+        UsageError where `path` can't be written, and what `query` raises."""
         write_parquet(self.relation(sql, parameters), path)
 
     def result(self, identity: str) -> Result:
@@ -223,7 +227,7 @@ class History:
         return found
 
     def runs(self) -> list[RunRecord]:
-        """Every run, in the order in which they were started."""
+        """Every run, in the order of their starts."""
         return self._reader.read(queries.run_records)
 
     def run(self, run_id_prefix: str) -> RunRecord:
@@ -232,7 +236,6 @@ class History:
 
     def find(self, run: str) -> str:
         """The id of the run whose id begins so, or else of the latest run with this workflow id.
-
         Raises RunNotFoundError for none, or for several."""
         found = self._reader.read(lambda connection: queries.named_run(connection, run))
         return found or self.run(run).run_id

@@ -261,7 +261,7 @@ class Carrier(Messenger):
             worker.history.commit_then(events, lambda _: None)
             self.close_children(end.run_id)
             events = []
-        worker.commit_then(events, done)
+        worker.outage.commit_then(events, done)
 
     def impose_end(
         self, run_id: str, status: e.RunEnd, reason: str | None, *because: Event

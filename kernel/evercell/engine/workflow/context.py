@@ -247,6 +247,7 @@ def side_effect(instance: Instance, function: Callable[[], Any], name: str | Non
     label = name or str(getattr(function, "__qualname__", "side effect"))
 
     def make() -> Event:
+        instance.settle()
         try:
             with GUARD.allowing():
                 payload, view = instance.encode(function())
@@ -381,6 +382,6 @@ def send_cancel(instance: Instance, target: str, reason: str | None) -> Awaitabl
 @contextmanager
 def unsafe() -> Iterator[None]:
     """Let the block call what a replay may not repeat, on the author's word."""
-    instance_here("unsafe()")
+    instance_here("unsafe()").settle()
     with GUARD.allowing():
         yield

@@ -130,7 +130,7 @@ class Messenger:
             if future.set_running_or_notify_cancel():
                 future.set_result(event)
 
-        worker.commit_then((), tell)
+        worker.outage.commit_then((), tell)
 
     def wait_for_update(
         self, run_id: str, update_id: str, future: Future[e.UpdateCompleted]

@@ -62,6 +62,12 @@ _BUILTINS: dict[object, tuple[str, str]] = {
     input: ("input", "Ask with await evercell.approval(...), which waits durably"),
 }  # fmt: skip
 
+# Calls that may show what the code knows, wherever they are made: what that is must be durable.
+_SHOWING = frozenset({
+    "execute", "executemany", "print", "put", "put_nowait", "send", "sendall", "sendmsg", "sendto",
+    "write", "writelines",
+})  # fmt: skip
+
 _METHODS: dict[CodeType, str] = {  # of the module's own generator only
     method.__code__: f"random.{name}"
     for name in ("betavariate", "choice", "choices", "expovariate", "gammavariate", "gauss",
@@ -160,9 +166,16 @@ class Guard:
         finally:
             self._allowed -= 1
 
+    @property
+    def lenient(self) -> bool:
+        """Whether code that stands in such a block may go on."""
+        return self._allowed > 0
+
     def _profile(self, frame: FrameType, kind: str, argument: Any) -> None:
         found: tuple[str, str] | None
         if kind == "c_call":
+            if getattr(argument, "__name__", "") in _SHOWING and self._instance is not None:
+                self._instance.settle()
             try:
                 found = _BUILTINS.get(argument)
             except TypeError:  # a method of something that has no hash

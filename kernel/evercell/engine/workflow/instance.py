@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from evercell.engine.durations import Duration
     from evercell.engine.function import FunctionVersion, Reached
     from evercell.engine.step import Step
+    from evercell.engine.workflow.ahead import Ahead
     from evercell.engine.workflow.asks import Identity
     from evercell.engine.workflow.context import StepWork
     from evercell.engine.workflow.definition import Workflow
@@ -72,6 +73,7 @@ class Instance(RecordedValues):
         self.again: ContinueAsNew | None = None
         self.memo = self.start.memo  # and attributes: as they are now, JSON
         self.search_attributes = self.start.search_attributes
+        self.ahead: Ahead | None = None  # the input that the code has, if that is not durable yet
         self.edited = False  # its code is not what its run began with
         self.broken = None
         self.querying: str | None = None  # name of the query whose handler runs
@@ -154,9 +156,13 @@ class Instance(RecordedValues):
 
     def take(self) -> tuple[list[Event], list[Pending]]:
         """What the code asked for since the last time: to be recorded, and to be carried out."""
-        fresh, self.asks.fresh = self.asks.fresh, []
         work, self.work = self.work, []
-        return fresh + ([] if self.finished else self.messages.awaiting.tell(self.at)), work
+        return self.take_asked(), work
+
+    def take_asked(self) -> list[Event]:
+        """The first of these alone."""
+        fresh, self.asks.fresh = self.asks.fresh, []
+        return fresh if self.finished else fresh + self.messages.awaiting.tell(self.at)
 
     def close(self) -> None:
         """Let go of the code where it stands: what its `finally` blocks ask for is refused."""
@@ -334,6 +340,13 @@ class Instance(RecordedValues):
         pending = Pending(event, self.loop.create_future(), work)
         self.pending[event.activity_id] = pending
         return pending
+
+    def settle(self) -> None:
+        """Return when all that the code has seen is durable, for it is about to do what shows.
+        Raises HistoryWriteError."""
+        if self.ahead is not None:
+            with self.storing():
+                self.ahead.settle()
 
     def tell(self, identity: Identity, make: Callable[[], Event], work: Any = None) -> Event:
         """Ask for something of which nothing comes back."""

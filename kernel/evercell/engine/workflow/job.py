@@ -10,11 +10,13 @@ import msgspec
 from evercell.codec import exceptions
 from evercell.engine.attempts import Attempts, Commit, Wait
 from evercell.engine.control import Control
+from evercell.engine.failures import recorded_error
 from evercell.engine.recorder import Recorded
 from evercell.engine.scope import Call
 from evercell.engine.workflow.asks import SLOT
 from evercell.engine.workflow.outage import RETRY
-from evercell.errors import HistoryWriteError, StepFailedError
+from evercell.errors import HistoryWriteError, InDoubtError, StepFailedError
+from evercell.events import StepFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -114,3 +116,18 @@ class Job(msgspec.Struct, frozen=True, gc=False):  # nothing that it holds knows
         control = Control(self.activity_id)
         attempts: Attempts = step.attempts(recorder, control, self.work.args, self.work.kwargs)
         return attempts, recorder
+
+    def failed(self, error: Exception, reason: str, attempt: int) -> StepFailed:
+        """The event of an end that is not its body's doing."""
+        scope = self.scope
+        info = recorded_error(error, scope.history, scope.live)
+        return StepFailed(scope.run_id, scope.clock.now(), self.activity_id, attempt, info, reason)
+
+    def in_doubt(self) -> StepFailed:
+        """The end of an at-most-once step that can't be known to have had no effect."""
+        error = InDoubtError(
+            f"at-most-once step {self.work.step.name!r} was started (attempt {self.attempt - 1}) "
+            "and its kernel stopped before the result was recorded, so it may have taken effect. "
+            "Find out whether it did, and catch this error in the workflow."
+        )
+        return self.failed(error, "in doubt", self.attempt - 1)

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 from evercell.errors import HistoryWriteError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from evercell.engine.workflow.worker import WorkflowWorker
+    from evercell.events import Event
 
 __all__ = ["RETRY", "Outage"]
 
@@ -33,6 +34,27 @@ class Outage:
         self.why: str | None = None
         self._held: deque[Callable[[], None]] = deque()  # in the order of the journal
         self._asking = False
+
+    def stalled(self, why: str, item: Callable[[], None]) -> None:
+        """`hold`, from any thread."""
+        self._worker.soon(partial(self.hold, why, item))
+
+    def stalled_ends(self, why: str, ends: list[tuple[str, Event]]) -> None:
+        """`stalled`, for inputs that are to reach their runs."""
+        for run_id, event in ends:
+            self.stalled(why, partial(self._worker.reach, run_id, event))
+
+    def commit_then(self, events: Sequence[Event], done: Callable[[], None]) -> None:
+        """Have `done` called on the worker's thread, in the journal's order, when `events` are
+        durable."""
+
+        def tell(failure: str | None) -> None:
+            if failure is None:
+                self._worker.soon(partial(self.follow, done))
+            else:
+                self.stalled(failure, done)
+
+        self._worker.history.commit_then(events, tell)
 
     def begin(self, why: str) -> None:
         """The history can't be written at the time."""

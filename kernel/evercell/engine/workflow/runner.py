@@ -27,11 +27,11 @@ import msgspec
 
 from evercell import events as e
 from evercell.engine.attempts import drive, drive_async
-from evercell.engine.failures import recorded_error
 from evercell.engine.scope import leave_scope
 from evercell.engine.straight import perform, perform_async
+from evercell.engine.workflow.ahead import record
 from evercell.engine.workflow.within import Within, abandon
-from evercell.errors import HistoryError, InDoubtError, StepCanceledError, UsageError
+from evercell.errors import HistoryError, StepCanceledError, UsageError
 from evercell.threads import carry_runs
 
 if TYPE_CHECKING:
@@ -93,17 +93,7 @@ class StepRunner:
     def refuse(self, job: Job) -> None:
         """Record that an at-most-once step can't be known to have had no effect."""
         self._jobs.add(job.activity_id)
-        error = InDoubtError(
-            f"at-most-once step {job.work.step.name!r} was started (attempt {job.attempt - 1}) and "
-            "its kernel stopped before the result was recorded, so it may have taken effect. Find "
-            "out whether it did, and catch this error in the workflow."
-        )
-        scope = job.scope
-        info = recorded_error(error, scope.history, scope.live)
-        failed = e.StepFailed(
-            scope.run_id, scope.clock.now(), job.activity_id, job.attempt - 1, info, "in doubt"
-        )
-        self._commit([(job, (failed,))])
+        self._commit([(job, (job.in_doubt(),))])
 
     def cancel(self, activity_id: str) -> None:
         """The workflow no longer wants the step; a thread's result is dropped."""
@@ -259,7 +249,11 @@ class StepRunner:
     def _collect(self, job: Job, events: Sequence[Event]) -> None:
         """Record the step's end with those of the others that end in this round."""
         if len(self._tasks) == 1 and not self._ended:
-            self._alone = self._commit_here([(job, events)])
+            self._goes_on = True
+            try:
+                self._alone = self._commit_here([(job, events)], ahead=not _ONE_TASK)
+            finally:
+                self._goes_on = False
             return
         if not self._ended:
             asyncio.get_running_loop().call_soon(self._commit_round)
@@ -284,7 +278,6 @@ class StepRunner:
 
     def _following(self) -> Job | None:
         """The sync step that comes of what this thread has recorded alone."""
-        self._free.job = None
         self._worker.go_on_here()
         job: Job | None = self._free.job
         del self._free.job
@@ -297,7 +290,10 @@ class StepRunner:
         def end(job: Job, events: Sequence[Event]) -> None:
             nonlocal alone
             if len(self._jobs) == 1:
+                self._free.job = None
                 alone = self._commit_here([(job, events)])
+                if not alone:
+                    del self._free.job
             else:
                 self._commit([(job, events)])
 
@@ -347,16 +343,12 @@ class StepRunner:
             again = functools.partial(
                 self._again, job, attempts.control.attempt, in_doubt=attempts.entered
             )
-            self._worker.stalled(end.message, again)
+            self._worker.outage.stalled(end.message, again)
         elif not isinstance(end, StepCanceledError):
             self._jobs.discard(job.activity_id)
             self._worker.broke(job.scope.run_id, end)
         elif job.activity_id not in self._canceled:
-            scope = job.scope
-            info = recorded_error(end, scope.history, scope.live)
-            failed = e.StepFailed(
-                scope.run_id, scope.clock.now(), job.activity_id, job.attempt, info, "canceled"
-            )
+            failed = job.failed(end, "canceled", job.attempt)
             self._commit([(job, (failed,))])
 
     def _again(self, job: Job, attempt: int, *, in_doubt: bool) -> None:
@@ -370,16 +362,19 @@ class StepRunner:
         else:
             self.start(job)
 
-    def _commit_here(self, ended: list[tuple[Job, Sequence[Event]]]) -> bool:
+    def _commit_here(self, ended: list[tuple[Job, Sequence[Event]]], *, ahead: bool = True) -> bool:
         """Record ends that nobody else's are to be recorded with; whether it was done here: then
-        what was delivered waits for `go_on_here`."""
+        what was delivered waits for `go_on_here`. `ahead`: a run's code may run here, too."""
+        if ahead and len(ended) == 1:
+            job, events = ended[0]
+            return record(self._worker, job.scope.run_id, events)
         history = ended[0][0].scope.history
         final = [(job.scope.run_id, events[-1]) for job, events in ended]
         here = threading.get_ident()
 
         def tell(failure: str | None) -> None:
             if failure is not None:
-                self._worker.stalled_ends(failure, final)
+                self._worker.outage.stalled_ends(failure, final)
             else:
                 self._worker.deliver(final, wake=threading.get_ident() != here)
 
@@ -393,6 +388,6 @@ class StepRunner:
             if failure is None:
                 self._worker.deliver(final)
             else:
-                self._worker.stalled_ends(failure, final)
+                self._worker.outage.stalled_ends(failure, final)
 
         history.commit_then([event for _, events in ended for event in events], tell)

@@ -3,9 +3,10 @@
     start, signal, a step's end, a due timer ─ recorded ─> `deliver` in the order of the journal
       ─> instance.activate ─ what the code asks for ─ recorded ─> carried out (carrying.py)
 
-Nothing reaches a run's code before it is durable, and one input reaches it at a time. Other threads
-only queue: `deliver` for what was recorded, `call` for everything else. The thread of a step that
-ended alone may take the worker's turn for what came of it (turn.py).
+One input reaches a run's code at a time, in the order of the journal, and nothing that comes of it
+shows or begins before it is durable. Other threads only queue: `deliver` for what was recorded,
+`call` for everything else. The thread of a step that ended alone may take the worker's turn for
+what came of it (turn.py), and let the code have it while the disk writes (ahead.py).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from evercell.clock import SystemClock
 from evercell.engine.failures import recorded_error
 from evercell.engine.interceptors import has_interceptors
 from evercell.engine.workflow import loading
+from evercell.engine.workflow.ahead import Ahead
 from evercell.engine.workflow.carrying import Carrier
 from evercell.engine.workflow.endings import PASSING, blocked_error, fault, tell_interceptors
 from evercell.engine.workflow.guard import GUARD
@@ -89,10 +91,10 @@ class WorkflowWorker(Runs):
         self.receiver = WorkflowReceiver(self)
         self._boxes: dict[str, Callable[[], None]] = {}  # what ends the post's service, by run
         self.waiting = Waiters()
-        self._queue: deque[tuple[str, Event] | Callable[[], None]] = deque()
+        self._queue: deque[tuple[str, Event] | Ahead | Callable[[], None]] = deque()
         self._wake = threading.Lock()  # released where there is something to do
         self._wake.acquire()
-        self._turn = Turn()
+        self.turn = Turn()
         self._closing = False
         self._under_way = 0  # inputs that are being recorded
         self.coming: dict[str, list[Event]] = {}  # the same, by the run that they are for
@@ -110,25 +112,34 @@ class WorkflowWorker(Runs):
         if wake:
             self._signal()
 
+    def recorded(self, ahead: Ahead, *, wake: bool) -> None:
+        """As `deliver`, for an input that may have reached its run's code already."""
+        self._queue.append(ahead)
+        if wake:
+            self._signal()
+
     def go_on_here(self) -> None:
         """Have what was delivered reach its runs on the calling thread, unless the worker's is at
-        it, or has more than that to do."""
-        alone = False
+        it."""
+        if self._queue and not self.turn.take_if_free(self.reach_here):
+            self._signal()
 
-        def reach() -> None:
-            nonlocal alone
-            if self._closing:
-                return
-            due = self.timers.next
-            while self._queue and isinstance(item := self._queue[0], tuple):
-                self._queue.popleft()
-                self._reach(*item)
-            self.flush()
-            # Else it is to see what is left, or until when it may sleep now.
-            same = self.timers.next == due and self.outage.why is None
-            alone = same and not self._queue and self._idle is None
-
-        if not self._turn.take_if_free(reach) or not alone:
+    def reach_here(self) -> None:
+        """Have what was delivered reach its runs, and wake the worker's thread for the rest. In the
+        worker's turn."""
+        if self._closing:
+            return
+        due = self.timers.next
+        while self._queue and isinstance(item := self._queue[0], (tuple, Ahead)):
+            self._queue.popleft()
+            if isinstance(item, Ahead):
+                self.do(item)
+            else:
+                self.reach(*item)
+        self.flush()
+        # Else it is to see what is left, or until when it may sleep now.
+        same = self.timers.next == due and self.outage.why is None
+        if not same or self._queue or self._idle is not None:
             self._signal()
 
     def call(self, function: Callable[[], T]) -> Future[T]:
@@ -181,7 +192,7 @@ class WorkflowWorker(Runs):
         self._closing = True
         self._signal()
         self._thread.join()
-        self._turn.take(lambda: None)  # who carries runs on beside the thread comes to an end
+        self.turn.take(lambda: None)  # who carries runs on beside the thread comes to an end
         self.runner.close()
         self.waiting.cancel()
         for leave in self._boxes.values():
@@ -203,13 +214,13 @@ class WorkflowWorker(Runs):
                 self._sleep()
             if self._closing:
                 return
-            self._turn.take(self._round)
+            self.turn.take(self._round)
 
     def _round(self) -> None:
         for _ in range(len(self._queue)):
             item = self._queue.popleft()
             if isinstance(item, tuple):
-                self._reach(*item)
+                self.reach(*item)
             else:
                 self.do(item)
         if self.outage.why is None:
@@ -247,18 +258,9 @@ class WorkflowWorker(Runs):
             busy = self._queue or self._under_way or self.runner.busy or self.ending
             stands = bool(busy) or not idle(self.timers.next)
 
-        self._turn.take(look)
+        self.turn.take(look)
         if stands:
             self._wake.acquire()
-
-    def stalled(self, why: str, item: Callable[[], None]) -> None:
-        """The history can't be written: `item`, which follows from its events, is to wait."""
-        self.soon(partial(self.outage.hold, why, item))
-
-    def stalled_ends(self, why: str, ends: list[tuple[str, Event]]) -> None:
-        """As `stalled`, for inputs that are to reach their runs."""
-        for run_id, event in ends:
-            self.stalled(why, partial(self._reach, run_id, event))
 
     def broke(self, run_id: str, error: Exception) -> None:
         """A fault of ours in the run; from any thread."""
@@ -270,18 +272,6 @@ class WorkflowWorker(Runs):
         """A step's result can't be stored at the time: whether it is to be tried again."""
         self.soon(partial(self.outage.begin, why))
         return not self._closing
-
-    def commit_then(self, events: Sequence[Event], done: Callable[[], None]) -> None:
-        """Have `done` called on the worker's thread, in the journal's order, when `events` are
-        durable."""
-
-        def tell(failure: str | None) -> None:
-            if failure is None:
-                self.soon(partial(self.outage.follow, done))
-            else:
-                self.stalled(failure, done)
-
-        self.history.commit_then(events, tell)
 
     # -- on the thread --------------------------------------------------------------------------
 
@@ -299,13 +289,19 @@ class WorkflowWorker(Runs):
                 coming.remove(event)
             if not coming and self.coming.get(run_id) is coming:
                 del self.coming[run_id]
-            self._reach(run_id, events[-1])
+            self.reach(run_id, events[-1])
 
-        self.commit_then(events, done)
+        self.outage.commit_then(events, done)
 
-    def _reach(self, run_id: str, event: Event) -> None:
+    @property
+    def at_rest(self) -> bool:
+        """Whether all that was recorded has reached its run, and may."""
+        return not self._queue and self.outage.why is None and not self._closing
+
+    def reach(self, run_id: str, event: Event) -> None:
+        """Let a run's code have what was recorded."""
         if self.outage.why is not None:
-            self.outage.follow(partial(self._reach, run_id, event))
+            self.outage.follow(partial(self.reach, run_id, event))
             return
         if isinstance(event, (e.StepCompleted, e.StepFailed)):
             self.runner.delivered(event.activity_id)
