@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import mmap
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +13,7 @@ import pandas as pd
 import pytest
 
 from evercell.codec.buffers import PrivateMapping
-from evercell.codec.parts import Pieces, joined, parted
+from evercell.codec.parts import Pieces, are_apart, gathered, joined, parted
 from evercell.codec.values import decode, encode
 from evercell.errors import RestoreError
 
@@ -49,6 +51,64 @@ def test_pieces_are_read_as_the_bytes_that_they_stand_for(sizes: tuple[int, ...]
 def test_what_was_cut_is_refused(data: bytes) -> None:
     with pytest.raises(RestoreError, match="not in the parts"):
         parted(data)
+
+
+@pytest.mark.parametrize("chunk", [1, 64, 1000, 10**9])
+def test_parts_are_gathered_from_chunks_of_any_size(chunk: int) -> None:
+    given: list[Any] = [b"abc" * 1000, bytearray(b"d" * 65), memoryview(b"e" * 7), b"", b"f"]
+    data = joined(b"stream", [memoryview(it) for it in given])
+    first = 8 * (len(given) + 2)  # it holds the lengths
+    chunks = [data[:first], *(data[at : at + chunk] for at in range(first, len(data), chunk))]
+    found = gathered(chunks, len(data))
+    assert found.stream == b"stream"
+    assert found.buffers == given
+    assert [type(it) for it in found.buffers[:2]] == [bytes, bytearray]
+    assert bytes(found) == data
+    for wrong in (chunks[:-1], [*chunks, b"x"]):
+        with pytest.raises(RestoreError, match="not in the parts"):
+            gathered(wrong, len(data))
+
+
+@dataclass
+class Page:
+    name: str
+    content: bytes
+
+
+BYTES = bytes(range(256)) * 5000
+VALUES = {
+    "bytes": BYTES,
+    "bytearray": bytearray(BYTES),
+    "nested": {"a": [BYTES, 1.5], "b": (BYTES + b"x", LARGE, "text")},
+    "object": Page("first", BYTES),
+}
+
+
+@pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
+def test_large_bytes_lie_beside_the_pickle(value: Any) -> None:
+    encoded = encode(value, {})
+    assert encoded.codec == "parts"
+    assert are_apart(io.BytesIO(bytes(encoded.data)), len(encoded.data))
+    assert len(parted(bytes(encoded.data))[0]) < 1000
+    apart = gathered([bytes(encoded.data)], len(encoded.data))
+    for data in (bytes(encoded.data), apart):
+        found = decode("parts", data, {})
+        assert repr(found) == repr(value)
+        assert type(found) is type(value)
+
+
+def test_large_bytes_keep_who_they_are() -> None:
+    """Also beside arrays and a NaN, whose places in the stream are told by their order."""
+    buffer, nan = bytearray(BYTES), float("nan")
+    given = [LARGE, buffer, nan, BYTES, LARGE * 2, buffer, nan, BYTES]
+    found = decode("parts", encode(given, {}).data, {})
+    assert found[1] is found[5]
+    assert found[1] is not buffer
+    assert found[3] is found[7]
+    assert found[2] is found[6]
+    assert np.array_equal(found[4], LARGE * 2)
+    found[1][0] = 9
+    assert buffer[0] == 0
 
 
 def test_arrays_come_back_writable_and_apart() -> None:

@@ -11,12 +11,13 @@ import pytest
 
 from evercell import AesGcm, settings
 from evercell.codec.buffers import PrivateMapping
-from evercell.codec.parts import Pieces, parted
+from evercell.codec.parts import Parted, Pieces, joined, parted
 from evercell.errors import PayloadError
 from evercell.history.keys import UserKey
 from evercell.history.payloads import INLINE_LIMIT, PayloadStore
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -54,6 +55,34 @@ def test_equal_bytes_share_a_file(store: PayloadStore, tmp_path: Path) -> None:
 
     assert first == again
     assert len([path for path in (tmp_path / "blobs").rglob("*") if path.is_file()]) == 1
+
+
+@pytest.mark.parametrize("size", [100_000, 17 << 20])
+@pytest.mark.parametrize("make", [noise, bytes], ids=["as it is", "compressed"])
+def test_large_bytes_objects_come_each_by_itself(
+    store: PayloadStore, make: Callable[[int], bytes], size: int
+) -> None:
+    pieces = Pieces(b"stream", [memoryview(make(size)), memoryview(bytearray(b"b"))])
+    payload = store.put(pieces if size > 1 << 20 else bytes(pieces), "parts")
+    found = store.value(payload) if payload.data is None else store.get(payload)
+    assert parted(found) == (b"stream", [make(size), b"b"])
+    assert store.get(payload) == bytes(pieces)
+    if payload.data is None:
+        assert isinstance(found, Parted)
+        assert [type(it) for it in found.buffers] == [bytes, bytearray]
+
+
+@pytest.mark.parametrize("place", [0, 7, 8, 15, 16, 24, 70, 150, 100_000])
+def test_large_bytes_objects_that_were_changed_are_refused(store: PayloadStore, place: int) -> None:
+    payload = store.put(joined(b"stream", [memoryview(noise(200_000))]), "parts")
+    path = store.path(payload.id)
+    data = bytearray(path.read_bytes())
+    data[place] ^= 0xC1
+    path.chmod(0o600)
+    for wrong in (data, data[:-1], data + b"x", data[:9], b""):
+        path.write_bytes(wrong)
+        with pytest.raises(PayloadError, match="was changed"):
+            store.value(payload)
 
 
 def test_a_file_cut_short_is_written_again(store: PayloadStore, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from evercell.codec import rebuild
 from evercell.codec.canonical import digest
 from evercell.codec.definitions import importable, is_users
 from evercell.codec.identities import number_of
-from evercell.codec.pickling import Pickler
+from evercell.codec.pickler import Pickler
 from evercell.errors import NotStorableError
 
 if TYPE_CHECKING:

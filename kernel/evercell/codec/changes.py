@@ -30,7 +30,8 @@ import msgspec
 
 from evercell.codec.canonical import SCALARS
 from evercell.codec.identities import is_plain
-from evercell.codec.pickling import Pickler, dump, load
+from evercell.codec.pickler import Pickler
+from evercell.codec.pickling import dump, load
 from evercell.codec.unpickling import Unpickler
 from evercell.errors import NotStorableError, RestoreError
 

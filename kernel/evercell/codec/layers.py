@@ -178,17 +178,22 @@ def chunked(data: memoryview | Pieces, layers: Sequence[Layer]) -> Iterator[byte
         yield encoded
 
 
-def unchunked(stored: BinaryIO, layers: Sequence[Layer]) -> bytearray:
-    """What `chunked` was given. Raises PayloadError, OSError."""
-    data = bytearray(int.from_bytes(stored.read(_LENGTH), "big"))
-    filled = 0
-    while length := stored.read(_LENGTH):
-        piece = decode(stored.read(int.from_bytes(length, "big")), layers)
-        data[filled : filled + len(piece)] = piece
-        filled += len(piece)
-    if filled != len(data):
-        raise PayloadError("A recorded value is not as long as it was; run its cell or step again.")
-    return data
+def unchunked(stored: BinaryIO, layers: Sequence[Layer]) -> tuple[int, Iterator[bytes]]:
+    """The size of what `chunked` was given, and its chunks. Raises PayloadError, OSError."""
+    size = int.from_bytes(stored.read(_LENGTH), "big")
+
+    def chunks() -> Iterator[bytes]:
+        left = size
+        while length := stored.read(_LENGTH):
+            piece = decode(stored.read(int.from_bytes(length, "big")), layers)
+            left -= len(piece)
+            yield piece
+        if left:
+            raise PayloadError(
+                "A recorded value is not as long as it was; run its cell or step again."
+            )
+
+    return size, chunks()
 
 
 def _encoded(layer: Layer, data: bytes | memoryview) -> bytes:

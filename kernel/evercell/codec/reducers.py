@@ -27,7 +27,7 @@ from evercell.errors import NotStorableError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from evercell.codec.pickling import Pickler
+    from evercell.codec.pickler import Pickler
 
 __all__ = ["REDUCERS", "REFUSED", "REFUSED_NAMES", "Arrays", "Span", "sharing"]
 

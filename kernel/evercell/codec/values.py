@@ -1,7 +1,7 @@
 """A step's argument or result as bytes and back.
 
     exactly JSON-able and without aliases -> "json", compact
-    what holds large arrays               -> "parts": a pickle, with their memory behind it
+    what holds large arrays or bytes      -> "parts": a pickle, with their memory behind it
     everything else                       -> "pickle"
     one of these, and what a call changed -> "changed" (changes.py)
     pickles are loaded once to see that they come back equal
@@ -20,7 +20,7 @@ import msgspec
 from evercell.codec import canonical, changes
 from evercell.codec.buffers import PrivateMapping
 from evercell.codec.layers import CHUNK
-from evercell.codec.parts import Pieces, parted
+from evercell.codec.parts import Parted, Pieces, parted
 from evercell.codec.pickling import dump, load
 from evercell.codec.views import json_view
 from evercell.errors import EvercellError, NotStorableError, RestoreError
@@ -62,7 +62,7 @@ def encode(value: object, live: dict[str, Any]) -> Encoded:
             return Encoded("json", _encode(value))
         except (UnicodeEncodeError, RecursionError):
             pass
-    dumped = dump(value, live, out_of_band=True)
+    dumped = dump(value, live, out_of_band=True, apart=True)
     stream = dumped.stream
     if dumped.buffers:
         if not dumped.plain:
@@ -74,11 +74,16 @@ def encode(value: object, live: dict[str, Any]) -> Encoded:
     return Encoded("pickle", stream, json_view(value))
 
 
-def decode(codec: str, data: Buffer, live: dict[str, Any]) -> Any:
+def decode(codec: str, data: Buffer | Parted, live: dict[str, Any]) -> Any:
     """The value that `encode` was given. Raises RestoreError.
 
     One large array stays over the memory of `data`, if that is a private mapping.
     """
+    if isinstance(data, Parted) or codec == "parts":
+        stream, buffers = parted(data)
+        # Two arrays in one mapping would look as if they shared memory.
+        mapped = isinstance(data, PrivateMapping) and len(buffers) == 1
+        return load(stream, buffers, live, owned=mapped)
     if codec == "json":
         try:
             return _decode(data)
@@ -91,11 +96,6 @@ def decode(codec: str, data: Buffer, live: dict[str, Any]) -> Any:
         return decode(changed.codec, changed.result, live)
     if codec == "pickle":
         return load(data, (), live)
-    if codec == "parts":
-        stream, buffers = parted(data)
-        # Two arrays in one mapping would look as if they shared memory.
-        mapped = isinstance(data, PrivateMapping) and len(buffers) == 1
-        return load(stream, buffers, live, owned=mapped)
     raise RestoreError(f"a recorded value has the codec {codec!r}, which this release lacks.")
 
 
@@ -126,7 +126,7 @@ def _check_parts(value: object, dumped: Dumped, live: dict[str, Any]) -> None:
     """`check_round_trip` of what has buffers."""
     loaded = load(dumped.stream, dumped.buffers, live)
     try:
-        again = dump(loaded, live, out_of_band=True)
+        again = dump(loaded, live, out_of_band=True, apart=True)
     except EvercellError as error:
         raise NotStorableError(f"its round trip can't be verified: {error.message}") from error
     if again.main != dumped.main or again.content_of_buffers() != dumped.content_of_buffers():

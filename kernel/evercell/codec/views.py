@@ -69,7 +69,12 @@ class _View:
         if isinstance(value, float):
             return float(value) if math.isfinite(value) else repr(float(value))
         if isinstance(value, str):
-            return _clip(str(value).encode(errors="replace").decode(), self._characters)
+            text = str(value)
+            shown = text[: self._characters].encode(errors="replace").decode()
+            return _cut(shown, len(text) - self._characters, f"{len(text)} characters")
+        if isinstance(value, bytes | bytearray):
+            shown = repr(value[: self._characters])  # of a gigabyte it would take four
+            return _cut(shown, len(value) - self._characters, f"{len(value)} bytes")
         if isinstance(value, Secret):
             return MASK
         if id(value) in self._open or depth > _DEPTH:
@@ -141,7 +146,11 @@ def _more(size: int, shown: int) -> str:
 
 
 def _clip(text: str, characters: int) -> str:
-    return text if len(text) <= characters else f"{text[:characters]}... {len(text)} characters"
+    return _cut(text[:characters], len(text) - characters, f"{len(text)} characters")
+
+
+def _cut(shown: str, missing: int, whole: str) -> str:
+    return shown if missing <= 0 else f"{shown}... {whole}"
 
 
 def _repr(value: object) -> str:

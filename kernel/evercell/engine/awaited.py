@@ -140,7 +140,7 @@ class Approval(msgspec.Struct, frozen=True):
     def _filled_in(self, payload: Any, scope: Scope) -> Any:
         if payload is None:
             raise AskAgainError("the form was not filled in.")
-        value = values.decode(payload.encoding, scope.history.get(payload), scope.live)
+        value = values.decode(payload.encoding, scope.history.value(payload), scope.live)
         if isinstance(self.schema, dict):
             return value
         try:

@@ -206,7 +206,7 @@ class Recorded:
         if stored.payload.data is None and encoded.codec == "parts":
             del encoded  # one copy is enough: that which was stored
             stored.encoded = None
-            return values.decode("parts", self._scope.history.fetch(stored.payload), live)
+            return values.decode("parts", self._scope.history.value(stored.payload), live)
         return values.decode(encoded.codec, bytes(encoded.data), live)
 
     def put_later(
@@ -221,7 +221,7 @@ class Recorded:
     def skipped(self, attempt: int, result: Payload) -> Any:
         """The value that somebody gave, who recorded it."""
         self._remember("completed", attempt, result=result)
-        data = self._scope.history.get(result)
+        data = self._scope.history.value(result)
         return values.decode(result.encoding, data, self._scope.live)
 
     def failed(

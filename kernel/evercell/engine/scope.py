@@ -171,9 +171,9 @@ class Scope(msgspec.Struct):
         match decision:
             case Answer(activity_id, _, result):
                 try:
-                    data = self.history.fetch(result)
+                    data = self.history.value(result)
                     value = values.decode(result.encoding, data, self.live)
-                    changed = unpack(data) if result.encoding == CODEC else None
+                    changed = unpack(data) if result.encoding == CODEC else None  # type: ignore[arg-type] # no parts
                 except (PayloadError, RestoreError) as error:
                     self.notes.append(f"{step.name} runs again: {error}")
                     return self._call(another_attempt(record), key, ordinal, version)

@@ -45,4 +45,4 @@ def decode_stored(
                 "restoring the cell gives back. The cell's variables are its products."
             )
         case encoding:
-            return values.decode(encoding, history.get(payload), live)
+            return values.decode(encoding, history.value(payload), live)

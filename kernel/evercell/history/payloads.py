@@ -14,6 +14,7 @@ mapping of its file.
 from __future__ import annotations
 
 import fcntl
+import io
 import mmap
 import os
 from contextlib import contextmanager
@@ -23,16 +24,17 @@ from blake3 import blake3
 
 from evercell.codec import layers
 from evercell.codec.buffers import PrivateMapping
-from evercell.codec.parts import Pieces
-from evercell.errors import PayloadError, UsageError
+from evercell.codec.parts import Parted, Pieces, are_apart, gathered
+from evercell.errors import PayloadError, RestoreError, UsageError
 from evercell.events import Payload
 from evercell.history.disk import Draft, create_file, make_folder, sync_folder, write_error
 from evercell.history.keys import TAG_SIZE, UserKey
 from evercell.settings import current
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
+    from typing import BinaryIO
 
     from evercell.codec.layers import Layer
 
@@ -127,6 +129,11 @@ class PayloadStore:
 
         Raises PayloadError unless this user wrote them, or for a layer that is not configured.
         """
+        data = self.value(payload)
+        return bytes(data) if isinstance(data, Parted) else data
+
+    def value(self, payload: Payload) -> Data | Parted:
+        """As `fetch`, for who takes large bytes objects each by itself."""
         if payload.data is not None:
             self._check(payload, payload.data, "in the history")
             if "+" not in payload.codec:
@@ -271,15 +278,19 @@ class PayloadStore:
                 found[bytes.fromhex(path.name)] = path
         return found
 
-    def _read(self, payload: Payload, chain: tuple[Layer, ...]) -> Data:
+    def _read(self, payload: Payload, chain: tuple[Layer, ...]) -> Data | Parted:
         """A file's value. Raises OSError, PayloadError."""
         path = self.path(payload.id)
         if layers.CHUNKS in payload.codec.split("+"):
             if self.check(payload) not in (None, "missing"):
                 raise _foreign(str(path))
             with path.open("rb") as stored:
-                whole = layers.unchunked(stored, chain)
-            return whole if payload.encoding in _MEMORY else bytes(whole)
+                size, chunks = layers.unchunked(stored, chain)
+                return _together(chunks, size, payload.encoding)
+        if payload.codec == "parts":
+            with path.open("rb") as file, _structure_of(path):
+                if are_apart(file, payload.size):
+                    return gathered(self._proved(file, payload), payload.size)
         data: Data
         if payload.codec not in _MEMORY:
             data = path.read_bytes()
@@ -293,6 +304,18 @@ class PayloadStore:
                     data = bytearray()  # another length: what follows says so
         self._check(payload, data, str(path))
         return layers.decode(bytes(data), chain) if chain else data
+
+    def _proved(self, file: BinaryIO, payload: Payload) -> Iterator[memoryview]:
+        """The file's bytes in chunks, each good until the next one. Raises PayloadError at the end
+        unless they are the payload's."""
+        hasher = self._hasher(payload.codec, payload.size)
+        chunk, found = memoryview(bytearray(min(payload.size, layers.CHUNK))), 0
+        while size := file.readinto(chunk):  # type: ignore[attr-defined] # binary files have it
+            hasher.update(chunk[:size])
+            found += size
+            yield chunk[:size]
+        if found != payload.size or hasher.digest(TAG_SIZE) != payload.id:
+            raise _foreign(file.name)
 
     def _check(self, payload: Payload, data: Data, place: str) -> None:
         if len(data) != payload.size or self.identify(data, payload.codec) != payload.id:
@@ -321,6 +344,30 @@ def _missing(path: Path, error: OSError) -> PayloadError:
         f"A recorded value is missing: {path}: {error.strerror}. Restore the file from a backup, "
         "or run the cell or step again."
     )
+
+
+def _together(chunks: Iterable[bytes], size: int, encoding: str) -> Data | Parted:
+    """A value that comes in chunks. Raises RestoreError."""
+    if encoding == "parts":
+        return gathered(chunks, size)
+    if encoding in _MEMORY:
+        whole, filled = bytearray(size), 0
+        for chunk in chunks:
+            whole[filled : filled + len(chunk)] = chunk
+            filled += len(chunk)
+        return whole
+    file = io.BytesIO()
+    file.writelines(chunks)
+    return file.getvalue()  # without a copy
+
+
+@contextmanager
+def _structure_of(path: Path) -> Iterator[None]:
+    """What is not in parts, although it was written so, is not what was written."""
+    try:
+        yield
+    except RestoreError as error:
+        raise _foreign(str(path)) from error
 
 
 def _foreign(place: str) -> PayloadError:

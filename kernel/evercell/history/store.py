@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from evercell.codec.parts import Pieces
+    from evercell.codec.parts import Parted, Pieces
     from evercell.history.entries import Meanwhile, Tell
     from evercell.history.steps import StepTable
     from evercell.history.upkeep import Upkeep
@@ -154,6 +154,10 @@ class History:
     def fetch(self, payload: Payload) -> Data:
         """As `get`, but a large buffer as memory that is the caller's own: no copy is needed."""
         return self._payloads.fetch(payload)
+
+    def value(self, payload: Payload) -> Data | Parted:
+        """As `fetch`, for `values.decode`: large bytes objects in it come each by itself."""
+        return self._payloads.value(payload)
 
     def probe(self, payload: Payload) -> None:
         """Raise PayloadError if the value can't be read, as far as its file's size tells."""

@@ -279,7 +279,7 @@ def _value(worker: WorkflowWorker, end: e.RunFinished) -> Any:
 
 
 def _decode(worker: WorkflowWorker, payload: e.Payload) -> Any:
-    return values.decode(payload.encoding, worker.history.get(payload), worker.live)
+    return values.decode(payload.encoding, worker.history.value(payload), worker.live)
 
 
 def _exception(worker: WorkflowWorker, error: e.ErrorInfo) -> BaseException:

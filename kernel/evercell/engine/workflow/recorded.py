@@ -55,7 +55,9 @@ class RecordedValues:
         """A stored value. Raises PayloadError, RestoreError."""
         services, codec = self.services, payload.codec
         encoding = payload.encoding if "+" in codec else codec
-        return values.decode(encoding, services.history.get(payload), services.live)
+        small = payload.data is not None  # `get` is the quick one
+        data = services.history.get(payload) if small else services.history.value(payload)
+        return values.decode(encoding, data, services.live)
 
     def exception(self, error: ErrorInfo) -> BaseException:
         """The exception that a recorded failure raises."""
