@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import duckdb
 import pytest
 
 from evercell.history import History
@@ -76,3 +78,63 @@ def test_eight_processes_record_2000_steps_each(
     looks = stress(tmp_path / "history", 8, 2000)
     count("steps of 8 processes side by side", 8 * 2000)
     count("looks of a reader meanwhile", looks)
+
+
+RECORDS = """
+import sys
+from itertools import count
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from records import begin, record
+from evercell.history import History
+
+history = History(Path(sys.argv[1]), wait=120)
+begin(history)
+history.start_folding(0.1)
+for number in count():
+    record(history, range(number, number + 1))
+    print(number, flush=True)  # acknowledged
+    if sys.stdin.readline() == "":
+        break
+history.close()
+"""
+
+
+def look(database: Path) -> tuple[int, int, int] | None:
+    """The completed steps, how many they are and the last, for DuckDB's own client; None where it
+    is not let in."""
+    sql = """SELECT count(*), count(DISTINCT ordinal), coalesce(max(ordinal), -1)
+        FROM steps WHERE status = 'completed'"""
+    try:
+        with duckdb.connect(database, read_only=True) as connection:
+            found: tuple[int, int, int] | None = connection.execute(sql).fetchone()
+            return found
+    except (duckdb.IOException, duckdb.CatalogException):
+        return None  # it is being folded, or nothing is there yet
+
+
+def test_a_client_of_duckdb_sees_each_step_while_others_are_recorded(tmp_path: Path) -> None:
+    """Nobody helps it: it opens the file, whose writer goes on and folds beside that."""
+    folder, ask = tmp_path / "history", ["-c", RECORDS, tmp_path / "history", WORKER.parent]
+    with subprocess.Popen(
+        [sys.executable, *map(str, ask)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as writer:
+        assert writer.stdin is not None
+        assert writer.stdout is not None
+        seen, told, deadline = -1, -1, time.monotonic() + 240
+        for wanted in (10, 25, 40):  # each was acknowledged when it is looked for
+            while seen < wanted:
+                assert time.monotonic() < deadline
+                told = int(writer.stdout.readline())
+                writer.stdin.write("go on\n")
+                writer.stdin.flush()
+                found = look(folder / "history.duckdb") if told >= wanted else None
+                if found is not None:
+                    steps, ordinals, last = found
+                    assert steps == ordinals == last + 1  # a prefix, each once
+                    assert seen <= last <= told + 1
+                    seen = last
+        writer.stdin.close()
+        rest = [int(line) for line in writer.stdout]
+        assert writer.wait(60) == 0
+    assert look(folder / "history.duckdb") == (rest[-1] + 1, rest[-1] + 1, rest[-1])
