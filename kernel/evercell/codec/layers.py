@@ -82,14 +82,15 @@ else:
         import zstandard  # noqa: PLC0415 - only for those who have something to compress
 
         large = len(data) > _LARGE
-        return zstandard.ZstdCompressor(
-            level=1 if large else 3, threads=-1 if large else 0
-        ).compress(data)
+        made = zstandard.ZstdCompressor(level=1 if large else 3, threads=-1 if large else 0)
+        compressed: bytes = made.compress(data)
+        return compressed
 
     def _decompress(data: bytes) -> bytes:
         import zstandard  # noqa: PLC0415 - see above
 
-        return zstandard.ZstdDecompressor().decompress(data)
+        plain: bytes = zstandard.ZstdDecompressor().decompress(data)
+        return plain
 
 
 class _Zstd(msgspec.Struct, frozen=True):
