@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import glob
 import importlib
@@ -20,6 +21,7 @@ import pytest
 
 from evercell.cell import files
 from evercell.cell.files import FileWatch, file_version, folder_version, watch_files
+from evercell.jupyter.streams import flush_c_streams
 from evercell.threads import OwnThread
 
 if TYPE_CHECKING:
@@ -105,6 +107,14 @@ def test_what_evercell_does_meanwhile_is_not_the_cells_doing(data: Path) -> None
     assert (own.inputs(), own.outside) == ({}, None)
     data.with_name("moved").rename(data)
     assert watched(lambda: act(threading.Thread)).outside == "open"
+
+
+def test_the_c_functions_that_evercell_calls_are_not_the_cells_doing() -> None:
+    """CPython tells of each call from 3.14 on."""
+    calls_are_told = sys.version_info >= (3, 14)
+    assert watched(flush_c_streams).outside is None
+    pid = ctypes.CDLL(None).getpid
+    assert watched(pid).outside == ("ctypes.call_function" if calls_are_told else None)
 
 
 def test_what_is_written_first_or_opened_by_a_steps_body_is_no_input(data: Path) -> None:

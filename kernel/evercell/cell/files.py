@@ -46,6 +46,7 @@ _UNSEEN = (".", "__pycache__")  # beginnings of names that tools leave behind
 _COMPILED = ".pyc"
 _State = tuple[int, int, int]  # inode, size, time of change in nanoseconds
 
+_OWN = os.path.dirname(os.path.dirname(__file__)) + os.sep  # noqa: PTH120 - Evercell itself
 _SYSTEM = tuple(
     sorted(
         {
@@ -54,7 +55,7 @@ _SYSTEM = tuple(
                 sys.prefix,
                 sys.base_prefix,
                 *sysconfig.get_paths().values(),
-                os.path.dirname(os.path.dirname(__file__)),  # noqa: PTH120 - Evercell itself
+                _OWN[:-1],
                 *("/bin", "/dev", "/etc", "/lib", "/lib64", "/proc", "/sbin", "/sys", "/usr"),
             )
         }
@@ -70,6 +71,7 @@ _OUTSIDE = (
     "builtins.input", "ctypes.call_function",
 )  # fmt: skip
 _IMPORTS = ("<frozen importlib", os.path.dirname(importlib.__file__), pkgutil.__file__)  # noqa: PTH120
+_CTYPES = os.path.join(os.path.dirname(os.__file__), "ctypes") + os.sep  # noqa: PTH118, PTH120
 _LISTING = frozenset({"os.listdir", "os.scandir"})
 _INSIDE = frozenset({"os.putenv", "os.unsetenv", "socket.__new__", "socket.gethostname"})
 
@@ -105,6 +107,8 @@ class FileWatch:
     def happened(self, event: str, arguments: tuple[object, ...]) -> None:
         """Any other audit event, on whatever thread."""
         if event in _INSIDE or not event.startswith(_OUTSIDE) or self._paused():
+            return
+        if event == "ctypes.call_function" and _by_evercell():
             return
         path = arguments[0] if arguments and event.startswith("os.") else None
         if isinstance(path, str | bytes | os.PathLike):
@@ -265,6 +269,15 @@ def _by_import() -> bool:
     """Whether it is the import system that looks for a module, not the code itself."""
     frame = sys._getframe(2).f_back  # behind this, `happened` and the hook; C code has none
     return frame is not None and frame.f_code.co_filename.startswith(_IMPORTS)
+
+
+def _by_evercell() -> bool:
+    """Whether Evercell calls the C function, which is told from CPython 3.14 on: the kernel empties
+    the buffers of C's streams after each cell."""
+    frame = sys._getframe(2).f_back  # as above
+    while frame is not None and frame.f_code.co_filename.startswith(_CTYPES):
+        frame = frame.f_back
+    return frame is not None and frame.f_code.co_filename.startswith(_OWN)
 
 
 def _is_data(path: str) -> bool:
