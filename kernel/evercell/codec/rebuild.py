@@ -31,6 +31,7 @@ __all__ = [
     "make_exception",
     "make_function",
     "make_lru_cache",
+    "make_partial_method",
     "make_reduced",
     "make_typevar",
     "named",
@@ -97,6 +98,13 @@ def make_cached_property(function: Any, name: str | None, doc: str | None) -> An
     made: Any = functools.cached_property(function)
     made.attrname, made.__doc__ = name, doc
     return made
+
+
+def make_partial_method(
+    function: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]
+) -> functools.partialmethod[Any]:
+    """A `functools.partialmethod`."""
+    return functools.partialmethod(function, *arguments, **keywords)
 
 
 def make_lru_cache(function: Callable[..., Any], parameters: dict[str, Any]) -> Any:

@@ -135,6 +135,12 @@ def _cached_property(_pickler: Pickler, value: Any) -> Any:
     return rebuild.make_cached_property, (value.func, value.attrname, value.__doc__)
 
 
+def _partial_method(_pickler: Pickler, value: Any) -> Any:
+    # CPython 3.14 gives it a __new__ that wants to know the function, and no way to be pickled.
+    arguments = (value.func, value.args, value.keywords)
+    return rebuild.make_partial_method, arguments, dict(vars(value))
+
+
 def importable_attribute(value: Any, name: str | None = None) -> bool:
     """Whether an importable module other than __main__ has `value` under its name."""
     if value.__module__ == "__main__":
@@ -152,6 +158,7 @@ REDUCERS: dict[type, Callable[[Pickler, Any], Any]] = {
     typing.TypeVar: _typevar,
     property: _property,
     functools.cached_property: _cached_property,
+    functools.partialmethod: _partial_method,
     types.MappingProxyType: _mapping_proxy,
 }
 
