@@ -112,7 +112,9 @@ class Pending(msgspec.Struct, eq=False):
 class Asks:
     """One run's asks, in order."""
 
-    __slots__ = ("_run_id", "count", "fresh", "inputs", "markers", "recorded")
+    __slots__ = (
+        "_calls", "_run_id", "_uncounted", "count", "fresh", "inputs", "markers", "recorded",
+    )  # fmt: skip
 
     def __init__(self, run_id: str, history: Iterable[e.Event] = ()) -> None:
         self._run_id = run_id
@@ -121,11 +123,18 @@ class Asks:
         self.inputs = 0  # recorded ones that have not reached the code yet
         self.count = 0
         self.fresh: list[e.Event] = []  # asked for the first time, not recorded yet
+        self._calls: dict[bytes, int] = {}  # how often each step was called
+        self._uncounted = history  # where that has yet to be counted
+        append = self.recorded.append
         for event in history:
             kind = type(event)
-            if kind in _IDENTITIES:
-                if kind is e.StepStarted or identity_of(event) is not None:
-                    self.recorded.append(event)
+            if kind is e.StepStarted:  # first and plainly: nearly all are such, or ends of them
+                append(event)
+            elif kind is e.StepCompleted:
+                self.inputs += 1
+            elif kind in _IDENTITIES:
+                if identity_of(event) is not None:
+                    append(event)
                 if isinstance(event, e.MarkerRecorded) and event.kind != "side effect":
                     self.markers.add(event.name)
             elif kind in REACHED:
@@ -155,6 +164,23 @@ class Asks:
         event = make()
         self.fresh.append(event)
         return event, True
+
+    def next_ordinal(self, key: bytes) -> int:
+        """The number of a new step among those with the same call."""
+        self.count_calls()
+        ordinal = self._calls.get(key, 0)
+        self._calls[key] = ordinal + 1
+        return ordinal
+
+    def count_calls(self) -> None:
+        """Count the recorded calls of steps, and let go of the history. A replay does without, as
+        long as it asks for nothing new."""
+        history, self._uncounted = self._uncounted, ()
+        calls = self._calls
+        for event in history:
+            if type(event) is e.StepStarted:
+                key = event.key[:16]
+                calls[key] = calls.get(key, 0) + 1
 
     def next_is(self, identity: Identity) -> bool:
         """Whether the next recorded ask is this one."""

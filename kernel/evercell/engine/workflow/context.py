@@ -107,9 +107,6 @@ def ask_step(
     name = step.name
     arguments = step.normal_form(args, kwargs)
     key = canonical.digest((name, *arguments), instance.services.live)
-    ordinal = instance.ordinals.get(key, 0)
-    instance.ordinals[key] = ordinal + 1
-
     if instance.step_versions is not None:
         instance.step_versions[name, key] = _version(instance, step).version
 
@@ -130,7 +127,7 @@ def ask_step(
             slot=SLOT,
             name=name,
             key=key + reached.version,
-            ordinal=ordinal,
+            ordinal=instance.asks.next_ordinal(key),
             arguments=clear.arguments(step.view(args, kwargs)),
             at_most_once=step.at_most_once,
         )
