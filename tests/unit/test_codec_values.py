@@ -15,7 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evercell.codec.canonical import digest
-from evercell.codec.code import code_constant, code_digest, plain_constant
+from evercell.codec.code import (
+    code_constant,
+    code_digest,
+    marshal_code,
+    plain_constant,
+    positions_of,
+    unmarshal_code,
+)
 from evercell.codec.exceptions import decode_exception, describe, encode_exception
 from evercell.codec.values import decode, encode, json_view
 from evercell.errors import NotStorableError, RestoreError
@@ -117,6 +124,47 @@ def test_code_digest_ignores_the_place_and_sees_the_content(live):
     assert digest(f, live) == digest(live["f"], live)
     exec("def f(x): return x + 2", live)
     assert code_digest(f.__code__) != code_digest(live["f"].__code__)
+
+
+CLASSES = {
+    "plain": "class A:\n  x = 1\n  def f(self): return 2\n return A",
+    "its line is among its constants": (
+        "class A:\n  y = 2, 7\n  x = 2\n  z = 3, 7\n  w = 7, 300\n  v = 302\n return A"
+    ),
+    "inside of another": "class A:\n  class B:\n   x = 3\n  def f(self): return 2\n return A",
+    "decorated": "@(lambda cls: cls)\n class A:\n  'doc'\n  x: int = 1\n return A",
+}
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_where_a_function_makes_its_classes_does_not_count(live, name):
+    """From CPython 3.13 on the number of a class's first line is a part of its body's code."""
+    versions, code = set(), None
+    for line in (1, 2, 6, 254, 255, 299, 300):
+        text = f"{chr(10) * line}def f():\n {CLASSES[name]}"
+        exec(compile(text, "a.py", "exec"), live)
+        code = live["f"].__code__
+        versions.add(code_digest(code))
+        stored = marshal_code(code)
+        again = unmarshal_code(stored, positions_of(code))
+        assert marshal_code(again) == stored
+        assert positions_of(again) == positions_of(code)
+        before, after = live["f"](), types.FunctionType(again, live)()
+        pairs = [(before, after)]
+        if hasattr(before, "B"):
+            pairs.append((before.B, after.B))
+        for cls, back in pairs:
+            own = {k: v for k, v in vars(cls).items() if type(v) in (int, str, tuple)}
+            assert own == {k: vars(back)[k] for k in own}
+    assert len(versions) == 1
+
+
+def test_what_a_function_makes_of_its_classes_counts(live):
+    versions = set()
+    for body in ("x = 1", "x = 2", "x = 3", "x = 300", "y = 1", "x = 1; y = 1", "x = (1,)"):
+        exec(f"def f():\n class A:\n  {body}\n return A", live)
+        versions.add(code_digest(live["f"].__code__))
+    assert len(versions) == 7
 
 
 SLICE = (..., "slice", 1, None, None)

@@ -7,6 +7,7 @@ moving a function to another line or another process's temporary file changes no
 
 from __future__ import annotations
 
+import dis
 import marshal
 import os
 import re
@@ -32,6 +33,8 @@ __all__ = [
 # (file name, first line, line table, positions of the nested code objects in constant order)
 Positions = tuple[str, int, bytes, tuple["Positions", ...]]
 
+_LINE: Any = (..., "line")  # unlike any constant as it is stored: those that begin so are longer
+
 # ipykernel names a cell's code by the source and the process id. The part for the process is left
 # open, so that a traceback through a restored function finds its cell's source.
 _CELL = "<cell>"
@@ -54,7 +57,8 @@ def code_digest(code: CodeType) -> bytes:
 
 def positions_of(code: CodeType) -> Positions:
     """What `marshal_code` leaves out."""
-    nested = tuple(positions_of(c) for c in code.co_consts if type(c) is CodeType)
+    _, constants = _without_line(code)
+    nested = tuple(positions_of(c) for c in constants if type(c) is CodeType)
     return portable_file(code.co_filename), code.co_firstlineno, code.co_linetable, nested
 
 
@@ -78,14 +82,42 @@ def _cell_folder() -> str:
 
 
 def _strip(code: CodeType) -> CodeType:
+    instructions, constants = _without_line(code)
     return code.replace(
         co_filename="",
         co_firstlineno=1,
         co_linetable=b"",
+        co_code=instructions,
         co_consts=tuple(
-            _strip(c) if type(c) is CodeType else plain_constant(c) for c in code.co_consts
+            _strip(c) if type(c) is CodeType else c if c is _LINE else plain_constant(c)
+            for c in constants
         ),
     )
+
+
+def _without_line(code: CodeType) -> tuple[bytes, tuple[Any, ...]]:
+    """The instructions and constants. From CPython 3.13 on, a class's body begins by setting the
+    number of its first line, for which `_LINE` stands. As that may be one of its other constants,
+    or none at all, they are put in the order in which they are used."""
+    unchanged = code.co_code, code.co_consts
+    if "__firstlineno__" not in code.co_names:
+        return unchanged
+    every = list(dis.get_instructions(code))
+    stored = [(each.opname, each.argval) for each in every]
+    if ("STORE_NAME", "__firstlineno__") not in stored:
+        return unchanged
+    line = every[stored.index(("STORE_NAME", "__firstlineno__")) - 1]
+    uses = [each for each in every if each is line or each.opcode in dis.hasconst]
+    if line.argval != code.co_firstlineno or any((each.arg or 0) > 255 for each in uses):
+        return unchanged
+    constants: dict[int | None, Any] = {}
+    instructions = bytearray(code.co_code)
+    for each in uses:
+        key = None if each is line else each.arg
+        constants.setdefault(key, _LINE if each is line else code.co_consts[each.arg or 0])
+        instructions[each.offset + 1] = list(constants).index(key)
+    instructions[line.offset] = dis.opmap["LOAD_CONST"]
+    return bytes(instructions), tuple(constants.values())
 
 
 def plain_constant(constant: Any) -> Any:
@@ -117,7 +149,11 @@ def _place(code: CodeType, positions: Positions) -> CodeType:
         co_firstlineno=line,
         co_linetable=table,
         co_consts=tuple(
-            _place(c, next(inner)) if type(c) is CodeType else code_constant(c)
+            _place(c, next(inner))
+            if type(c) is CodeType
+            else line
+            if c == _LINE
+            else code_constant(c)
             for c in code.co_consts
         ),
     )
