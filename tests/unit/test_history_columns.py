@@ -18,10 +18,10 @@ from test_history_reread import EVENTS
 
 from evercell import events as e
 from evercell.errors import HistoryError
-from evercell.history import making, seals
+from evercell.history import columns, making, seals
 from evercell.history.applied import Applied
 from evercell.history.arrow import insert, read
-from evercell.history.columns import Batch, Column, Items, Kind
+from evercell.history.columns import Batch, Column, Items, Kind, common_length
 from evercell.history.keys import UserKey
 from evercell.history.making import Rows
 from evercell.history.payloads import PayloadStore
@@ -255,3 +255,19 @@ def test_numbers_read_from_duckdb_are_sealed_as_those_that_went_in() -> None:
     for first, end in ((0, 12), (0, 10), (3, 4), (10, 12), (9, 11)):
         message = block_message(("kind", "run", "slot"), narrow, first, end)
         assert message == block_message(("kind", "run", "slot"), wide, first, end)
+
+
+@FEW
+@given(st.lists(st.binary(max_size=3) | st.just(b"four"), max_size=9), st.integers(1, 4))
+def test_items_are_cut_out_whatever_their_lengths(items: list[bytes], together: int) -> None:
+    packed = Column("blob")
+    packed.extend(items)
+    column = Items(packed.ends, packed.data)
+    with patch.object(columns, "_TOGETHER", together):
+        for first in range(len(items) + 1):
+            for end in range(first, len(items) + 1):
+                assert column.cut(first, end) == items[first:end]
+                if end > first:
+                    (length, *others) = {len(item) for item in items[first:end]}
+                    alike = 0 if others else length
+                    assert common_length(column.ends[first : end + 1]) == alike

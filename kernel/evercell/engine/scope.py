@@ -115,7 +115,7 @@ class Scope(msgspec.Struct):
     _replay: Replay | None = None  # the way through its table
     _ordinals: dict[bytes, int] = field(default_factory=dict)  # of what is counted beside steps
     _versions: dict[FunctionVersion, Reached] = field(default_factory=dict)
-    _answered: deque[str] = field(default_factory=deque)  # not reported yet
+    _answered: deque[bytes] = field(default_factory=deque)  # ids in UTF-8, not reported yet
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def enter(
@@ -156,7 +156,7 @@ class Scope(msgspec.Struct):
             return entered
         if not again(entered.value):
             return entered
-        attempt = another_attempt(record) if usual is None else Attempt(usual[0], 2)
+        attempt = another_attempt(record) if usual is None else Attempt(usual[0].decode(), 2)
         return self._call(attempt, key, ordinal, reached.version)
 
     def _decided(
@@ -253,15 +253,16 @@ class Scope(msgspec.Struct):
         """Append what the history answered since the last flush."""
         if not self._answered:
             return
-        ids: list[str] = []
+        ids: list[bytes] = []
         with suppress(IndexError):  # other threads may take from it, too
             while True:
                 ids.append(self._answered.popleft())
         if ids:
-            self.history.append(StepsAnswered(self.run_id, self.clock.now(), self.cell, tuple(ids)))
+            answered = tuple(map(bytes.decode, ids))
+            self.history.append(StepsAnswered(self.run_id, self.clock.now(), self.cell, answered))
 
     def _report(self, activity_id: str) -> None:
-        self._answered.append(activity_id)
+        self._answered.append(activity_id.encode())
         if len(self._answered) >= _FLUSH_ANSWERED:
             self.flush()
 

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from itertools import accumulate, chain, islice, pairwise
+from struct import Struct
 from typing import Any, Literal, NamedTuple
 
-__all__ = ["KINDS", "Batch", "Column", "Items", "Kind", "Values"]
+__all__ = ["KINDS", "Batch", "Column", "Items", "Kind", "Values", "common_length"]
 
 Kind = Literal["text", "blob", "int", "bigint", "bool", "texts"]
 
@@ -33,6 +35,9 @@ _NUMBERS = frozenset({"int", "bigint", "bool"})
 _EMPTY: dict[Kind, Any] = {"text": "", "blob": b"", "texts": ()}
 
 
+_TOGETHER = 256  # items that are cut out at once, where all are of one length
+
+
 class Items(NamedTuple):
     """Texts (as UTF-8) or blobs, one behind the other."""
 
@@ -46,7 +51,14 @@ class Items(NamedTuple):
     def cut(self, first: int, end: int) -> list[bytes]:
         """The items from row `first` on, up to the one before `end`."""
         data = bytes(self.data)  # itself, unless it still grows
-        return [data[begin:stop] for begin, stop in pairwise(self.ends[first : end + 1])]
+        items: list[bytes] = []
+        for begin in range(first, end, _TOGETHER):
+            ends = self.ends[begin : min(begin + _TOGETHER, end) + 1]
+            if length := common_length(ends):  # as nearly all ids and keys: twice as quick
+                items += _cutter(length, len(ends) - 1).unpack_from(data, ends[0])
+            else:
+                items += [data[start:stop] for start, stop in pairwise(ends)]
+        return items
 
     def texts(self, first: int, end: int) -> list[str]:
         """The same of texts."""
@@ -56,6 +68,20 @@ class Items(NamedTuple):
             return [item.decode() for item in self.cut(first, end)]
         places = pairwise(self.ends[first : end + 1])
         return [text[start - begin : stop - begin] for start, stop in places]
+
+
+def common_length(ends: array[int]) -> int:
+    """The length of all items with these ends, at least one; 0 where they differ, or are empty."""
+    begin, stop = ends[0], ends[-1]
+    length = ends[1] - begin
+    if not length or length * (len(ends) - 1) != stop - begin:
+        return 0
+    return length if ends == array(ends.typecode, range(begin, stop + 1, length)) else 0
+
+
+@lru_cache(maxsize=64)
+def _cutter(length: int, count: int) -> Struct:
+    return Struct(f"{length}s" * count)
 
 
 def _joined(kind: Kind, values: Sequence[Any]) -> tuple[list[int], bytes]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from evercell import events as e
 from evercell.history.arrow import joined, read
-from evercell.history.columns import Batch, Items
+from evercell.history.columns import Batch, Items, common_length
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -80,11 +80,9 @@ def block_message(shared: Shared, columns: Sequence[Packed], first: int, end: in
 def _items(ends: array[int], data: bytes | bytearray) -> tuple[object, object]:
     """The items between these ends: their lengths, or the one that they have in common, and all
     of them as one."""
-    begin, stop = ends[0], ends[-1]
-    length = ends[1] - begin
-    if length and ends == array(ends.typecode, range(begin, stop + 1, length)):
-        return length, data[begin:stop]
-    return _bytes(array("q", map(sub, ends[1:], ends))), data[begin:stop]
+    all_of_them = data[ends[0] : ends[-1]]
+    length = common_length(ends)
+    return length or _bytes(array("q", map(sub, ends[1:], ends))), all_of_them
 
 
 def _bytes(numbers: array[int]) -> bytes:

@@ -13,6 +13,7 @@ from itertools import chain, filterfalse, pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from evercell.events import ErrorInfo, Payload
+from evercell.history.columns import common_length
 from evercell.history.seals import COVERED, block_message, block_starts
 
 if TYPE_CHECKING:
@@ -47,11 +48,12 @@ _BEGUN = Latest("StepStarted")
 
 
 class Ends:
-    """The ends of steps, by activity. `usual` is the JSON of results: what nearly all come to."""
+    """The ends of steps, by activity, in UTF-8 as it was read. `usual` is the JSON of results: what
+    nearly all come to."""
 
     def __init__(self, run_id: str, proof: Proof) -> None:
-        self.usual: dict[str, bytes] = {}
-        self._others: dict[str, Latest | None] = {}  # None: its record does not hold
+        self.usual: dict[bytes, bytes] = {}
+        self._others: dict[bytes, Latest | None] = {}  # None: its record does not hold
         self._run_id = run_id
         self._proof = proof
         self._chunks: list[Chunk] = []
@@ -67,7 +69,7 @@ class Ends:
         completions.forget("payload_data")
         self._chunks.append(completions)
 
-    def unknown(self, activities: Iterable[str]) -> set[str]:
+    def unknown(self, activities: Iterable[bytes]) -> set[bytes]:
         """Those about which nothing was taken in."""
         there, others = self.usual.__contains__, self._others
         return {it for it in filterfalse(there, activities) if it not in others}
@@ -77,9 +79,10 @@ class Ends:
         message = block_message(("StepCompleted", self._run_id, ""), covered, first, end)
         right = self._proof.holds(tag, message)
         attempts, sizes = (chunk.numbers(it)[first:end] for it in ("attempt", "payload_size"))
-        activities = chunk.items("activity_id").texts(first, end)
+        activities = chunk.items("activity_id").cut(first, end)
         data = chunk.items("payload_data").cut(first, end)
-        plain = attempts.count(1) == end - first and _are_json(chunk.items("codec"), first, end)
+        once = attempts == array(attempts.typecode, (1,)) * (end - first)
+        plain = once and _are_json(chunk.items("codec"), first, end)
         if right and plain and not self._others and list(map(len, data)) == sizes.tolist():
             self.usual.update(zip(activities, data, strict=True))
             return
@@ -89,7 +92,7 @@ class Ends:
         for activity, *row in zip(*columns, strict=True):
             self._note(activity, _completed(*row) if right else None)
 
-    def _note(self, activity: str, latest: Latest | None) -> None:
+    def _note(self, activity: bytes, latest: Latest | None) -> None:
         if latest is not None and latest.kind == "StepCompleted" and latest.attempt == 1:
             result = latest.result
             if result is not None and result.codec == "json" and result.data is not None:
@@ -102,10 +105,11 @@ class Ends:
     def add(self, rows: Iterable[tuple[Any, ...]]) -> None:
         """Take in what is no completion, a row for each step; where a completion came later, that
         counts."""
-        for activity, seq, kind, tag, attempt, codec, identity, size, data, *told in rows:
+        for named, seq, kind, tag, attempt, codec, identity, size, data, *told in rows:
+            activity = named.encode()
             if seq < self._seqs.get(activity, 0):
                 continue
-            covered: tuple[object, ...] = (activity, attempt)
+            covered: tuple[object, ...] = (named, attempt)
             latest = Latest(kind, attempt or 0)
             if kind in _WITH_ERROR:
                 covered += (codec, identity, size, *told)
@@ -118,16 +122,16 @@ class Ends:
             self._note(activity, latest if right else None)
 
     @cached_property
-    def _seqs(self) -> dict[str, int]:
+    def _seqs(self) -> dict[bytes, int]:
         found = [zip(_activities(it), it.numbers("seq"), strict=True) for it in self._chunks]
         return dict(chain.from_iterable(found))
 
     @cached_property
-    def _identities(self) -> dict[str, bytes]:
+    def _identities(self) -> dict[bytes, bytes]:
         parts = [(_activities(it), it.items("payload_id").cut(0, it.rows)) for it in self._chunks]
         return dict(chain.from_iterable(zip(*part, strict=True) for part in parts))
 
-    def latest(self, activity: str) -> Latest | None:
+    def latest(self, activity: bytes) -> Latest | None:
         """What became of a step that was begun; None if its record does not hold."""
         data = self.usual.get(activity)
         if data is None:
@@ -136,17 +140,15 @@ class Ends:
         return Latest("StepCompleted", 1, result)
 
 
-def _activities(chunk: Chunk) -> list[str]:
-    return chunk.items("activity_id").texts(0, chunk.rows)
+def _activities(chunk: Chunk) -> list[bytes]:
+    return chunk.items("activity_id").cut(0, chunk.rows)
 
 
 def _are_json(codecs: Items, first: int, end: int) -> bool:
     """Whether all of these are "json", as nearly always."""
     ends = codecs.ends[first : end + 1]
-    return (
-        codecs.data[ends[0] : ends[-1]] == b"json" * (end - first)
-        and array(ends.typecode, range(ends[0], ends[-1] + 1, 4)) == ends
-    )
+    same = codecs.data[ends[0] : ends[-1]] == b"json" * (end - first)
+    return same and common_length(ends) == len(b"json")
 
 
 def _completed(attempt: int, codec: str, identity: bytes, size: int, data: bytes) -> Latest:

@@ -34,8 +34,8 @@ PART = 256  # rows that are handed to a replay together, at least
 _SEARCHES = 64  # for a call that are made before it pays to make a table of all
 _KEY_SIZE = 16  # bytes of a step's key, as this release makes them
 
-Answer = tuple[str, bytes]
-"""A step's activity and the JSON of its result."""
+Answer = tuple[bytes, bytes]
+"""A step's activity, in UTF-8, and the JSON of its result."""
 
 _STARTED = """run_id = $run_id AND slot = $slot AND type = 'StepStarted'
     AND seq BETWEEN $low AND $high"""
@@ -120,6 +120,7 @@ class Page:
         self.ordinals, self.keys = starts.numbers("ordinal"), starts.items("key")
         self._seqs, self._once = starts.numbers("seq"), starts.numbers("once")
         self._activities = starts.items("activity_id")
+        self._never_once = not self._once.tobytes().strip(b"\0")
         self._covered = self._seqs, self._activities, self.keys, self.ordinals, self._once
         self._tags, self._numbers = starts.items("tag"), starts.numbers("block")
         self._blocks = block_starts(self._numbers, self._tags)
@@ -170,7 +171,7 @@ class Page:
         unlayered, and proved."""
         if not self._holds(row) or self._once[row]:
             return None
-        activity = self._activities.at(row).decode()
+        activity = self._activities.at(row)
         data = self._ends.usual.get(activity)
         return None if data is None else (activity, data)
 
@@ -180,7 +181,7 @@ class Page:
         keys, activities = self._look_at(part)
         values = list(map(self._ends.usual.get, activities))
         proved = self._proved[first:end]
-        if all(proved) and all(values) and not any(self._once[first:end]):  # no JSON is empty
+        if self._never_once and 0 not in proved and all(values):  # no JSON is empty
             return keys, list(zip(activities, values, strict=True))  # type: ignore[arg-type]
         return keys, [self.answer(row) for row in range(first, end)]
 
@@ -190,10 +191,10 @@ class Page:
             self._look_at(part)
         return bool(self._proved[row])
 
-    def _look_at(self, part: int) -> tuple[list[bytes], list[str]]:
+    def _look_at(self, part: int) -> tuple[list[bytes], list[bytes]]:
         """Check the blocks of a part, once; its keys and activities."""
         begin, stop = self._parts[part], self._parts[part + 1]
-        keys, activities = self.keys.cut(begin, stop), self._activities.texts(begin, stop)
+        keys, activities = self.keys.cut(begin, stop), self._activities.cut(begin, stop)
         if self._looked_at[part]:
             return keys, activities
         self._looked_at[part] = True
@@ -208,13 +209,13 @@ class Page:
 
     def record(self, row: int) -> StepRecord | None:
         """The record in the row, if it holds."""
-        activity = self._activities.at(row).decode()
+        activity = self._activities.at(row)
         latest = self._ends.latest(activity) if self._holds(row) else None
         if latest is None:
             return None
         return StepRecord(
-            activity, self.keys.at(row), self.ordinals[row], _STATUS[latest.kind], latest.attempt,
-            bool(self._once[row]), latest.result, latest.error,
+            activity.decode(), self.keys.at(row), self.ordinals[row], _STATUS[latest.kind],
+            latest.attempt, bool(self._once[row]), latest.result, latest.error,
         )  # fmt: skip
 
 
@@ -264,8 +265,8 @@ def read_page(
         ((first,),) = connection.execute(_FIRST, {"run_id": run_id, "low": low}).fetchall()
         among = {"run_id": run_id, "first": first, "last": last}
         ends.take(_in_order(connection, _COMPLETIONS + _AMONG, among))
-        activities = starts.items("activity_id").texts(0, starts.rows)
-        late = ends.unknown(activities).union(row[0] for row in others)
+        activities = starts.items("activity_id").cut(0, starts.rows)
+        late = {it.decode() for it in ends.unknown(activities)}.union(row[0] for row in others)
         if late:
             later = {"run_id": run_id, "last": last, "top": top, "activities": list(late)}
             blocks = [block for (block,) in connection.execute(_LATER_BLOCKS, later).fetchall()]
