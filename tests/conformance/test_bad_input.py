@@ -89,13 +89,24 @@ def handle(world: WorkflowEnvironment) -> Iterator[WorkflowHandle[int]]:
 
 @pytest.mark.parametrize("wrong", [["one"], [], [1, 2], [None]])
 def test_a_signal_of_a_wrong_type(handle: WorkflowHandle[int], wrong: list[Any]) -> None:
-    with pytest.raises(UsageError, match="add"):
+    with pytest.raises(UsageError, match=r"signal 'add' was not sent: .*'add' takes"):
         handle.signal("add", *wrong)
 
 
 def test_a_signal_that_cant_be_stored(handle: WorkflowHandle[int]) -> None:
-    with pytest.raises(NotStorableError):
+    with pytest.raises(NotStorableError, match=r"signal 'other' was not sent: .*generator"):
         handle.signal("other", (number for number in range(3)))
+    settings.change(payload_limit=1000)
+    try:
+        with pytest.raises(NotStorableError, match="signal 'other' was not sent: it takes 3,0"):
+            handle.signal("other", "x" * 3000)
+    finally:
+        settings.change(payload_limit=None)
+
+
+def test_a_result_that_is_not_there_in_time(handle: WorkflowHandle[int]) -> None:
+    with pytest.raises(TimeoutError, match=f"run {handle.run_id} has not ended within 0.001 s"):
+        handle.result(0.001)
 
 
 def test_an_unknown_run(handle: WorkflowHandle[int]) -> None:

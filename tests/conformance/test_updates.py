@@ -117,6 +117,8 @@ def test_a_handlers_error_is_the_updates(world: WorkflowEnvironment) -> None:
         handle.update("fails").result(LIMIT)
     with pytest.raises(NotStorableError):
         handle.update("unstorable").result(LIMIT)
+    with pytest.raises(TimeoutError, match=r"not answered within 0\.001 s; it goes on"):
+        handle.update("never").result(0.001)
     assert handle.status == "running"
     assert handle.update("deposit", 2).result(LIMIT) == 2
 

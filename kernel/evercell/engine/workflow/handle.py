@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -194,7 +195,14 @@ class UpdateHandle:
 
     def result(self, timeout: float | None = None) -> Any:
         """What the handler returned. Raises what it raised, and TimeoutError."""
-        return self._value(self._future.result(timeout))
+        try:
+            done = self._future.result(timeout)
+        except TimeoutError:
+            raise TimeoutError(
+                f"the update has not answered within {timeout:g} s; it goes on: ask again, or "
+                "await it."
+            ) from None
+        return self._value(done)
 
     def __await__(self) -> Generator[Any, None, Any]:
         return self._wait().__await__()
@@ -238,8 +246,16 @@ def wait_for_end(
     """How the run, or the last one that continues it, ends. Raises WorkflowBlockedError,
     WorkflowNotDefinedError, RunNotFoundError, TimeoutError."""
     following: str | None = run_id
+    limit = None if timeout is None else time.monotonic() + timeout
     while following is not None:
-        end = _end(worker, following).result(timeout)
+        left = None if limit is None else max(0.0, limit - time.monotonic())
+        try:
+            end = _end(worker, following).result(left)
+        except TimeoutError:
+            raise TimeoutError(
+                f"workflow run {following} has not ended within {timeout:g} s; it goes on: ask "
+                "again, or await it. handle.describe() tells its state."
+            ) from None
         following = end.next_run
     return end
 

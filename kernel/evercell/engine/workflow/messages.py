@@ -176,6 +176,12 @@ class Messages:
     def check_signal(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> None:
         """Raise UsageError for arguments that the signal's handler, or who waits for it, can't
         take: nothing is recorded then."""
+        try:
+            self._check_signal(name, args, kwargs)
+        except UsageError as error:
+            raise UsageError(f"signal {name!r} was not sent: {error.message}.") from None
+
+    def _check_signal(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> None:
         if name in self.signals:
             self.signals[name].arguments(args, kwargs)
             return

@@ -22,6 +22,7 @@ from evercell.engine.recordable import check_recordable
 from evercell.engine.step import Step
 from evercell.engine.workflow import forking, loading
 from evercell.errors import (
+    NotStorableError,
     RunNotFoundError,
     UpdateRejectedError,
     UsageError,
@@ -96,7 +97,7 @@ def _send(  # noqa: PLR0917
     instance = worker.instances.get(target)
     if instance is not None:
         instance.messages.check_signal(name, args, kwargs)
-    payload, view = _encoded(worker, [args, kwargs])
+    payload, view = _encoded(worker, f"signal {name!r}", [args, kwargs])
     event = e.SignalReceived(target, worker.clock.now(), signal_id, name, payload, view)
     worker.carrier.record_message(target, event)
 
@@ -268,7 +269,7 @@ def _accept(  # noqa: PLR0917
         _validate(instance, name, args, kwargs)
     finally:
         loading.restore(worker, instance)
-    payload, view = _encoded(worker, [args, kwargs])
+    payload, view = _encoded(worker, f"update {name!r}", [args, kwargs])
     worker.carrier.updates[update_id] = target, done
     event = e.UpdateAccepted(target, worker.clock.now(), update_id, name, payload, view)
     worker.record_input(target, event)
@@ -361,9 +362,14 @@ def _json(text: str | None) -> dict[str, Any]:
     return data
 
 
-def _encoded(worker: WorkflowWorker, message: object) -> tuple[Payload, str | None]:
-    encoded = values.encode(message, worker.live)
-    check_recordable(encoded.data)
+def _encoded(worker: WorkflowWorker, what: str, message: object) -> tuple[Payload, str | None]:
+    try:
+        encoded = values.encode(message, worker.live)
+        check_recordable(encoded.data)
+    except NotStorableError as why:
+        raise NotStorableError(
+            f"{what} was not sent: {why.message.rstrip('.')}. Send plain data."
+        ) from None
     return worker.history.put(encoded.data, encoded.codec), clear.json_view(message, encoded)
 
 
