@@ -218,6 +218,7 @@ def test_a_fork_that_is_refused_later_says_why_to_who_asked(book: Book) -> None:
     notebook.cell(define.replace("VERSION", "1"))
     assert run(notebook, "{}", "flow.start(id='one').result(30)") == "a"
     book.stop()
+    assert tell(book, "show", "one")["status"] == "completed"
     kept = tell(book, "fork", "one", "--id", "two")
     assert kept["status"] == "kept"
     unknown = tell(book, "show", kept["run_id"], code=2)

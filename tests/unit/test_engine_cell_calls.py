@@ -9,7 +9,11 @@ import pytest
 from waiting import Book
 
 import evercell
+from evercell.engine import commands as c
+from evercell.engine.workflow.definition import DEFINED
 from evercell.errors import WorkflowBlockedError
+from evercell.events import ApprovalRequested
+from evercell.history import History
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,6 +94,37 @@ def test_a_cell_that_defines_a_workflow_and_asks_for_its_run_does_so_in_another_
     assert shell.error is None
     assert book.open is not None
     assert (book.open.live["status"], book.open.live["end"]) == ("running", "before")
+
+
+ASKED = """
+@evercell.workflow
+async def asks():
+    return await evercell.approval("Go on?")
+"""
+
+
+def test_an_answer_waits_for_the_code_of_its_run(book: Book) -> None:
+    """Given while no kernel lived, it is there before the definition is, and before it fits."""
+    notebook = book.start()
+    notebook.cell(f"{ASKED}\nasks.start(id='a')")
+    [run] = [it.run_id for it in notebook.session.history.runs() if it.workflow == "asks"]
+    notebook.session.workflows.call(lambda: None).result(30)
+    [asked] = [
+        it for it in notebook.session.history.events(run) if isinstance(it, ApprovalRequested)
+    ]
+    book.stop()
+    history = History(book.folder)
+    c.send(history, c.Answer(run, asked.activity_id, True, by="me"))
+    history.close()
+
+    DEFINED.clear()
+    notebook = book.start()
+    for source in ("", ASKED.replace("Go on?", "Anything else?"), ASKED):
+        notebook.cell(source)
+        assert notebook.session.workflows.knows(run)
+        notebook.session.commands.deliver()
+    notebook.cell("answer = evercell.workflow.get_handle('a').result(30)")
+    assert notebook.live["answer"] is True
 
 
 class Falls(evercell.Interceptor):

@@ -24,7 +24,9 @@ History = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for programs.")]
-Run = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or the beginning of it.")]
+Run = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run's id, the beginning of it, or a workflow id.")
+]
 Output = Annotated[
     Optional[Path],  # noqa: UP045
     typer.Option(

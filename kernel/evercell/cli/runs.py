@@ -94,7 +94,7 @@ def list_runs(folder: Path | None, *, as_json: bool) -> None:
 def show_run(prefix: str, folder: Path | None, *, as_json: bool) -> None:
     """Print a run: for each of its cells the latest execution, and the steps made there.
 
-    Raises RunNotFoundError when no run's id, or more than one, begins with `prefix`; for a fork
+    `prefix`: of its id, or a workflow id. Raises RunNotFoundError for none or several; for a fork
     that was refused when its run's process came to it, why.
     """
     history = open_history(folder)
@@ -121,7 +121,7 @@ def show_run(prefix: str, folder: Path | None, *, as_json: bool) -> None:
 
 def _find(history: History, prefix: str) -> str:
     try:
-        return history.run(prefix).run_id
+        return history.find(prefix)
     except RunNotFoundError:
         if prefix.isalnum() and (refusal := history.inbox.refusal(prefix)) is not None:
             raise refusal_of(refusal) from None

@@ -151,7 +151,7 @@ def export_run(prefix: str, output: Path, folder: Path | None, *, as_json: bool)
     """Write a run to a file."""
     history = open_history(folder)
     try:
-        run = history.run(prefix)
+        run = history.run(history.find(prefix))
         size = history.upkeep.export(run.run_id, output.expanduser().absolute())
     finally:
         history.close()

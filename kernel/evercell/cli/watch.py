@@ -80,7 +80,7 @@ def watch_run(prefix: str, folder: Path | None) -> None:
     """
     history = open_history(folder)
     try:
-        watch = Watch(history, history.run(prefix).run_id)
+        watch = Watch(history, history.find(prefix))
     finally:
         history.close()
     console = make_console()

@@ -26,6 +26,7 @@ from evercell.errors import (
     HistoryLockedError,
     HistoryWriteError,
     PayloadError,
+    WorkflowBlockedError,
     WorkflowNotDefinedError,
 )
 from evercell.history.inbox import Refusal
@@ -127,8 +128,8 @@ class Post:
     def _hand_over(self, letter: Letter, receiver: Receiver) -> None:
         try:
             receiver.receive(letter.letter_id, decode_command(letter.body))
-        except WorkflowNotDefinedError:
-            return  # for when it is
+        except (WorkflowNotDefinedError, WorkflowBlockedError):
+            return  # for when its code is there, and fits
         except (HistoryWriteError, HistoryLockedError):
             self._history.inbox.look_again()
             raise

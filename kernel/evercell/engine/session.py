@@ -194,11 +194,8 @@ class Session:
         module.UNTOLD.clear()
 
     def _define(self, definitions: Iterable[Workflow[..., Any]]) -> None:
-        before = len(self.workflows.definitions)
         for definition in definitions:
             self.workflows.define(definition)
-        if len(self.workflows.definitions) > before:
-            self.commands.look_again()
 
     def _fork(self, command: Fork) -> None:
         with importing:

@@ -148,6 +148,7 @@ def load_recorded(worker: WorkflowWorker, started: RunStarted, history: list[Eve
         instance = replayed(worker, started, history)
         worker.took(instance)
         worker.carrier.resume(instance, history)
+        worker.look_again()
     except EvercellError as error:
         worker.block(started, error)
 

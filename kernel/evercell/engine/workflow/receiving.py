@@ -14,10 +14,12 @@ from evercell import events as e
 from evercell.codec import values
 from evercell.engine import commands
 from evercell.engine.conversion import convert
+from evercell.engine.workflow import loading
 from evercell.errors import UsageError, WorkflowClosedError
 
 if TYPE_CHECKING:
     from evercell.engine.control import Control
+    from evercell.engine.workflow.instance import Instance
     from evercell.engine.workflow.worker import WorkflowWorker
     from evercell.events import Event, Payload
 
@@ -91,7 +93,7 @@ class WorkflowReceiver:
 
     def _answer(self, command_id: str, command: commands.Answer) -> None:
         worker, run_id = self._worker, command.run_id
-        instance = worker.instances.get(run_id)
+        instance = self._loaded(run_id)
         pending = None if instance is None else instance.pending.get(command.activity_id)
         asked = None if pending is None else pending.event
         if pending is None or pending.over or not isinstance(asked, e.ApprovalRequested):
@@ -111,10 +113,21 @@ class WorkflowReceiver:
         self._take(command_id, run_id)
         worker.record_input(run_id, event)
 
+    def _loaded(self, run_id: str) -> Instance | None:
+        """The run, if it has not ended. What it asks for is not known before its code is here:
+        raises WorkflowNotDefinedError or WorkflowBlockedError, and the command waits for it."""
+        worker = self._worker
+        if run_id in worker.open:
+            loading.refuse_standing(worker, run_id)
+        if run_id in worker.open:
+            raise loading.not_defined(run_id, worker.open[run_id].workflow)
+        return worker.instances.get(run_id)
+
     def _step(
         self, command_id: str, command: commands.CancelActivity | commands.RetryNow | commands.Skip
     ) -> None:
         worker, run_id, activity_id = self._worker, command.run_id, command.activity_id
+        self._loaded(run_id)
         control: Control | None = worker.runner.controls.get(activity_id)
         if control is None:
             raise UsageError(f"run {run_id} has no step {activity_id!r} under way.")

@@ -343,6 +343,11 @@ class WorkflowWorker(Runs):
         if self._post is not None and run_id not in self._boxes:
             self._boxes[run_id] = self._post.register(run_id, self.receiver)
 
+    def look_again(self) -> None:
+        """Have the commands delivered that a run's code was missing for."""
+        if self._post is not None:
+            self._post.look_again()
+
     def let_go(self, run_id: str, *, cancel: bool) -> None:
         """Drop the run's code, if it is here; `cancel` its steps that are under way."""
         self.starting.pop(run_id, None)
