@@ -138,11 +138,9 @@ class Journal:
     ) -> bool:
         """`commit_then` by the calling thread, if that is likely to be quick, after a batch that is
         just being written: whether it told. Not for the main thread, where an interrupt may keep it
-        from telling.
-
-        `meanwhile(settle)` may be called while the disk writes. What it does is to be seen by
-        nobody before it is told; `settle()` returns then, and it may call that at any time. It may
-        take as long as it likes: if somebody else commits, or after `LINGER`, the writer syncs."""
+        from telling. `meanwhile(settle)` may be called while the disk writes: nobody is to see what
+        it does before it is told, as when `settle()` returns. It may take as long as it likes: if
+        somebody else commits, or after `LINGER`, the writer syncs."""
         told = Told(tell)
         entry = Entry(events, told)
         if self._files.quick:
@@ -219,8 +217,7 @@ class Journal:
         """Write `entry`, behind what nobody waits for, on the calling thread. False where somebody
         else writes or waits, or a new segment is due: then it is to be queued, unless it is so:
         after a failure, and an interrupt, the batch stays in hand, and the writer goes on with it.
-        Without `sync`, that is left to `_settle`, if the writer is up, to do it where this thread
-        does not come to it."""
+        Without `sync`, that is left to `_settle`, if the writer is up to do it otherwise."""
         if self._urgent or self._turn.locked() or self._pid != os.getpid():
             return False
         try:
@@ -243,9 +240,12 @@ class Journal:
         """Sync what was written for `entry`, unless the writer did; return when it was told."""
         if told.done:
             return
-        with self._turn, suppress(Exception):  # the writer meets it again, and tells of it
-            if self._files.started is entry:
-                self._write_batch(self._files.sync)
+        with self._turn:
+            try:
+                if self._files.started is entry:
+                    self._write_batch(self._files.sync)
+            except Exception:  # noqa: BLE001, S110 - as in `_write_alone`
+                pass
         if not told.done:
             with suppress(HistoryError):
                 self._submit(())

@@ -69,6 +69,7 @@ class Ahead:
                 asked = self._asked = tuple(instance.take_asked())
                 if asked:
                     worker.history.queue(asked)
+                worker.carrier.make_ready(instance)
         except Exception as error:  # noqa: BLE001 - `conclude` says what becomes of it
             self._failed = error
         finally:
@@ -91,7 +92,8 @@ class Ahead:
             worker.reach(self._run_id, self._event)
             return
         worker.runner.delivered(self._event.activity_id)  # type: ignore[attr-defined] # a step's
-        worker.go_on(instance, self._raise)
+        if self._failed is not None or instance.work or instance.finished is not None:
+            worker.go_on(instance, self._raise)
 
     def _raise(self) -> None:
         if self._failed is not None:

@@ -56,6 +56,16 @@ class Carrier(Messenger):
         for pending in work:
             self._start(instance, pending)
 
+    def make_ready(self, instance: Instance) -> None:
+        """Have the steps that an activation asked for begin at the next `flush`, if they are all
+        that is to be carried out."""
+        for pending in instance.work:
+            if type(pending.event) is not e.StepStarted:
+                return
+        work, instance.work = instance.work, []
+        for pending in work:
+            self._start(instance, pending)
+
     def resume(self, instance: Instance, history: Iterable[Event]) -> None:
         """After a replay: record what the code asked for beyond it, and carry out all that has not
         come."""

@@ -71,6 +71,7 @@ class StepRunner:
         self._canceled: set[str] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._ident = 0  # of that thread
         self._context = Context()  # of the loop's thread, that bodies begin in
         self._free = threading.local()  # `job`: the next one of a pool's thread; None: any
         self._pool: ThreadPoolExecutor | None = None
@@ -153,7 +154,7 @@ class StepRunner:
                 target=self._run_loop, args=(self._loop,), name="evercell-steps", daemon=True
             )
             self._thread.start()
-        if threading.current_thread() is self._thread:
+        if threading.get_ident() == self._ident:
             if not self._goes_on:
                 self._begin()
         elif not self._woken:
@@ -161,6 +162,7 @@ class StepRunner:
             self._loop.call_soon_threadsafe(self._begin)
 
     def _run_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._ident = threading.get_ident()
         carry_runs()
         loop.set_default_executor(ThreadPoolExecutor(None, "evercell-to-thread", carry_runs))
         asyncio.set_event_loop(loop)
