@@ -45,6 +45,8 @@ _STORE = frozenset({"STORE_NAME", "STORE_GLOBAL"})
 _DELETE = frozenset({"DELETE_NAME", "DELETE_GLOBAL"})
 _SET_ATTRIBUTE = frozenset({"STORE_ATTR", "DELETE_ATTR"})
 _ATTRIBUTE = frozenset({"LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR"})
+# From CPython 3.14 on, code with annotated variables begins by binding it.
+_OF_ANNOTATIONS = "__conditional_annotations__"
 
 # Names whose use means that names can be reached that stand nowhere in the code.
 _ESCAPES = {
@@ -186,7 +188,10 @@ _LOOKS = frozenset({
 def code_facts(code: CodeType) -> CodeFacts:
     """Analyse `code` and all that is nested in it."""
     nested = [code_facts(c) for c in code.co_consts if isinstance(c, CodeType)]
-    facts = merge(_own_facts(code), *nested)
+    own = _own_facts(code)
+    facts = merge(own, *nested)
+    if _OF_ANNOTATIONS in own.stores:
+        facts = replace(facts, reads=facts.reads - {_OF_ANNOTATIONS})
     reads, imports = facts.reads, facts.imports
     escapes = dict.fromkeys(facts.escapes)
     escapes.update(dict.fromkeys(_ESCAPES[n] for n in sorted(reads & _ESCAPES.keys())))
