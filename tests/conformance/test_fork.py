@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
-from conformance_kit import LIMIT
+from conformance_kit import LIMIT, error_of
 
 from evercell import step, workflow
 from evercell.errors import ForkError, NondeterminismError, NotStorableError
@@ -108,7 +108,42 @@ def test_edited_steps_need_a_word(world: WorkflowEnvironment) -> None:
     with pytest.raises(ForkError, match="its steps are: score#0, last#0"):
         first.fork(at="nothing")
     with pytest.raises(ForkError, match="no result before"):
-        first.fork(at="score", override={"score": 3})
+        first.fork(at="score", override={"last": 3})
+    # Its own result counts no more, whatever its code is.
+    assert first.fork(at="score", override={"score": 3}).result(LIMIT) == 3
+
+
+def test_a_failed_step_is_given_a_result(world: WorkflowEnvironment) -> None:
+    calls: list[str] = []
+
+    @step(version=1)
+    async def plan() -> str:
+        calls.append("plan")
+        return "a plan"
+
+    @step(version=1)
+    async def act(what: str) -> str:
+        calls.append(what)
+        raise RuntimeError("no network")
+
+    @step(version=1)
+    async def tell(what: str) -> str:
+        calls.append(what)
+        return what
+
+    @workflow
+    async def flow() -> str:
+        return await tell(await act(await plan()))
+
+    failed = flow.start()
+    assert isinstance(error_of(failed), RuntimeError)
+    for at in (None, "act"):
+        calls.clear()
+        forked = failed.fork(at=at, override={"act": "done by hand"})
+        assert forked.result(LIMIT) == "done by hand"
+        assert calls == ["done by hand"]
+    world.restart()
+    assert forked.result(LIMIT) == "done by hand"
 
 
 def test_a_fork_shares_signals_timers_and_chance(world: WorkflowEnvironment) -> None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["ForkRequest", "StepPlace", "fork", "next_step"]
 
 _NO_END = (e.RunDetached, e.RunFinished, e.RunBlocked, e.RunAttached, e.UsageRecorded)
+_ENDS = (e.StepCompleted, e.StepFailed)
 _OF_ATTEMPTS = (e.AttemptStarted, e.AttemptFailed, e.HeartbeatRecorded)
 
 
@@ -48,7 +49,8 @@ class StepPlace:
 @dataclass(frozen=True, slots=True)
 class ForkRequest:
     """`at`: the first step that is not shared; None shares all, up to a failure. `overrides`:
-    results that stand instead of the recorded ones, by step. A step is named by its activity_id,
+    results that stand instead of the recorded ones or of failures, by step; where `at` is one of
+    them, what followed from its end is not shared. A step is named by its activity_id,
     its name (the first of that name), or "name#n" (the n-th, from 0)."""
 
     at: str | None
@@ -74,15 +76,16 @@ def fork(worker: WorkflowWorker, run_id: str, request: ForkRequest) -> str:
     if origin is None or origin.start is None:
         raise RunNotFoundError(f"No run {run_id!r} of a workflow is in the history.")
     places = _places(history)
-    shared = history[: _cut(history, places, request.at)]
     overridden = {_find(places, name): value for name, value in request.overrides.items()}
+    shared = history[: _cut(history, places, request.at, overridden)]
     _check_overrides(shared, overridden, run_id)
     started = _started(worker, origin, request, len(shared), tuple(overridden))
     copied = _copied(worker, shared, started.run_id, overridden)
     # Refuses before anything is recorded.
     instance = loading.replayed(worker, started, copied, compare=True)
     if not request.accept_edits:
-        _refuse_edits(instance, shared, run_id)
+        given = [event for event in shared if getattr(event, "activity_id", "") not in overridden]
+        _refuse_edits(instance, given, run_id)
     instance.close()
     worker.append([started, worker.attach(started.run_id), *copied])
     loading.load_recorded(worker, started, copied)
@@ -121,23 +124,26 @@ def _find(places: list[StepPlace], name: str) -> str:
     raise ForkError(f"the run has no step {name!r}; its steps are: {known}.")
 
 
-def _cut(history: list[Event], places: list[StepPlace], at: str | None) -> int:
+def _cut(
+    history: list[Event], places: list[StepPlace], at: str | None, overridden: Mapping[str, Any]
+) -> int:
     """How many events are shared."""
     if at is not None:
         activity_id = _find(places, at)
-        return next(
-            n
-            for n, event in enumerate(history)
-            if isinstance(event, e.StepStarted) and event.activity_id == activity_id
-        )
+        wanted = _ENDS if activity_id in overridden else e.StepStarted
+        for n, event in enumerate(history):
+            if isinstance(event, wanted) and event.activity_id == activity_id:
+                return n + (activity_id in overridden)
     for n, event in enumerate(history):  # up to the failure that ended it, or to its end
+        if isinstance(event, e.StepFailed) and event.activity_id in overridden:
+            return n + 1
         if isinstance(event, (e.StepFailed, e.RunFinished, e.CancelRequested)):
             return n
     return len(history)
 
 
 def _check_overrides(shared: list[Event], overridden: dict[str, Any], run_id: str) -> None:
-    done = {event.activity_id for event in shared if isinstance(event, e.StepCompleted)}
+    done = {event.activity_id for event in shared if isinstance(event, _ENDS)}
     if missing := set(overridden) - done:
         raise ForkError(
             f"{min(missing)} of run {run_id} has no result before the place of the fork, so there "
@@ -198,13 +204,22 @@ def _copied(
             changes["activity_id"] = ids.setdefault(old, worker.new_activity_id())
         if isinstance(event, e.ChildStarted) and old not in ended:
             changes["child"] = worker.new_run_id()  # under way there: the fork has one of its own
-        if isinstance(event, e.StepCompleted) and old in overridden:
-            encoded = values.encode(overridden[old], worker.live)
-            payload = worker.history.put(encoded.data, encoded.codec)
-            changes["result"] = payload
-            changes["view"] = clear.view(overridden[old], encoded, payload)
+        if isinstance(event, _ENDS) and old in overridden:
+            event = _overridden(worker, event, overridden[old])  # noqa: PLW2901 - in its place
         copies.append(msgspec.structs.replace(event, **changes))
     return copies
+
+
+def _overridden(
+    worker: WorkflowWorker, end: e.StepCompleted | e.StepFailed, value: object
+) -> e.StepCompleted:
+    """The end of a step with another result."""
+    encoded = values.encode(value, worker.live)
+    payload = worker.history.put(encoded.data, encoded.codec)
+    view = clear.view(value, encoded, payload)
+    return e.StepCompleted(
+        end.run_id, end.at, end.activity_id, end.attempt, payload, view, end.duration
+    )
 
 
 def _refuse_edits(instance: Instance, shared: list[Event], run_id: str) -> None:
