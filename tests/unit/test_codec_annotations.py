@@ -142,6 +142,26 @@ def test_no_value_is_stored_by_asking_for_annotations() -> None:
     assert bench.ns["asked"] == []
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "class A:\n    x: int\n    class B:\n        y: int",
+        "import typing\nclass A(typing.NamedTuple):\n    x: int = 1\n    def f(self, y: int): ...",
+        "import dataclasses\n@dataclasses.dataclass(slots=True)\nclass A:\n    x: int = 1\n"
+        "    def f(self, y: int): ...",
+        "def A():\n    class B:\n        x: int\n    return B",
+    ],
+)
+def test_where_it_stands_does_not_count_for_the_version(source: str) -> None:
+    versions = set()
+    for lines in (0, 1, 300):
+        bench = Bench()
+        (made,) = (p for p in bench.run("\n" * lines + source).products if p.names == ("A",))
+        assert made.reason is None
+        versions.add(made.version)
+    assert len(versions) == 1
+
+
 @since_14
 def test_annotated_variables_do_not_hang_on_those_of_other_cells() -> None:
     first, second = Bench(), Bench()

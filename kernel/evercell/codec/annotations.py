@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from evercell.errors import NotStorableError, RestoreError
 
@@ -28,6 +28,7 @@ __all__ = [
     "own_cells",
     "set_evaluated",
     "with_annotations",
+    "without_line",
 ]
 
 _CLASS_CELL = "__classdict__"  # from CPython 3.12 on
@@ -90,6 +91,19 @@ def own_cells(function: FunctionType) -> Iterator[CellType]:
     return (cell for name, cell in closed if name != _CLASS_CELL)
 
 
+def without_line(content: object) -> object:
+    """What a closure cell holds; of a class's body without the number of its first line."""
+    if not _is_body(content):
+        return content
+    return {name: value for name, value in content.items() if name != "__firstlineno__"}
+
+
+def _is_body(content: object) -> TypeGuard[dict[str, Any]]:
+    """Whether it is what the body of a class left behind, of which another class was made: a named
+    tuple. Of a class's own dict the interpreter takes this name away."""
+    return type(content) is dict and "__classdictcell__" in content
+
+
 class ClassDicts:
     """The classes in one stream whose dict of attributes a closure cell may hold."""
 
@@ -113,7 +127,7 @@ class ClassDicts:
         if _CLASS_CELL not in names or function.__closure__ is None:
             return
         content = function.__closure__[names.index(_CLASS_CELL)].cell_contents
-        if id(content) in self._classes:
+        if id(content) in self._classes or _is_body(content):
             return
         owner = self._remade_owner(function)
         if owner is None:  # it is met before its class: that takes a look at all objects

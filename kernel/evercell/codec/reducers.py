@@ -20,6 +20,7 @@ from pickle import PickleBuffer
 from typing import TYPE_CHECKING, Any
 
 from evercell.codec import rebuild
+from evercell.codec.annotations import without_line
 from evercell.codec.identities import number_of
 from evercell.codec.tables import is_exact, is_listed, lost_attributes
 from evercell.errors import NotStorableError
@@ -74,7 +75,7 @@ def _cell(pickler: Pickler, cell: types.CellType) -> Any:
     cls = pickler.class_dicts.owner(content)
     if cls is not None:
         return rebuild.make_cell, (), cls, None, None, rebuild.set_class_cell
-    return rebuild.make_cell, (), (content,), None, None, rebuild.set_cell
+    return rebuild.make_cell, (), (without_line(content),), None, None, rebuild.set_cell
 
 
 def _module(pickler: Pickler, module: types.ModuleType) -> Any:
