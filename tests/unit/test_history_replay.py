@@ -36,6 +36,7 @@ def _small_stretches() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(steps, "_ROWS", 6)
         patch.setattr(step_pages, "PART", 4)
+        patch.setattr(step_pages, "_BEYOND", 1)
         patch.setattr(seals, "SIZE", 2)
         yield
 

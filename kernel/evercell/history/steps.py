@@ -24,7 +24,7 @@ import msgspec
 from evercell.events import HeartbeatRecorded, Payload, decode_event
 from evercell.history.arrow import read
 from evercell.history.calls import Calls, index_calls
-from evercell.history.step_pages import Answer, Page, read_page, single_thread
+from evercell.history.step_pages import Answer, Page, end_blocks, read_page, single_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from evercell.history.queries import StepRecord
-    from evercell.history.step_pages import Proof
+    from evercell.history.step_pages import EndBlocks, Proof
 
 __all__ = ["Replay", "StepTable", "step_table"]
 
@@ -112,16 +112,22 @@ class _Source(msgspec.Struct, frozen=True):
     starts: list[int]  # the number of that call; at the end, of all calls
     top: int  # what came later than this seq is not looked at
     plain: bool  # no step was tried again, failed or was cancelled
+    ended: EndBlocks
     lend: _Lend
 
     def page(self, number: int, lend: _Lend | None = None) -> Page | None:
         """The stretch with this number; None if it is gone."""
         high = self.lows[number + 1] - 1 if number + 1 < len(self.lows) else self.top
         low, top, plain = self.lows[number], self.top, self.plain
-        run_id, slot, proof = self.run_id, self.slot, self.proof
-        return (lend or self.lend)(
-            lambda it: read_page(it, run_id, slot, proof, low=low, high=high, top=top, plain=plain)
-        )
+        run_id, slot, proof, ended = self.run_id, self.slot, self.proof, self.ended
+
+        def use(connection: duckdb.DuckDBPyConnection) -> Page | None:
+            return read_page(
+                connection, run_id, slot, proof, low=low, high=high, top=top, plain=plain,
+                ended=ended,
+            )  # fmt: skip
+
+        return (lend or self.lend)(use)
 
     def stretches(self, key: bytes, ordinal: int) -> set[int]:
         """The numbers of the stretches in which a call was recorded."""
@@ -350,7 +356,8 @@ def step_table(
         if not lows:
             return StepTable()
         repeated = frozenset(key for (key,) in connection.execute(_REPEATED, place).fetchall())
-    source = _Source(run_id, slot, proof, lows, starts, top, others == 0, lend)
+        ended = end_blocks(connection, run_id)
+    source = _Source(run_id, slot, proof, lows, starts, top, others == 0, ended, lend)
     table = StepTable(source, source.page(0, lambda use: use(connection)), repeated)
     if not heartbeats:
         return table
