@@ -28,6 +28,7 @@ def bench() -> Bench:
     made.run("df = pd.DataFrame({'a': np.arange(400_000.), 'b': 1.0}); a = np.ones(400_000)")
     made.run("b = np.ones(400_000); n = 0; results = []; names = {'x': 1}")
     made.run("def look(): return df['a'].mean() + a.sum()")
+    made.run("def mean(x: np.ndarray) -> np.double: return x.mean()")
     made.run("def change(): a[0] += 1")
     made.run("class Model:\n    def mean(self): change()")
     made.run("models = [Model()]")
@@ -60,6 +61,7 @@ def _reads(bench: Bench, cell: str, monkeypatch: pytest.MonkeyPatch) -> bool:
         "import numpy as np; m = np.sqrt(a, dtype=float).mean()",
         "m = df.mean(axis=1).max(axis=0)",
         "n = look()",
+        "n = mean(a)",
         "for x in range(3): results.append(float(a.sum()))",
         "small = {k: float(df[k].max()) for k in df.columns}",
     ],

@@ -249,7 +249,8 @@ def _own_facts(code: CodeType) -> CodeFacts:
         indirect_sets=indirect,
         seeds=any(map(_SEEDS.search, code.co_names)),
         shell=_uses_shell(instructions),
-        quiet=is_quiet(code, instructions),
+        # Annotations are evaluated, from CPython 3.14 on, for who asks, which is not quiet.
+        quiet=code.co_name == "__annotate__" or is_quiet(code, instructions),
         looks_up=not (
             _LOOKUPS.isdisjoint(code.co_names)
             and QUERIES.isdisjoint(name.partition(".")[0] for name in names["import"])
