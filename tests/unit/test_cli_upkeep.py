@@ -124,6 +124,10 @@ def test_a_run_goes_out_and_in(folder: Path, tmp_path: Path) -> None:
     invoke("gc", "--run", "run0000001")
     assert document("history", "import", "run.jsonl")["events"] == 6
     assert len(document("ls")) == 2
+    elsewhere = ("--history", str(tmp_path / "new" / ".evercell"))
+    assert document("history", "import", "run.jsonl", *elsewhere)["events"] == 6
+    document("history", "export", "run0000001", "-o", "again.jsonl", *elsewhere)
+    assert (tmp_path / "again.jsonl").read_bytes() == (tmp_path / "run.jsonl").read_bytes()
 
 
 def test_ls_tells_the_size(folder: Path) -> None:

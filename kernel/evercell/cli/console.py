@@ -76,10 +76,11 @@ def reports_errors(command: Callable[P, R]) -> Callable[P, R]:
     return wrapper
 
 
-def open_history(folder: Path | None) -> History:
-    """The history in `folder`, else `.evercell/` here. Raises UsageError where there is none."""
+def open_history(folder: Path | None, *, new: bool = False) -> History:
+    """The history in `folder`, else `.evercell/` here. Raises UsageError where there is none, but
+    for who may make a `new` one."""
     chosen = (folder or Path(".evercell")).expanduser().absolute()
-    if not chosen.is_dir():
+    if not new and not chosen.is_dir():
         raise UsageError(
             f"There is no history in {chosen}. Give its folder with --history, or set "
             "EVERCELL_HOME."

@@ -162,10 +162,10 @@ def export_run(prefix: str, output: Path, folder: Path | None, *, as_json: bool)
 
 
 def import_run(source: Path, folder: Path | None, *, as_json: bool) -> None:
-    """Take in a run from a file."""
+    """Take in a run from a file; the history may be a new one."""
     if not source.is_file():
         raise UsageError(f"There is no file {source}.")
-    history = open_history(folder)
+    history = open_history(folder, new=True)
     try:
         found = history.upkeep.import_(source.expanduser().absolute())
     finally:
