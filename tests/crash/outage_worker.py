@@ -28,6 +28,9 @@ LIMIT = 60  # seconds
 LARGE = 200_000  # bytes, which are a file of their own
 
 
+sys.dont_write_bytecode = True  # cut off at the limit, it would be there for all that follow
+
+
 class Outage:
     def __init__(self) -> None:
         self._hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]

@@ -265,7 +265,8 @@ def test_a_full_disk_is_said_and_nothing_is_traced(folder: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 
     result = subprocess.run(
-        [sys.executable, "-m", "evercell", "ls"],
+        # Not to write bytecode: what is cut off at the limit would be there for all that follow.
+        [sys.executable, "-B", "-m", "evercell", "ls"],
         preexec_fn=limit,
         capture_output=True,
         text=True,

@@ -191,6 +191,7 @@ def test_a_disk_that_is_full_for_the_fold_loses_nothing(tmp_path: Path) -> None:
     script = """
 import resource, sys
 from pathlib import Path
+sys.dont_write_bytecode = True  # cut off at the limit, it would be there for all that follow
 sys.path.insert(0, sys.argv[2])
 from evercell.errors import HistoryError, HistoryWriteError
 from evercell.history import History, seals, steps

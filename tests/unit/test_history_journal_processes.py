@@ -28,6 +28,7 @@ def run_script(script: str, folder: Path, **environment: str) -> subprocess.Comp
 PRELUDE = """
 import os, sys
 from pathlib import Path
+sys.dont_write_bytecode = True  # a test limits the size of files: it would be cut off for all
 from evercell.clock import SystemClock
 from evercell.errors import HistoryError, HistoryWriteError
 from evercell.history.journal import Journal
