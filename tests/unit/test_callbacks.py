@@ -1,16 +1,23 @@
 """What of the notebook is registered outside of its variables."""
 
+import asyncio
 import builtins
 import functools
 import io
+import itertools
 import logging
+import queue
+import signal
 import sys
 import types
 
 import pytest
 from IPython.core.events import EventManager, available_events
 
-from evercell.cell.callbacks import _PLACES, Callbacks, is_notebooks
+from evercell.cell import callbacks as looks
+from evercell.cell.callbacks import Callbacks, is_notebooks
+from evercell.cell.components import SIGNALS
+from evercell.cell.registries import HOOKS, SHELL, SINKS, Registry
 from evercell.jupyter.host import KernelHost
 
 
@@ -58,19 +65,77 @@ KINDS = (
 )
 
 
-@pytest.mark.parametrize(("module", "name", "place"), _PLACES)
+@pytest.mark.parametrize(("variables", "name", "place"), HOOKS)
 @pytest.mark.parametrize("kind", ["f", "C().m", "partial(f)"])
-def test_each_hook_is_looked_at_closely_where_it_is_the_notebooks(module, name, place, kind):
-    old = getattr(module, name)
+def test_each_hook_is_looked_at_closely_where_it_is_the_notebooks(variables, name, place, kind):
+    old = variables[name]
     live = notebook(f"from functools import partial\n{KINDS}")
     callbacks, live["old"] = Callbacks(live), old
     mine = eval(kind, live)
     new = {**old, "key": mine} if type(old) is dict else mine
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, name, [*old, mine] if type(old) is list else new)
+        patch.setitem(variables, name, [*old, mine] if type(old) is list else new)
         found = callbacks.look()
     assert (place, mine) in found
     assert not callbacks.look()
+
+
+def test_the_notebooks_handler_of_any_signal_is_found():
+    live = notebook(KINDS)
+    callbacks = Callbacks(live)
+    for number in SIGNALS:
+        old = signal.getsignal(number)
+        if old is None or number in (signal.SIGKILL, signal.SIGSTOP):
+            continue
+        signal.signal(number, live["f"])
+        try:
+            assert callbacks.look() == [(f"signal {number}", live["f"])]
+        finally:
+            signal.signal(number, old)
+        assert not callbacks.look()
+
+
+@pytest.mark.parametrize("setter", ["set_exception_handler", "set_task_factory"])
+def test_what_the_event_loop_calls_is_found(setter):
+    live = notebook(KINDS)
+    callbacks = Callbacks(live)
+
+    async def register():
+        assert not callbacks.look()
+        set_to = getattr(asyncio.get_running_loop(), setter)
+        set_to(live["f"])
+        found = callbacks.look()
+        set_to(None)
+        return found
+
+    assert asyncio.run(register()) == [("the event loop", live["f"])]
+
+
+VALUES = (
+    "f", "C", "C()", "C().m", "partial(f)", "partial(len)", "[].append", "[f]", "(f,)", "{1: f}",
+    "{f}", "{f: 1}", "[[f]]", "{1: [f]}", "[[[f]]]", "[C]", "[len, 'a', None]", "[]", "{}",
+    "StringIO()", "deque()", "Queue()", "Handler()", "wraps(f)(lambda: f())", "None", "1", "len",
+    "Handler",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("value", VALUES)
+def test_the_quick_look_misses_nothing_that_the_close_one_finds(monkeypatch, value):
+    live = notebook(KINDS)
+    names = {
+        "partial": functools.partial, "wraps": functools.wraps, "StringIO": io.StringIO,
+        "deque": looks.deque, "Queue": queue.Queue, "Handler": logging.Handler,
+    }  # fmt: skip
+    callbacks, held = Callbacks(live), eval(value, names | live)
+    for depth, sinks in itertools.product((0, 1, 2), ((), SINKS)):
+        there = Registry("there", held, depth, sinks)
+        monkeypatch.setattr(looks, "registries", lambda _, there=there: iter([there]))
+        found = list(callbacks._known())
+        assert callbacks.look() == found
+        if value in ("f", "C()", "C().m", "partial(f)", "[].append"):
+            assert found
+        elif value in ("None", "1", "len", "Handler"):
+            assert not found
 
 
 @pytest.mark.parametrize("kind", ["f", "C()", "C().m"])
@@ -91,16 +156,17 @@ def test_a_handler_of_a_library_that_holds_the_notebooks_is_found(kind):
     assert not callbacks.look()
 
 
+class Shell:
+    def __init__(self):
+        self.events = EventManager(self, available_events)
+        vars(self).update({name: [] for name in SHELL})
+
+    def get_ipython(self):
+        return self
+
+
 @pytest.mark.parametrize("event", ["pre_run_cell", "post_execute"])
-def test_what_the_shell_calls_is_found(event):
-    class Shell:
-        def __init__(self):
-            self.events = EventManager(self, available_events)
-            self.ast_transformers = []
-
-        def get_ipython(self):
-            return self
-
+def test_what_the_shell_tells_of_its_events_is_found(event):
     shell = Shell()
     live = {**notebook(KINDS), "get_ipython": shell.get_ipython}
     exec(KINDS, live)
@@ -109,8 +175,17 @@ def test_what_the_shell_calls_is_found(event):
     shell.events.register(event, live["f"])
     assert callbacks.look() == [("get_ipython().events", live["f"])]
     shell.events.unregister(event, live["f"])
-    shell.ast_transformers.append(live["f"])
-    assert callbacks.look() == [("get_ipython().ast_transformers", live["f"])]
+    assert not callbacks.look()
+
+
+@pytest.mark.parametrize("name", SHELL)
+def test_what_the_shell_transforms_and_reports_with_is_found(name):
+    shell = Shell()
+    live = {**notebook(KINDS), "get_ipython": shell.get_ipython}
+    exec(KINDS, live)
+    callbacks = Callbacks(live)
+    getattr(shell, name).append(live["f"])
+    assert callbacks.look() == [(f"get_ipython().{name}", live["f"])]
 
 
 def test_what_a_cell_puts_among_the_builtins_is_found(monkeypatch):
