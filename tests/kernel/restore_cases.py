@@ -28,6 +28,46 @@ STATE = {
         "RR",
         None,
     ),
+    "finalizers": Case(
+        (
+            "import weakref\nclass FnA: pass\nfn_log=[]\ndef fn_gone(log, what): log.append(what)",
+            "fn_o=FnA(); weakref.finalize(fn_o, fn_gone, fn_log, 'o');",
+            "fn_before=len(fn_log)",
+            "fn_o.changed=1",
+            "del fn_o",
+            "fn_after=list(fn_log)",
+            "fn_p=FnA(); fn_q=weakref.finalize(fn_p, print, 'never shown')",
+            "fn_p.more=2",
+            "fn_q.detach();",
+        ),
+        "RCRCCRCCC",
+        "(fn_before, fn_after, fn_log, fn_q.alive, fn_p.more)",
+    ),
+    "what has an end": Case(
+        (
+            "class EnA:\n    ends=[]\n    def __del__(s): EnA.ends.append(s.n)",
+            "en_a=EnA(); en_a.n=1; en_b=EnA(); en_b.n=2",
+            "del en_a",
+            "en_ends=list(EnA.ends)",
+            "en_b=None",
+            "en_last=list(EnA.ends)",
+        ),
+        "RRRRRR",
+        "(en_ends, en_last, EnA.ends)",
+    ),
+    "file handlers of one's own": Case(
+        (
+            "import logging\nclass FhA(logging.FileHandler): pass\nclass FhB(FhA):\n    said=0\n    def emit(s, r):\n        super().emit(r); s.said+=1",
+            "fh_a=FhA('fh_a.log'); logging.getLogger('fh').addHandler(fh_a)\nlogging.getLogger('fh').propagate=False",
+            "fh_b=FhB('fh_b.log', delay=True); logging.getLogger('fh.b').addHandler(fh_b)",
+            "fh_x=[1]",
+            "logging.getLogger('fh.b').warning('said')",
+            "fh_said=fh_b.said",
+            "for _h, _l in (fh_a,'fh'), (fh_b,'fh.b'): logging.getLogger(_l).removeHandler(_h); _h.close()",
+        ),
+        "RCCRCRC",
+        "(fh_x, fh_said, fh_b.said)",
+    ),
     "seaborn theme": Case(
         (
             "import seaborn as sns, matplotlib as mpl",

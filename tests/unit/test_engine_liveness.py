@@ -5,6 +5,7 @@ import asyncio
 import gc
 import sys
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -190,3 +191,19 @@ def test_what_a_step_of_a_workflow_changed_between_cells_is_no_hit_for_the_next(
     AGAIN.set()
     notebook.cell("await handle")
     notebook.stop()
+
+
+def test_asking_keeps_nothing_alive_that_its_caller_knew():
+    class Known:
+        pass
+
+    def ask():
+        known = Known()
+        assert still_running({}) is None
+        return weakref.ref(known)
+
+    gc.disable()  # what holds itself would be found some time
+    try:
+        assert ask()() is None
+    finally:
+        gc.enable()

@@ -21,6 +21,7 @@ from blake3 import blake3
 
 from evercell.cell.components import PROCESS, Component
 from evercell.cell.contexts import CONTEXTS
+from evercell.cell.finalizers import FINALIZERS
 from evercell.cell.interpreter import INTERPRETER
 from evercell.cell.libraries import LIBRARIES
 from evercell.codec.canonical import digest
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["COMPONENTS", "AmbientState", "Change"]
 
-COMPONENTS: tuple[Component, ...] = (*PROCESS, *INTERPRETER, *CONTEXTS, *LIBRARIES)
+COMPONENTS: tuple[Component, ...] = (*PROCESS, *INTERPRETER, *CONTEXTS, *FINALIZERS, *LIBRARIES)
 _ABSENT = object()
 
 

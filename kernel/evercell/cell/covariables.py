@@ -98,6 +98,8 @@ def observe(values: Mapping[str, object], live: dict[str, Any]) -> Observation:
     reason = _memory_conflict(dumped)
     if reason is None and (owner := module_of(values.values())) is not None:
         reason = f"it is {owner}, which belongs to the module"
+    if reason is None and dumped.ending is not None:
+        reason = f"{dumped.ending} has a __del__, which would run for a copy as well"
     stored = dumped if reason is None else None
     # Without the stream, the identities of what only the pickler made stay taken all the same.
     pins = () if stored is not None else dumped.met.pins

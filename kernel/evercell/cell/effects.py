@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from evercell.cell.capture import CapturedAmbient
 from evercell.cell.database import kept_in_duckdb, uses_duckdb
+from evercell.cell.finalizers import finalized
 from evercell.cell.patches import patched
 from evercell.cell.setups import setups
 
@@ -26,6 +27,7 @@ DUCKDB = "@duckdb"  # what is in duckdb's default connection; whoever uses it de
 
 
 _HELD = "it is called from outside of the notebook's variables, or what is called holds it"
+_FINALIZED = "weakref.finalize has something called for it"
 Group = frozenset[str]
 
 
@@ -53,17 +55,28 @@ def changed_outside(space: Namespace, before: Before, source: Source, reach: Rea
 def without_registered(
     space: Namespace, found: dict[Group, Observation]
 ) -> dict[Group, Observation]:
-    """What is registered outside is that very object: a restored one would not be called."""
-    called = space.registered()
-    if called is None:
+    """What is registered outside is that very object: a restored one would not be called, nor
+    would anything be called for it."""
+    called, objects = space.registered(), finalized()
+    if called is None and not objects:
         return found
-    holds = space.callbacks.holds
+
+    def why_not(seen: Observation, group: Group) -> str | None:
+        if seen.reason is not None:
+            return seen.reason
+        if not seen.ids.isdisjoint(objects):
+            return _FINALIZED
+        holds = called is not None and space.callbacks.holds(called, seen, group)
+        return _HELD if holds else None
+
     return {
-        group: replace(seen, dumped=None, reason=seen.reason or _HELD)
-        if holds(called, seen, group)
-        else seen
+        group: seen if (reason := why_not(seen, group)) is None else _not_stored(seen, reason)
         for group, seen in found.items()
     }
+
+
+def _not_stored(seen: Observation, reason: str) -> Observation:
+    return replace(seen, dumped=None, reason=reason)
 
 
 def unrestorable_effects(

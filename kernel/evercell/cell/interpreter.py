@@ -267,8 +267,14 @@ class _Handlers:
             self._loaded = loaded
         self._seen = {id(handler): handler for _, handler in found}
         own = [h for _, h in found if id(h) not in self._librarys]
-        parts = [(h.formatter, h.level, *h.filters) for h in (*own, *roots)]
+        parts = [(h.formatter, h.level, _stream(h), *h.filters) for h in (*own, *roots)]
         return (*own, *chain.from_iterable(parts))
+
+
+def _stream(handler: logging.Handler) -> object:
+    """Where it was told to write to; a file it opens by itself, sooner or later, and anew."""
+    is_file = isinstance(handler, logging.FileHandler)
+    return None if is_file else getattr(handler, "stream", None)
 
 
 def _is_librarys(logger: str) -> bool:

@@ -14,6 +14,7 @@ import copyreg
 import functools
 import gc
 import io
+import logging
 import os
 import types
 import weakref
@@ -80,6 +81,7 @@ class Observer(Pickler):
         self.pins: list[object] = []  # identities that count stay taken
         self.held: set[int] = set()  # numbers of what the opaque objects hold on to
         self._depth = 0
+        self._written: set[int] = set()  # streams of handlers
         self._open: set[int] = set()
         self._storable: dict[int, bool] = {}
         self._walked: dict[int, list[tuple[object, bool, bool]]] = {}
@@ -101,8 +103,19 @@ class Observer(Pickler):
         except Exception:  # noqa: BLE001 - user code: whatever it raises, it can't be stored
             return self._opaque(obj)
         if is_users(type(obj)) or self._stores(obj):
-            return reduced
+            return self._without_stream(obj, reduced)
         return self._opaque(obj)
+
+    def _without_stream(self, obj: object, reduced: Any) -> Any:
+        """How a handler of logging is made again, without what it writes to, which is of no other
+        meaning; a file it opens, and opens anew, as it needs."""
+        match reduced:
+            case (make, arguments, dict() as state, *rest) if isinstance(obj, logging.FileHandler):
+                state = {name: value for name, value in state.items() if name != "stream"}
+                return make, arguments, state, *rest
+        if isinstance(obj, logging.StreamHandler):
+            self._written.add(id(obj.stream))
+        return reduced
 
     def _stores(self, obj: Any) -> bool:
         known = self._storable.get(id(obj))
@@ -132,8 +145,10 @@ class Observer(Pickler):
         if isinstance(obj, _WEAK):
             self.held.update(map(number_of, _weakly_held(obj)))
             self.volatile = True
-        if _is_inert(kind):
-            if name in _STATEFUL and any(obj is value for value in self.own.values()):
+        written = id(obj) in self._written
+        if _is_inert(kind) or written:
+            stateful = written or name in _STATEFUL
+            if stateful and any(obj is value for value in self.own.values()):
                 self.volatile = True
             return rebuild.named, ((name, id(obj)),)
         self._find_functions(obj)

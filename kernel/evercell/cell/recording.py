@@ -75,6 +75,7 @@ class Recording:
     def capture(self) -> Capture:
         space = self._space
         space.forget((*self._rebound, *self._deleted))
+        self._let_go()
         space.in_turn.difference_update(self._rebound, self._deleted)
         self._untouched = self._find_untouched()
         space.suspect(self._before.reach.names - self._untouched)
@@ -113,6 +114,17 @@ class Recording:
         return capture if unverified is None else replace(capture, unverified=unverified)
 
     # -- what changed ----------------------------------------------------------------------------
+
+    def _let_go(self) -> None:
+        """What the cell parted with ends here, as it would without us; what its end does to other
+        variables, through `__del__` or a finalizer, is the cell's doing."""
+        before = self._before
+        for name in (*self._rebound, *self._deleted):
+            before.bindings.pop(name, None)
+            self._space._bindings.pop(name, None)
+            known = before.singles.get(name)
+            if known is not None:
+                before.singles[name] = replace(known, dumped=None, pins=())
 
     def _find_untouched(self) -> frozenset[str]:
         """Large arrays and tables that the cell can't have changed in place."""

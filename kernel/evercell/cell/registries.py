@@ -2,6 +2,7 @@
 
     hooks of modules of the standard library    signal handlers, the event loop's handlers
     the shell's events and transformers         loggers' filters, handlers and what these hold
+    what finalizers call, and what with
 
 One list of them: whoever looks at them, however quickly, looks at all.
 """
@@ -22,6 +23,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evercell.cell.components import SIGNALS, get_signal
+from evercell.cell.finalizers import finalizers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -76,15 +78,21 @@ def registries(live: Mapping[str, Any]) -> Iterator[Registry]:
     if loop is not None:
         yield Registry("the event loop", loop.get_exception_handler(), 0)
         yield Registry("the event loop", loop.get_task_factory(), 0)
-    shell = getattr(live.get("get_ipython"), "__self__", None)
+    yield from _shell(getattr(live.get("get_ipython"), "__self__", None))
+    for logger in (logging.root, *list(logging.root.manager.loggerDict.values())):
+        if isinstance(logger, logging.Logger) and (logger.handlers or logger.filters):
+            yield from _logging(f"logging.getLogger({logger.name!r})", logger)
+    for info in finalizers():
+        for value in (info.func, *info.args, *(info.kwargs or {}).values()):
+            yield Registry("weakref.finalize", value, 1, (*SINKS, dict, set))
+
+
+def _shell(shell: object) -> Iterator[Registry]:
     if shell is not None:
         events = getattr(getattr(shell, "events", None), "callbacks", None)
         yield Registry("get_ipython().events", events, 2)
         for name in SHELL:
             yield Registry(f"get_ipython().{name}", getattr(shell, name, None), 1)
-    for logger in (logging.root, *list(logging.root.manager.loggerDict.values())):
-        if isinstance(logger, logging.Logger) and (logger.handlers or logger.filters):
-            yield from _logging(f"logging.getLogger({logger.name!r})", logger)
 
 
 def _logging(place: str, logger: logging.Logger) -> Iterator[Registry]:

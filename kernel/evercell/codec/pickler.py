@@ -35,6 +35,7 @@ from evercell.codec.definitions import (
     function_state,
     given_at_making,
     importable,
+    is_users,
 )
 from evercell.codec.identities import Met, is_plain, look_at, number_of, walk
 from evercell.codec.nans import NanIds
@@ -87,6 +88,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         self.arrays = Arrays()
         self.class_dicts = ClassDicts()
         self.latest: object = None  # that is no plain one, which is blamed for what goes wrong
+        self.ending: str | None = None  # a class of the user's that has a `__del__`
         self._by_value: set[int] = set()  # functions and classes written by definition
         self._by_name: set[int] = set()
         self._bodies: set[int] = set()  # functions that steps wrap
@@ -114,6 +116,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         refused = REFUSED.get(kind) or REFUSED_NAMES.get((kind.__module__, kind.__qualname__))
         if refused is not None or kind.__module__ == "itertools":
             raise NotStorableError(refused or f"{full_name(kind)} hides how far it has run")
+        if not known and hasattr(kind, "__del__") and is_users(kind):
+            self.ending = kind.__qualname__
         reducer = REDUCERS.get(kind)
         if reducer is not None:
             return reducer(self, obj)

@@ -49,6 +49,7 @@ class Dumped(msgspec.Struct, frozen=True):
     modules: frozenset[str]
     met: Met  # the objects
     arrays: Arrays
+    ending: str | None = None  # a class of the user's in it that has a `__del__`
 
     @property
     def plain(self) -> bool:
@@ -149,6 +150,7 @@ def _write(
         frozenset(writer.modules),
         met,
         writer.arrays,
+        writer.ending,
     )
 
 

@@ -138,13 +138,16 @@ class CellExecution(msgspec.Struct):
         reason: str,
         overlay: CellRecord | None = None,
         *,
+        key: bytes | None = None,
         as_recorded: bool = False,
     ) -> dict[str, Any]:
         """Run the cell and record what came of it, durably, before the reply.
 
         `overlay`: an earlier execution that can't be restored because some variable can't be
-        stored; the others take their recorded values. `as_recorded`: the cell runs because what it
-        made can't be given back, not because its user wants something else to come of it.
+        stored; the others take their recorded values. `key`: of the execution that is recomputed;
+        what it makes anew, and nobody can tell by its content, keeps its version, also where other
+        modules are loaded now, or a file is there that came later. `as_recorded`: the cell runs
+        because what it made can't be given back, not because its user wants something else.
         """
         run = self.run
         self._provide()
@@ -162,10 +165,12 @@ class CellExecution(msgspec.Struct):
         failed = ran.error is not None or ran.reply["status"] != "ok"
         running = still_running(self.namespace.ns)
         capture = before and self._capture(
-            before, ran, files, FAILED if failed else running or beside or scope.missed, overlay
+            before, ran, files, FAILED if failed else running or beside or scope.missed, key
         )
         if running is not None or steps_run_beside(self.namespace.ns):
             self._guard(self.namespace.disturb)
+        else:  # the latest scope is kept, and would keep what the cell parted with
+            scope.data_version = _unknown
         if failed:
             self._remind(scope.cell, ran)
             self._commit(parts.failed(run, self.host, scope.cell, ran, duration))
@@ -196,16 +201,13 @@ class CellExecution(msgspec.Struct):
         ran: Ran,
         files: FileWatch,
         untracked: str | None,
-        overlay: CellRecord | None,
+        key: bytes | None,
     ) -> Capture | None:
-        # A recomputed cell is the one that was recorded: what it makes anew, and nobody can tell
-        # by its content, keeps its version, also where another set of modules is loaded now.
-        key = self._key if overlay is None else overlay.completed.key
         return self._guard(
             lambda: self.namespace.after(
                 before,
                 self.source,
-                key=key,
+                key=key or self._key,
                 result=ran.result,
                 untracked=untracked,
                 files=files.inputs(),
@@ -374,6 +376,10 @@ class CellExecution(msgspec.Struct):
         """Durable on return: the reply may say that the cell is done."""
         self.run.history.commit(event)
         self.run.state.apply(event)
+
+
+def _unknown(_: str) -> None:
+    """Of what is no variable of a cell that runs, no version is known."""
 
 
 def _equal(names: Iterable[str], one: Mapping[str, object], other: Mapping[str, object]) -> bool:

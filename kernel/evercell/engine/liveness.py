@@ -21,9 +21,8 @@ def still_running(live: dict[str, Any]) -> str | None:
 
     Must be called on the thread of the running event loop.
     """
-    here = threading.get_ident()
     for ident, frame in _current_frames().items():
-        if ident == here or not _in_notebook(frame, live):
+        if not _in_notebook(frame, live):
             continue
         thread = next((it for it in threading.enumerate() if it.ident == ident), None)
         if thread is None:  # `_thread` started it
@@ -51,7 +50,8 @@ def steps_run_beside(live: dict[str, Any]) -> bool:
 
 
 def _current_frames() -> dict[int, FrameType]:
-    """What each thread executes.
+    """What each other thread executes. The frame of this one would hold itself, and with it all
+    that its callers know, such as what the cell parted with, until garbage is collected.
 
     Until CPython 3.11.9 and 3.12.3, garbage is collected in there, while a lock of the
     interpreter's is held that ending threads need: where that let the GIL go, all stood still
@@ -60,7 +60,9 @@ def _current_frames() -> dict[int, FrameType]:
     collects = gc.isenabled()
     gc.disable()
     try:
-        return sys._current_frames()
+        frames = sys._current_frames()
+        frames.pop(threading.get_ident(), None)
+        return frames
     finally:
         if collects:
             gc.enable()

@@ -91,7 +91,10 @@ class NotebookRun:
                         return await cell.execute("executed", why, as_recorded=True)
                 case Recompute(record, reason):
                     overlay = record if record.lacks_only_variables else None
-                    return await cell.execute("recomputed", reason, overlay, as_recorded=True)
+                    key = record.completed.key
+                    return await cell.execute(
+                        "recomputed", reason, overlay, key=key, as_recorded=True
+                    )
                 case Execute(reason, unchanged):
                     kind: Decision = "volatile" if volatile else "executed"
                     return await cell.execute(kind, reason, as_recorded=unchanged)
