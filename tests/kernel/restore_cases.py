@@ -55,6 +55,28 @@ STATE = {
         "RRRRRR",
         "(en_ends, en_last, EnA.ends)",
     ),
+    "counted by a handler": Case(
+        (
+            "import logging\nclass RnH(logging.Handler):\n    n=0\n    def emit(s, r): s.n+=1",
+            "logging.getLogger('rn').addHandler(RnH()); logging.getLogger('rn').propagate=False",
+            "logging.getLogger('rn').warning('counted')",
+            "rn_x=1",
+            "rn_n=logging.getLogger('rn').handlers[0].n",
+            "logging.getLogger('rn').handlers.clear()",
+        ),
+        "RCCRRC",
+        "rn_n",
+    ),
+    "printed into a text": Case(
+        (
+            "import sys, io\nso_old=sys.stdout; sys.stdout=io.StringIO()",
+            "print('hidden')",
+            "so_x=1",
+            "so_text=sys.stdout.getvalue(); sys.stdout=so_old",
+        ),
+        "CCRC",
+        "so_text",
+    ),
     "file handlers of one's own": Case(
         (
             "import logging\nclass FhA(logging.FileHandler): pass\nclass FhB(FhA):\n    said=0\n    def emit(s, r):\n        super().emit(r); s.said+=1",

@@ -80,6 +80,12 @@ class Callbacks:
         self.now = [each for each in found if id(each[1]) not in self._theirs]
         return self.now
 
+    def content(self) -> bytes | None:
+        """What the objects found at the last look hold; None if there are none, or it can't be
+        told."""
+        seen = self.observation((), lambda _: None)
+        return None if seen is None or seen.volatile else seen.digest
+
     def observation(
         self, names: Iterable[str], single: Callable[[str], Observation | None]
     ) -> Observation | None:

@@ -59,6 +59,7 @@ class Before(msgspec.Struct, frozen=True):
     attributes: dict[str, dict[str, object]]  # of modules, that it may set
     count: Count  # of attributes of the classes of libraries
     callbacks: Registered  # of the notebook, outside of the namespace
+    called: bytes | None  # what these hold; None: there are none, or it can't be told
 
     __repr__ = object.__repr__  # it holds values of the user's
 

@@ -48,6 +48,8 @@ def changed_outside(space: Namespace, before: Before, source: Source, reach: Rea
     if registered or before.callbacks:
         one, other = ({(n, id(v)) for n, v in each} for each in (before.callbacks, registered))
         names += sorted({name for name, _ in one ^ other})
+        if one == other and before.called != space.callbacks.content():  # no variable may hold it
+            names.append(f"what is registered at {before.callbacks[0][0]}")
     names += setups(dict.fromkeys((*source.setups, *sorted(reach.setups))), space.ns)
     return list(dict.fromkeys(names))
 

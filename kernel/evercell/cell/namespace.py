@@ -125,6 +125,7 @@ class Namespace:
             attributes=look(used, reach.attributes_set | source.facts.attributes_set),
             count=self.watch.begin(),
             callbacks=self.callbacks.look(used, modules.values()),
+            called=self.callbacks.content(),
         )
 
     def after(
